@@ -1,0 +1,16 @@
+//! ctedge: a DICOM drop folder in, abnormality flags over MQTT out.
+//!
+//! One corridor of rooms, in the order the data walks; each imports only its left neighbour, `floor` and
+//! `ctedge-models`:
+//!
+//! `intake ► series ► volume ► infer ► report ► message ► outbox ► publish`
+
+mod floor;
+mod infer;
+mod intake;
+mod message;
+mod outbox;
+mod publish;
+mod report;
+mod series;
+mod volume;

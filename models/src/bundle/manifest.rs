@@ -1,0 +1,134 @@
+//! The manifest: what a bundle holds and what it asks for. Its bytes are covered by the bundle's signature.
+
+use crate::labels::Label;
+use crate::phantom::Recipe;
+use crate::spec::PreprocessSpec;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `manifest.json` of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format of this file: `ctedge-bundle/1`.
+    pub schema: String,
+    /// Model name, `[a-z0-9-]{1,64}`.
+    pub name: String,
+    /// Model version for people, `MAJOR.MINOR.PATCH`.
+    pub version: String,
+    /// Rises with every release of this name; a device never goes down without an explicit rollback.
+    pub serial: u64,
+    /// When it was packed, RFC 3339 UTC.
+    pub created: String,
+    /// After this moment it is no longer installed (a running one keeps running), RFC 3339 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// What the device must offer.
+    pub requires: Requires,
+    /// Every other file in the bundle by its path.
+    pub files: BTreeMap<String, FileEntry>,
+    /// How a volume becomes the input tensor.
+    pub input: PreprocessSpec,
+    /// The flags in the order of the `logits` output.
+    pub labels: Vec<LabelSpec>,
+    /// The volume graph.
+    pub vision: Graph,
+    /// What the weights were trained on and what is known of their quality.
+    pub training: Training,
+    /// The device's self-test: a synthetic volume and the outputs that the trainer computed for it.
+    pub golden: Golden,
+    /// Said in every result.
+    pub intended_use: String,
+}
+
+/// What a bundle asks of the device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requires {
+    /// Lowest ctedge version, `MAJOR.MINOR.PATCH`.
+    pub ctedge_min: String,
+    /// First ctedge version that no longer runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ctedge_below: Option<String>,
+    /// Estimated memory of the inference worker in MiB.
+    pub memory_mib: u64,
+}
+
+/// Size and digest of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+/// One flag.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LabelSpec {
+    /// Which abnormality.
+    pub label: Label,
+    /// Positive at or above this probability.
+    pub threshold: f32,
+    /// Calibration: probability = sigmoid(logit / temperature).
+    pub temperature: f32,
+}
+
+/// An ONNX graph and its inputs and outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Graph {
+    /// Path in the bundle.
+    pub file: String,
+    /// Weight precision: `f32` or `f16`.
+    pub precision: String,
+    /// ONNX operator set.
+    pub opset: i64,
+    /// Inputs by name; for the volume graph one, `volume`, `[1, 1, z, y, x]`.
+    pub inputs: Vec<TensorIo>,
+    /// Outputs by name; for the volume graph `embedding` `[1, E]`, `logits` `[1, 18]`, `tokens` `[1, T, C]` and
+    /// `saliency` `[1, T]`.
+    pub outputs: Vec<TensorIo>,
+}
+
+/// Name and fixed shape of a graph's input or output (f32).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorIo {
+    /// Name in the graph.
+    pub name: String,
+    /// Shape.
+    pub shape: Vec<usize>,
+}
+
+/// Where the weights come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// False for a network with random weights: its flags mean nothing, and every result says so.
+    pub trained: bool,
+    /// The method, e.g. `SCALE-VLP (reconstruction)`.
+    pub method: String,
+    /// The data, in words.
+    pub data: String,
+    /// SHA-256 of the experiment file.
+    pub experiment_sha256: String,
+    /// Metrics by name.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// The golden test of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    /// The synthetic volume.
+    pub phantom: Recipe,
+    /// SHA-256 over the input tensor's f32 values, little endian, C order.
+    pub tensor_sha256: String,
+    /// Logits that the training framework computed for it.
+    pub logits: Vec<f32>,
+    /// Largest allowed absolute difference of a logit on the device.
+    pub tolerance: f32,
+}

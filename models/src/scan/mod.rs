@@ -1,0 +1,136 @@
+//! Files to a volume in Hounsfield units. The only room that knows dicom-rs and nifti.
+//!
+//! Three steps, so that a jailed worker can decode straight into shared memory: [`header`] says which series a file
+//! belongs to; [`plan`] reads the headers of one series and settles its geometry; [`Plan::fill_i16`] and
+//! [`Plan::fill_f32`] decode the voxels into a buffer of the planned size. [`read`] does plan and fill for callers that
+//! want a volume in their own memory. Nothing here writes, logs, or keeps state.
+
+mod reason;
+
+pub use reason::{Reason, ScanError};
+
+use crate::volume::Volume;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What one file says of itself: where it belongs, not what is in it.
+///
+/// The UIDs identify a patient's study. They travel between the processes of one device and must never be logged,
+/// published or used in a file name: pseudonymise them first.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Study Instance UID (0020,000D); for NIfTI a name made of the content digest.
+    pub study_uid: String,
+    /// Series Instance UID (0020,000E); for NIfTI a name made of the content digest.
+    pub series_uid: String,
+    /// SHA-256 of the file's bytes, lower-case hex.
+    pub digest: String,
+    /// Number of files the header says the series has, when it says so: Images in Acquisition (0020,1002) or Number of
+    /// Series Related Instances (0020,1209). A NIfTI file is its whole series: 1.
+    pub expected: Option<u32>,
+    /// File format.
+    pub format: Format,
+}
+
+impl std::fmt::Debug for Header {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Header").field("digest", &self.digest).field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+/// File format of a scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// DICOM part 10 files, one or many slices each.
+    Dicom,
+    /// One NIfTI file, plain or gzipped.
+    Nifti,
+}
+
+/// How large the input may be. Beyond a limit a file or series is refused with [`Reason::LimitExceeded`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes of one file.
+    pub file_bytes: u64,
+    /// Files of one series.
+    pub files: usize,
+    /// Voxels of one volume.
+    pub voxels: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // 2 GiB holds a gzipped whole-body NIfTI; 1024^2 x 2000 voxels is the largest CT seen in CT-RATE, with a margin.
+        Self { file_bytes: 2 << 30, files: 10_000, voxels: 2_500_000_000 }
+    }
+}
+
+/// A volume with the account of how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scan {
+    /// The voxels in HU.
+    pub volume: Volume<'static>,
+    /// What was read, dropped and noticed.
+    pub facts: Facts,
+}
+
+/// What a result says of its input, free of patient data: published with every result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// File format.
+    pub format: Format,
+    /// Files handed in.
+    pub instances: u32,
+    /// Slices of the volume.
+    pub slices: u32,
+    /// Files left out, by reason.
+    pub dropped: BTreeMap<Dropped, u32>,
+    /// Transfer Syntax UID of the files; `None` for NIfTI.
+    pub transfer_syntax: Option<String>,
+    /// Voxel counts along (i, j, k).
+    pub size: [usize; 3],
+    /// Voxel spacing along (i, j, k) in mm.
+    pub spacing_mm: [f64; 3],
+    /// Nearest patient directions of the index axes, e.g. `LPS`.
+    pub orientation: String,
+    /// Missing slices: places on the slice grid with no file.
+    pub gaps: u32,
+    /// Gantry tilt in degrees, computed from positions (the nominal tag is not for computation).
+    pub tilt_deg: f64,
+    /// Lowest and highest HU in the volume.
+    pub hu_range: [f32; 2],
+    /// What a careful reader should know.
+    pub warnings: Vec<Warning>,
+}
+
+/// Why a file of a series was left out of the volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dropped {
+    /// Same SOP Instance UID as another file; the larger file was kept.
+    DuplicateInstance,
+    /// Same place as another slice; the higher acquisition number was kept.
+    DuplicatePosition,
+    /// A localizer inside the series.
+    Localizer,
+    /// Not an image (a presentation state, a report) inside the series.
+    NotImage,
+}
+
+/// Something about the input that a reader of the result should know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The step between slices varies, within the bound that still makes a regular grid.
+    UnevenSpacing,
+    /// Fewer files than the header announced.
+    FewerThanExpected,
+    /// Slices are missing inside the volume.
+    MissingSlices,
+    /// No voxel is near air or none is near soft tissue: these may not be Hounsfield units.
+    ImplausibleHu,
+    /// The volume covers less than 150 mm along the patient: not a whole chest.
+    ShortCoverage,
+}

@@ -1,0 +1,98 @@
+//! Why a file or series was refused.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a file or series cannot become a volume. The snake-case names are published as `reason_code` and name the
+/// quarantine folders: a name is never changed, and never reused for another meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No bytes.
+    EmptyFile,
+    /// Neither DICOM nor NIfTI.
+    NotAScan,
+    /// The file ends before its data does.
+    Truncated,
+    /// The file breaks its format's rules in another way.
+    Corrupt,
+    /// A DICOMDIR: an index of files, no image.
+    Dicomdir,
+    /// An attribute that is needed is absent or empty.
+    MissingAttribute,
+    /// An image of another modality.
+    NotCt,
+    /// A DICOM object without pixels: a report, a presentation state, a structure set.
+    NotImage,
+    /// A localizer (scout) instead of a volume.
+    Localizer,
+    /// A SOP class that holds pixels in a way this build does not read.
+    UnsupportedSopClass,
+    /// A transfer syntax that this build does not decode.
+    UnsupportedTransferSyntax,
+    /// A pixel format that is no CT: colour, more than 16 bits.
+    UnsupportedPixels,
+    /// Fewer than three slices at different places.
+    TooFewSlices,
+    /// Slices that differ in size, spacing or orientation, or lie beside each other.
+    MixedGeometry,
+    /// Slice steps that no regular grid fits.
+    UnevenSpacing,
+    /// A tilted gantry: the slices are sheared.
+    GantryTilt,
+    /// Values that are not Hounsfield units.
+    NotHounsfield,
+    /// More than three dimensions.
+    FourDimensional,
+    /// Larger than the configured limits.
+    LimitExceeded,
+    /// The file could not be read from disk.
+    Unreadable,
+}
+
+impl Reason {
+    /// The published name, e.g. `not_ct`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EmptyFile => "empty_file",
+            Self::NotAScan => "not_a_scan",
+            Self::Truncated => "truncated",
+            Self::Corrupt => "corrupt",
+            Self::Dicomdir => "dicomdir",
+            Self::MissingAttribute => "missing_attribute",
+            Self::NotCt => "not_ct",
+            Self::NotImage => "not_image",
+            Self::Localizer => "localizer",
+            Self::UnsupportedSopClass => "unsupported_sop_class",
+            Self::UnsupportedTransferSyntax => "unsupported_transfer_syntax",
+            Self::UnsupportedPixels => "unsupported_pixels",
+            Self::TooFewSlices => "too_few_slices",
+            Self::MixedGeometry => "mixed_geometry",
+            Self::UnevenSpacing => "uneven_spacing",
+            Self::GantryTilt => "gantry_tilt",
+            Self::NotHounsfield => "not_hounsfield",
+            Self::FourDimensional => "four_dimensional",
+            Self::LimitExceeded => "limit_exceeded",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// A refusal: the published reason and a detail for the operator.
+///
+/// The detail is written by us (a tag's name, a number, a UID of the standard) and never quotes the file, so that it may
+/// be logged and published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{}: {detail}", reason.name())]
+pub struct ScanError {
+    /// The published reason.
+    pub reason: Reason,
+    /// What exactly, without patient data.
+    pub detail: String,
+}
+
+impl ScanError {
+    /// A refusal with its detail.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
