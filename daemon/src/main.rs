@@ -1,1 +1,3 @@
-fn main(){}
+//! The `ctedge` binary.
+
+fn main() {}

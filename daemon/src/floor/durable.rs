@@ -29,6 +29,21 @@ pub(crate) fn move_to(from: &Path, to: &Path) -> io::Result<()> {
     if source == target { Ok(()) } else { sync_folder(source) }
 }
 
+/// Moves a file between two places that are both searched at start: no sync, since after a power cut it is found in one
+/// of them.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// Copies a file to another filesystem and makes the copy durable before returning.
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let mut source = File::open(from)?;
+    let mut target = OpenOptions::new().write(true).create_new(true).mode(0o640).open(to)?;
+    io::copy(&mut source, &mut target)?;
+    target.sync_all()?;
+    sync_folder(parent(to)?)
+}
+
 /// Makes a folder and its parents, readable by our user and group only.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o750).create(path)

@@ -2,11 +2,20 @@
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// SQLite in WAL mode with `synchronous=FULL`: 80 simulated power cuts lost nothing, `NORMAL` lost data in 24.
 #[derive(Debug)]
 pub(crate) struct Store {
     connection: Connection,
+}
+
+/// The store as the rooms share it. Locked for one commit at a time, never across a wait.
+pub(crate) type SharedStore = Arc<Mutex<Store>>;
+
+/// Locks the store. A thread that panicked while it held the lock has rolled its transaction back: the data is sound.
+pub(crate) fn lock(store: &SharedStore) -> MutexGuard<'_, Store> {
+    store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The database could not be opened, read or written.
@@ -22,14 +31,25 @@ CREATE TABLE IF NOT EXISTS meta (
     key TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE IF NOT EXISTS series (
-    series_key TEXT PRIMARY KEY,
+CREATE TABLE IF NOT EXISTS work (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    series_key TEXT NOT NULL,
     study_key TEXT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('open', 'done')),
-    revision INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'ready')),
     digest TEXT,
-    result_id TEXT,
-    outcome TEXT,
+    instances INTEGER,
+    expected INTEGER,
+    complete_by TEXT,
+    completed_ms INTEGER,
+    UNIQUE (series_key, state)
+) STRICT;
+CREATE TABLE IF NOT EXISTS head (
+    series_key TEXT PRIMARY KEY,
+    result_id TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    replaces TEXT,
+    outcome TEXT NOT NULL,
+    reason TEXT,
     updated_ms INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS counters (

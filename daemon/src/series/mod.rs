@@ -1,7 +1,61 @@
-//! Files to series: gathers claimed files by series, and decides when a series is complete.
+//! Files to series: asks the scan worker what each claimed file is, sorts it into its series, and decides when a series
+//! is complete.
+//!
+//! In: [`crate::intake::Arrival`]s. Out: [`Completed`] series. Owns the `work` and `head` tables of the ledger; the
+//! files themselves stay in intake's spool. It reads no file: a jailed worker does, so that a hostile file cannot touch
+//! the daemon. Quiet series complete after a pause, announced ones by count, marked ones by the sender's marker file.
 
+mod gather;
+pub(crate) mod ledger;
+mod sort;
+#[cfg(test)]
+mod tests;
+
+use crate::floor::clock::Stopwatch;
+use crate::floor::fate::Refusal;
+use crate::floor::phi::SiteKey;
+use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::subject::Subject;
-use std::path::PathBuf;
+use crate::intake::{Arrival, IntakeError, Spool};
+use ctedge_models::scan::Header;
+use gather::Gather;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+/// When a series counts as complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Seconds without a new file after which a series counts as complete.
+    pub(crate) quiet_s: f64,
+    /// Whether a series is complete as soon as it has as many files as its header announces.
+    pub(crate) trust_expected_count: bool,
+    /// Hours for which the files of a finished series are kept, so that late slices meet the ones they belong to.
+    pub(crate) keep_h: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0 }
+    }
+}
+
+impl Settings {
+    /// What is wrong with the values, one sentence each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if !(0.1..=86_400.0).contains(&self.quiet_s) {
+            problems.push(format!("series.quiet_s = {}: must lie between 0.1 and 86400 seconds", self.quiet_s));
+        }
+        if !(0.0..=8760.0).contains(&self.keep_h) {
+            problems.push(format!("series.keep_h = {}: must lie between 0 and 8760 hours", self.keep_h));
+        }
+        problems
+    }
+}
 
 /// A completed series on disk.
 #[derive(Debug, Clone)]
@@ -11,3 +65,90 @@ pub(crate) struct Series {
     /// Folder that holds exactly its files, each named by its digest.
     pub(crate) folder: PathBuf,
 }
+
+/// A series that is ready for the next room, or a file that belongs to none.
+#[derive(Debug, Clone)]
+pub(crate) struct Completed {
+    /// The frozen files.
+    pub(crate) series: Series,
+    /// Why it cannot be a scan, when the header already tells.
+    pub(crate) refusal: Option<Refusal>,
+}
+
+/// What became of asking for a header.
+#[derive(Debug)]
+pub(crate) enum HeaderAnswer {
+    /// What the file says of itself.
+    Header(Header),
+    /// The file says nothing usable.
+    Refused(Refusal),
+    /// The worker could not be asked; the file is not to blame.
+    Unavailable,
+}
+
+/// The room's errors, all of them the device's: the daemon stops and finds everything on disk at its next start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SeriesError {
+    /// The ledger.
+    #[error("the ledger of series")]
+    Ledger(#[from] StoreError),
+    /// The spool.
+    #[error("the spool")]
+    Spool(#[from] IntakeError),
+    /// A file could not be moved within the spool.
+    #[error("a move within the spool")]
+    Move(#[from] io::Error),
+    /// No scan worker could be started, again and again.
+    #[error("no scan worker answers")]
+    NoWorker,
+}
+
+/// What the room works with.
+pub(crate) struct Room<'a> {
+    /// When a series counts as complete.
+    pub(crate) settings: &'a Settings,
+    /// Makes pseudonyms.
+    pub(crate) site: &'a SiteKey,
+    /// The files.
+    pub(crate) spool: &'a Spool,
+    /// The ledger.
+    pub(crate) store: &'a SharedStore,
+    /// Asks the jailed worker for a file's header.
+    pub(crate) read_header: Box<dyn FnMut(&Path) -> HeaderAnswer + 'a>,
+    /// Called in the transaction that opens or completes a series, to put its event into the outbox.
+    pub(crate) announce: Box<ledger::Announce<'a>>,
+}
+
+/// Sorts arrivals and hands over completed series until the channel of arrivals closes.
+///
+/// Starts with what an earlier run left: frozen series are handed over again, open ones are sorted again.
+pub(crate) fn run(
+    mut room: Room<'_>,
+    arrivals: &Receiver<Arrival>,
+    completed: &SyncSender<Completed>,
+) -> Result<(), SeriesError> {
+    let clock = Stopwatch::start();
+    let mut gather = Gather::new(room.settings);
+    for again in room.resume(&mut gather, clock.elapsed())? {
+        if completed.send(again).is_err() {
+            return Ok(());
+        }
+    }
+    loop {
+        match arrivals.recv_timeout(gather.patience(clock.elapsed())) {
+            Ok(Arrival::File(claim)) => room.sort(&claim, &mut gather, clock.elapsed())?,
+            Ok(Arrival::Marker(source)) => gather.marked(source),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        for key in gather.complete(clock.elapsed()) {
+            let Some(ready) = room.complete(&key, &mut gather, clock.elapsed())? else { continue };
+            if completed.send(ready).is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Longest sleep of the room, so that a blocked series is looked at again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);

@@ -1,0 +1,110 @@
+//! The command line.
+
+pub(crate) mod check_config;
+pub(crate) mod doctor;
+pub(crate) mod inspect;
+pub(crate) mod process;
+pub(crate) mod pseudonym;
+pub(crate) mod run;
+pub(crate) mod watch;
+pub(crate) mod worker;
+
+use crate::config::{Config, ConfigError};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Exit status for a bad configuration (sysexits' EX_CONFIG), named in the unit's `RestartPreventExitStatus=`.
+pub(crate) const BAD_CONFIG: u8 = 78;
+
+/// A scanner-side CT appliance: watches a DICOM drop folder, runs a chest CT model on every series, and publishes
+/// abnormality flags over MQTT. Its results are unverified drafts for a physician, never a diagnosis.
+#[derive(Debug, Parser)]
+#[command(name = "ctedge", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    config: ConfigArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file [default: /etc/ctedge/config.toml, if it is there]; `conf.d/*.toml` beside it are read after it
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Overrides one key, e.g. `--set mqtt.host=broker.example`; may be given several times
+    #[arg(long, global = true, value_name = "TABLE.KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ConfigArgs {
+    /// Reads and checks the configuration.
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref(), std::env::vars(), &self.set)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon until it is told to stop
+    Run,
+    /// Runs the model on a scan without the daemon and prints the result
+    Process(process::Args),
+    /// Shows what a file or folder holds: series, geometry, HU range, problems
+    Inspect(inspect::Args),
+    /// Prints the messages of this device's topics as they arrive
+    Watch(watch::Args),
+    /// Checks the configuration and prints every problem; `--print` shows it as it is meant
+    CheckConfig(check_config::Args),
+    /// Checks this device: folders, ONNX Runtime, model, broker
+    Doctor(doctor::Args),
+    /// Prints the pseudonym of a UID under this site's key
+    Pseudonym(pseudonym::Args),
+    /// A worker process of the daemon; not for people
+    #[command(hide = true)]
+    Worker(worker::Args),
+}
+
+/// Runs the command line and returns the process's exit status.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::Worker(args) = &cli.command {
+        // A worker gets everything it needs over its socket, and reads no configuration.
+        return worker::run(args);
+    }
+    let config = match cli.config.load() {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(BAD_CONFIG);
+        }
+    };
+    let ended = match cli.command {
+        Command::Run => run::run(config),
+        Command::Process(args) => process::run(&args, &config),
+        Command::Inspect(args) => inspect::run(&args, &config),
+        Command::Watch(args) => watch::run(&args, &config),
+        Command::CheckConfig(args) => check_config::run(&args, &config),
+        Command::Doctor(args) => doctor::run(&args, &config),
+        Command::Pseudonym(args) => pseudonym::run(&args, &config),
+        Command::Worker(args) => Ok(worker::run(&args)),
+    };
+    ended.unwrap_or_else(|error| {
+        complain(&format!("{error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints data on standard output. A reader that has gone away (`| head`) is no error.
+pub(crate) fn say(text: &str) {
+    use std::io::Write;
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
+}
+
+/// Prints a message for people on standard error.
+pub(crate) fn complain(text: &str) {
+    use std::io::Write;
+    drop(writeln!(std::io::stderr().lock(), "ctedge: {text}"));
+}

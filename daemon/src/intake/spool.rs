@@ -1,0 +1,196 @@
+//! The spool: every file that is ours, in the folder that says how far it has come.
+//!
+//! `copying/` on its way from another filesystem · `claimed/<random>` just taken from the drop folder · `series/<key>/<digest>` sorted, its series still open ·
+//! `work/<key>/` frozen while it is read · `done/<key>/` kept for late slices · `quarantine/<reason>/<key>/` refused.
+//! Names are random, keyed pseudonyms or digests: never anything out of a file. Moves are single renames within one
+//! filesystem, so that a crash leaves every file in exactly one of these places.
+
+use super::IntakeError;
+use crate::floor::durable;
+use crate::floor::phi::SeriesKey;
+use data_encoding::HEXLOWER;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The spool's folders.
+#[derive(Debug, Clone)]
+pub(crate) struct Spool {
+    root: PathBuf,
+}
+
+/// Where a finished series goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Retired {
+    /// Kept for a while, in case slices arrive late.
+    Done,
+    /// Refused: kept under its reason for an operator to look at.
+    Quarantine(String),
+}
+
+impl Spool {
+    /// Opens the spool, making its folders.
+    pub(crate) fn open(root: &Path) -> Result<Self, IntakeError> {
+        let spool = Self { root: root.to_owned() };
+        for name in ["claimed", "copying", "series", "work", "done", "quarantine"] {
+            let path = spool.root.join(name);
+            durable::make_folder(&path).map_err(|source| IntakeError::Spool { path, source })?;
+        }
+        for half in spool.list("copying")? {
+            fs::remove_file(&half).map_err(|source| IntakeError::Spool { path: spool.root.join("copying"), source })?;
+        }
+        Ok(spool)
+    }
+
+    /// Takes a file out of the drop folder. One rename, or a durable copy when the drop folder is another filesystem.
+    pub(super) fn claim(&self, file: &Path) -> io::Result<PathBuf> {
+        let mut name = [0u8; 16];
+        getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
+        let target = self.root.join("claimed").join(HEXLOWER.encode(&name));
+        match durable::rename(file, &target) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                // Under another name until it is whole: a crash half-way must not leave half a file as a claim.
+                let half = self.root.join("copying").join(HEXLOWER.encode(&name));
+                durable::copy(file, &half)?;
+                durable::move_to(&half, &target)?;
+                fs::remove_file(file)?;
+            }
+            other => other?,
+        }
+        Ok(target)
+    }
+
+    /// Files that were claimed and not yet sorted into a series.
+    pub(super) fn claimed(&self) -> Result<Vec<PathBuf>, IntakeError> {
+        self.list("claimed")
+    }
+
+    /// Puts a claimed file into its open series, named by its digest: the same bytes land on the same name.
+    pub(crate) fn sort_in(&self, claimed: &Path, key: &SeriesKey, digest: &str) -> io::Result<()> {
+        let folder = self.root.join("series").join(&key.0);
+        durable::make_folder(&folder)?;
+        durable::rename(claimed, &folder.join(digest))
+    }
+
+    /// Freezes an open series for reading. Returns `None` while an earlier batch of it is still being read.
+    ///
+    /// Files of an earlier result that are still kept join it, so that late slices meet the ones they belong to.
+    pub(crate) fn freeze(&self, key: &SeriesKey) -> io::Result<Option<PathBuf>> {
+        let (open, work, done) = (self.at("series", key), self.at("work", key), self.at("done", key));
+        if work.exists() {
+            return Ok(None);
+        }
+        durable::make_folder(&open)?;
+        if done.exists() {
+            merge(&done, &open)?;
+        }
+        durable::move_to(&open, &work)?;
+        Ok(Some(work))
+    }
+
+    /// Undoes [`Spool::freeze`], for a series that froze in the moment of a crash.
+    pub(crate) fn thaw(&self, key: &SeriesKey) -> io::Result<()> {
+        let open = self.at("series", key);
+        durable::make_folder(&open)?;
+        merge(&self.at("work", key), &open)
+    }
+
+    /// The folder of a frozen series.
+    pub(crate) fn frozen(&self, key: &SeriesKey) -> PathBuf {
+        self.at("work", key)
+    }
+
+    /// Files of a frozen series.
+    pub(crate) fn frozen_files(&self, key: &SeriesKey) -> io::Result<Vec<PathBuf>> {
+        files(&self.at("work", key))
+    }
+
+    /// Moves a frozen series to where it ends. Does nothing when it is not there: a restart may do it twice.
+    pub(crate) fn retire(&self, key: &SeriesKey, retired: Retired) -> io::Result<()> {
+        let work = self.at("work", key);
+        if !work.exists() {
+            return Ok(());
+        }
+        let target = match retired {
+            Retired::Done => self.at("done", key),
+            Retired::Quarantine(reason) => self.root.join("quarantine").join(reason).join(&key.0),
+        };
+        if target.exists() {
+            return merge(&work, &target);
+        }
+        durable::make_folder(target.parent().unwrap_or(&self.root))?;
+        durable::move_to(&work, &target)
+    }
+
+    /// Keys of the open series, as the disk has them.
+    pub(crate) fn open_keys(&self) -> Result<Vec<SeriesKey>, IntakeError> {
+        self.keys("series")
+    }
+
+    /// Keys of the frozen series.
+    pub(crate) fn frozen_keys(&self) -> Result<Vec<SeriesKey>, IntakeError> {
+        self.keys("work")
+    }
+
+    /// Files of an open series.
+    pub(crate) fn open_files(&self, key: &SeriesKey) -> io::Result<Vec<PathBuf>> {
+        files(&self.at("series", key))
+    }
+
+    /// Digests of a frozen series' files: their names, sorted.
+    pub(crate) fn digests(&self, key: &SeriesKey) -> io::Result<Vec<String>> {
+        let names = self.frozen_files(key)?;
+        Ok(names.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+    }
+
+    /// Deletes finished series that nobody has added to for `keep`.
+    pub(crate) fn sweep(&self, keep: Duration) -> io::Result<u64> {
+        let mut removed = 0;
+        for entry in fs::read_dir(self.root.join("done"))? {
+            let entry = entry?;
+            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
+            if age > keep {
+                fs::remove_dir_all(entry.path())?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn at(&self, stage: &str, key: &SeriesKey) -> PathBuf {
+        self.root.join(stage).join(&key.0)
+    }
+
+    fn keys(&self, stage: &str) -> Result<Vec<SeriesKey>, IntakeError> {
+        let name = |path: PathBuf| Some(SeriesKey(path.file_name()?.to_string_lossy().into_owned()));
+        Ok(self.list(stage)?.into_iter().filter_map(name).collect())
+    }
+
+    fn list(&self, stage: &str) -> Result<Vec<PathBuf>, IntakeError> {
+        let path = self.root.join(stage);
+        files(&path).map_err(|source| IntakeError::Spool { path, source })
+    }
+}
+
+/// Paths in a folder, sorted; an absent folder is empty.
+fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Moves every file of `from` into `to` and removes `from`.
+fn merge(from: &Path, to: &Path) -> io::Result<()> {
+    for path in files(from)? {
+        if let Some(name) = path.file_name() {
+            durable::rename(&path, &to.join(name))?;
+        }
+    }
+    durable::sync_folder(to)?;
+    fs::remove_dir(from)
+}

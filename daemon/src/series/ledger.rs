@@ -1,0 +1,188 @@
+//! The ledger: which series are open or being read, and what the newest result of each was.
+//!
+//! `work` has one row for every piece of work that has no outcome yet; `head` one for every series that has one. Each
+//! function is one step of a transition and runs inside its transaction, beside the outbox rows of the same step.
+
+use crate::floor::clock;
+use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::subject::{CompleteBy, Subject};
+use rusqlite::{OptionalExtension, Transaction, params};
+
+/// Something that happened to a series and that subscribers may want to hear.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step<'a> {
+    /// Its first file has arrived.
+    Opened(&'a SeriesKey, &'a StudyKey),
+    /// It is complete.
+    Completed(&'a Subject),
+}
+
+/// How the work on a series ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ending<'a> {
+    /// Name of the outcome.
+    pub(crate) outcome: &'a str,
+    /// Reason code of a refusal.
+    pub(crate) reason: Option<&'a str>,
+}
+
+/// Puts the message of a step into the outbox, in the step's own transaction.
+pub(crate) type Announce<'a> = dyn Fn(&Transaction<'_>, Step<'_>) -> Result<(), rusqlite::Error> + 'a;
+
+/// Notes that a series has files. Returns whether this is new; then it counts as received.
+pub(super) fn open(
+    transaction: &Transaction<'_>,
+    series: &SeriesKey,
+    study: &StudyKey,
+) -> Result<bool, rusqlite::Error> {
+    let added = transaction.execute(
+        "INSERT OR IGNORE INTO work (series_key, study_key, state) VALUES (?1, ?2, 'open')",
+        params![series.0, study.0],
+    )?;
+    if added > 0 {
+        count(transaction, "received")?;
+    }
+    Ok(added > 0)
+}
+
+/// Notes that an open series is complete and frozen.
+pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "UPDATE work SET state = 'ready', digest = ?2, instances = ?3, expected = ?4, complete_by = ?5, completed_ms = ?6
+         WHERE series_key = ?1 AND state = 'open'",
+        params![
+            subject.series_key.0,
+            subject.digest,
+            subject.instances,
+            subject.expected,
+            name(subject.complete_by),
+            subject.completed_ms
+        ],
+    )?;
+    Ok(())
+}
+
+/// The work on a series that was complete when the daemon last stopped.
+pub(super) fn resume(
+    transaction: &Transaction<'_>,
+    series: &SeriesKey,
+) -> Result<Option<Subject>, rusqlite::Error> {
+    transaction
+        .query_row(
+            "SELECT study_key, digest, instances, expected, complete_by, completed_ms FROM work
+             WHERE series_key = ?1 AND state = 'ready'",
+            [&series.0],
+            |row| {
+                Ok(Subject {
+                    study_key: StudyKey(row.get(0)?),
+                    series_key: series.clone(),
+                    digest: row.get(1)?,
+                    instances: row.get(2)?,
+                    expected: row.get(3)?,
+                    complete_by: evidence(&row.get::<_, String>(4)?),
+                    completed_ms: row.get(5)?,
+                    revision: 1,
+                    replaces: None,
+                })
+            },
+        )
+        .optional()
+}
+
+/// Series that have files and are not complete.
+pub(super) fn open_keys(transaction: &Transaction<'_>) -> Result<Vec<(SeriesKey, StudyKey)>, rusqlite::Error> {
+    let mut statement = transaction.prepare("SELECT series_key, study_key FROM work WHERE state = 'open' ORDER BY id")?;
+    let rows = statement.query_map([], |row| Ok((SeriesKey(row.get(0)?), StudyKey(row.get(1)?))))?;
+    rows.collect()
+}
+
+/// Ends the work on a series: counts its outcome, and makes `result_id` the head of the series.
+///
+/// Returns the subject with its revision settled: the same result id again is the same revision (a repeat), another one
+/// is the next revision and names the one it replaces.
+pub(crate) fn finish(
+    transaction: &Transaction<'_>,
+    subject: &Subject,
+    result_id: &str,
+    ending: Ending<'_>,
+) -> Result<Subject, rusqlite::Error> {
+    transaction.execute("DELETE FROM work WHERE series_key = ?1 AND state = 'ready'", [&subject.series_key.0])?;
+    count(transaction, ending.outcome)?;
+    let head = transaction
+        .query_row(
+            "SELECT result_id, revision, replaces FROM head WHERE series_key = ?1",
+            [&subject.series_key.0],
+            |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, Option<String>>(2)?)),
+        )
+        .optional()?;
+    let (revision, replaces) = match head {
+        None => (1, None),
+        Some((id, revision, replaces)) if id == result_id => (revision, replaces),
+        Some((id, revision, _)) => (revision.saturating_add(1), Some(id)),
+    };
+    transaction.execute(
+        "INSERT INTO head (series_key, result_id, revision, replaces, outcome, reason, updated_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (series_key) DO UPDATE SET result_id = excluded.result_id, revision = excluded.revision,
+             replaces = excluded.replaces, outcome = excluded.outcome, reason = excluded.reason,
+             updated_ms = excluded.updated_ms",
+        params![
+            subject.series_key.0,
+            result_id,
+            revision,
+            replaces,
+            ending.outcome,
+            ending.reason,
+            clock::now_ms()
+        ],
+    )?;
+    Ok(Subject { revision, replaces, ..subject.clone() })
+}
+
+/// The refusal reason of a series' newest result, if that was a refusal.
+pub(super) fn refused(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<Option<String>, rusqlite::Error> {
+    let reason = transaction.query_row("SELECT reason FROM head WHERE series_key = ?1", [&series.0], |row| row.get(0));
+    Ok(reason.optional()?.flatten())
+}
+
+/// The books: `(name, today, in all)` of every counter, and how much work has no outcome yet.
+pub(crate) fn books(transaction: &Transaction<'_>) -> Result<(Vec<(String, u64, u64)>, u64), rusqlite::Error> {
+    let today = clock::day(clock::now_ms());
+    let mut statement = transaction.prepare(
+        "SELECT name, SUM(CASE WHEN day = ?1 THEN value ELSE 0 END), SUM(value) FROM counters GROUP BY name ORDER BY name",
+    )?;
+    let rows = statement.query_map([today], |row| Ok((row.get(0)?, unsigned(row, 1)?, unsigned(row, 2)?)))?;
+    let counters = rows.collect::<Result<Vec<_>, _>>()?;
+    let pending = transaction.query_row("SELECT COUNT(*) FROM work", [], |row| unsigned(row, 0))?;
+    Ok((counters, pending))
+}
+
+fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
+    let value: i64 = row.get(column)?;
+    Ok(u64::try_from(value).unwrap_or_default())
+}
+
+fn count(transaction: &Transaction<'_>, name: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "INSERT INTO counters (day, name, value) VALUES (?1, ?2, 1)
+         ON CONFLICT (day, name) DO UPDATE SET value = value + 1",
+        params![clock::day(clock::now_ms()), name],
+    )?;
+    Ok(())
+}
+
+const EVIDENCE: [(CompleteBy, &str); 5] = [
+    (CompleteBy::QuietPeriod, "quiet_period"),
+    (CompleteBy::ExpectedCount, "expected_count"),
+    (CompleteBy::Marker, "marker"),
+    (CompleteBy::SingleFile, "single_file"),
+    (CompleteBy::Operator, "operator"),
+];
+
+fn name(evidence: CompleteBy) -> &'static str {
+    EVIDENCE.iter().find(|(known, _)| *known == evidence).map_or("quiet_period", |(_, name)| name)
+}
+
+fn evidence(name: &str) -> CompleteBy {
+    EVIDENCE.iter().find(|(_, known)| *known == name).map_or(CompleteBy::QuietPeriod, |(evidence, _)| *evidence)
+}

@@ -1,0 +1,199 @@
+//! The hands of the room: moves files and writes the ledger, as [`super::gather`] decides.
+
+use super::gather::{Gather, Sorted};
+use super::ledger::{self, Step};
+use super::{Completed, HeaderAnswer, Room, Series, SeriesError};
+use crate::floor::clock;
+use crate::floor::fate::{Code, Refusal};
+use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::store::lock;
+use crate::floor::subject::Subject;
+use crate::intake::{Claim, Retired};
+use ctedge_models::scan::{Format, Reason};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::time::Duration;
+use tracing::{error, info};
+
+/// Attempts to have a header read before the room gives up on its worker.
+const ATTEMPTS: u32 = 5;
+
+impl Room<'_> {
+    /// Asks what a claimed file is and puts it into its series.
+    pub(super) fn sort(&mut self, claim: &Claim, gather: &mut Gather, now: Duration) -> Result<(), SeriesError> {
+        let Some((key, file)) = self.identify(claim)? else { return Ok(()) };
+        if !gather.knows(&key) {
+            self.open(&key, &file.study_key)?;
+        }
+        self.spool.sort_in(&claim.path, &key, &file.digest)?;
+        gather.add(key, file, now);
+        Ok(())
+    }
+
+    fn open(&self, key: &SeriesKey, study: &StudyKey) -> Result<(), SeriesError> {
+        lock(self.store).commit(|transaction| {
+            if ledger::open(transaction, key, study)? {
+                (self.announce)(transaction, Step::Opened(key, study))?;
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Freezes a complete series. `None` while an earlier batch of it is still being read.
+    pub(super) fn complete(
+        &mut self,
+        key: &SeriesKey,
+        gather: &mut Gather,
+        now: Duration,
+    ) -> Result<Option<Completed>, SeriesError> {
+        let Some(folder) = self.spool.freeze(key)? else {
+            gather.blocked(now);
+            return Ok(None);
+        };
+        let Some((open, complete_by)) = gather.take(key) else { return Ok(None) };
+        let digests = self.spool.digests(key)?;
+        let subject = Subject {
+            study_key: open.study_key,
+            series_key: key.clone(),
+            digest: series_digest(&digests),
+            instances: u32::try_from(digests.len()).unwrap_or(u32::MAX),
+            expected: open.expected,
+            complete_by,
+            revision: 1,
+            replaces: None,
+            completed_ms: clock::now_ms(),
+        };
+        lock(self.store).commit(|transaction| {
+            ledger::ready(transaction, &subject)?;
+            (self.announce)(transaction, Step::Completed(&subject))
+        })?;
+        info!(series = %key, instances = subject.instances, complete_by = ?complete_by, "series complete");
+        let refusal = if digests.is_empty() { Some(vanished()) } else { open.refusal };
+        Ok(Some(Completed { series: Series { subject, folder }, refusal }))
+    }
+
+    /// Picks up what an earlier run left behind. Returns the series that were already complete.
+    pub(super) fn resume(&mut self, gather: &mut Gather, now: Duration) -> Result<Vec<Completed>, SeriesError> {
+        let mut again = Vec::new();
+        for key in self.spool.frozen_keys()? {
+            again.extend(self.resume_frozen(&key)?);
+        }
+        let open = lock(self.store).commit(|transaction| ledger::open_keys(transaction))?;
+        for (key, study) in open {
+            gather.expect(key, study, now);
+        }
+        for key in self.spool.open_keys()? {
+            for path in self.spool.open_files(&key)? {
+                let claim = Claim { path: path.clone(), source: None };
+                self.sort(&claim, gather, now)?;
+            }
+        }
+        Ok(again)
+    }
+
+    fn resume_frozen(&mut self, key: &SeriesKey) -> Result<Option<Completed>, SeriesError> {
+        let (ready, open, refused) = lock(self.store).commit(|transaction| {
+            let open = ledger::open_keys(transaction)?.iter().any(|(open, _)| open == key);
+            Ok((ledger::resume(transaction, key)?, open, ledger::refused(transaction, key)?))
+        })?;
+        if let Some(subject) = ready {
+            let refusal = self.refusal_of_single(key)?;
+            let series = Series { subject, folder: self.spool.frozen(key) };
+            return Ok(Some(Completed { series, refusal }));
+        }
+        if open {
+            // Frozen, but the ledger had not heard of it yet: back to the open series.
+            self.spool.thaw(key)?;
+        } else {
+            self.spool.retire(key, refused.map_or(Retired::Done, Retired::Quarantine))?;
+        }
+        Ok(None)
+    }
+
+    /// A frozen single file is asked again why it was refused: the ledger keeps a reason only once it is published.
+    fn refusal_of_single(&mut self, key: &SeriesKey) -> Result<Option<Refusal>, SeriesError> {
+        let files = self.spool.frozen_files(key)?;
+        match files.as_slice() {
+            [] => Ok(Some(vanished())),
+            [only] => Ok(self.identify(&Claim { path: only.clone(), source: None })?.and_then(|(_, file)| file.refusal)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Which series a file belongs to. `None` when it has vanished.
+    fn identify(&mut self, claim: &Claim) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+        for attempt in 1..=ATTEMPTS {
+            match (self.read_header)(&claim.path) {
+                HeaderAnswer::Header(header) => {
+                    let sorted = Sorted {
+                        study_key: self.site.study(&header.study_uid),
+                        digest: header.digest,
+                        expected: header.expected,
+                        single_file: header.format == Format::Nifti,
+                        source: claim.source,
+                        refusal: None,
+                    };
+                    return Ok(Some((self.site.series(&header.series_uid), sorted)));
+                }
+                HeaderAnswer::Refused(refusal) => return self.stray(claim, refusal),
+                HeaderAnswer::Unavailable => {
+                    error!(attempt, "the scan worker does not answer");
+                    std::thread::sleep(Duration::from_secs(1));
+                }
+            }
+        }
+        Err(SeriesError::NoWorker)
+    }
+
+    /// A file that belongs to no series is a series of its own, known by its bytes.
+    fn stray(&self, claim: &Claim, refusal: Refusal) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+        let digest = match file_digest(&claim.path) {
+            Ok(digest) => digest,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        info!(reason = refusal.code.name(), "a file belongs to no series");
+        let identity = format!("file:{digest}");
+        let sorted = Sorted {
+            study_key: self.site.study(&identity),
+            digest,
+            expected: None,
+            single_file: true,
+            source: claim.source,
+            refusal: Some(refusal),
+        };
+        Ok(Some((self.site.series(&identity), sorted)))
+    }
+}
+
+/// SHA-256 over the sorted file digests: the same files in any order and under any names give the same series digest.
+fn series_digest(sorted_digests: &[String]) -> String {
+    let mut hasher = Sha256::new();
+    for digest in sorted_digests {
+        hasher.update(digest.as_bytes());
+        hasher.update(b"\n");
+    }
+    HEXLOWER.encode(&hasher.finalize())
+}
+
+fn file_digest(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0u8; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(HEXLOWER.encode(&hasher.finalize()));
+        }
+        hasher.update(buffer.get(..read).unwrap_or_default());
+    }
+}
+
+/// What a series without files is refused with: somebody has emptied its folder.
+fn vanished() -> Refusal {
+    Refusal::new(Code::Scan(Reason::Unreadable), "its files are no longer in the spool")
+}
