@@ -1,6 +1,7 @@
 //! What a model wants to be fed: the input contract that travels inside its bundle.
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 /// How a volume becomes a model's input tensor. Stored in the bundle's manifest; [`crate::preprocess::tensor`] is the
 /// only code that carries it out.
@@ -21,6 +22,50 @@ pub struct PreprocessSpec {
     pub output_range: [f32; 2],
     /// HU of voxels outside the volume, where the grid is larger than the volume.
     pub fill_hu: f32,
+}
+
+/// Largest tensor: 1024 voxels a side, 2^28 (1 GiB of f32) in all.
+const LARGEST_SIDE: usize = 1024;
+const MOST_VOXELS: usize = 1 << 28;
+
+/// What is wrong with a spec, one sentence each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the input contract: {}", problems.join("; "))]
+pub struct SpecError {
+    /// All of it.
+    pub problems: Vec<String>,
+}
+
+impl PreprocessSpec {
+    /// Checks that the numbers make sense: finite, ordered, positive, of a size that can be held.
+    pub fn check(&self) -> Result<(), SpecError> {
+        let mut problems = Vec::new();
+        for (name, [low, high]) in [("window_hu", self.window_hu), ("output_range", self.output_range)] {
+            if !(low.is_finite() && high.is_finite() && low < high) {
+                problems.push(format!("{name} = [{low}, {high}] must be two rising finite numbers"));
+            }
+        }
+        if !self.fill_hu.is_finite() {
+            problems.push("fill_hu must be finite".to_owned());
+        }
+        let size = self.grid.size();
+        let voxels: usize = size.iter().map(|&side| side.min(LARGEST_SIDE)).product();
+        if size.iter().any(|side| !(1..=LARGEST_SIDE).contains(side)) || voxels > MOST_VOXELS {
+            problems.push(format!("size = {size:?} must be 1 to {LARGEST_SIDE} a side and {MOST_VOXELS} in all"));
+        }
+        if let Grid::Spacing { spacing_mm, .. } = &self.grid
+            && !spacing_mm.iter().all(|spacing| (0.05..=100.0).contains(spacing))
+        {
+            problems.push(format!("spacing_mm = {spacing_mm:?} must lie between 0.05 and 100 mm"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(SpecError { problems }) }
+    }
+
+    /// SHA-256 over the spec's JSON, lower-case hex: names cached tensors and ties a tensor to its model.
+    pub fn digest(&self) -> String {
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        data_encoding::HEXLOWER.encode(&Sha256::digest(json))
+    }
 }
 
 /// The sampling grid of a tensor; arrays are in tensor order (z, y, x).

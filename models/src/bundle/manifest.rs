@@ -1,10 +1,14 @@
 //! The manifest: what a bundle holds and what it asks for. Its bytes are covered by the bundle's signature.
 
-use crate::labels::Label;
+use crate::labels::{LABEL_COUNT, Label};
 use crate::phantom::Recipe;
 use crate::spec::PreprocessSpec;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
+
+/// The format of manifest that this version reads and writes.
+pub const SCHEMA: &str = "ctedge-bundle/1";
 
 /// `manifest.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -131,4 +135,85 @@ pub struct Golden {
     pub logits: Vec<f32>,
     /// Largest allowed absolute difference of a logit on the device.
     pub tolerance: f32,
+}
+
+/// Names of the volume graph's outputs, in the order of the manifest.
+const OUTPUTS: [&str; 4] = ["embedding", "logits", "tokens", "saliency"];
+
+impl Manifest {
+    /// Checks what the types cannot say. Returns the first thing that is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        self.check_identity()?;
+        self.input.check().map_err(|error| error.to_string())?;
+        self.check_labels()?;
+        self.check_vision()?;
+        for path in self.files.keys() {
+            let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+            if !plain || path == "manifest.json" || path.contains('\\') {
+                return Err(format!("{path:?} is no path for a file of a bundle"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_identity(&self) -> Result<(), String> {
+        if self.schema != SCHEMA {
+            return Err(format!("schema {:?} is not {SCHEMA:?}, the one this version reads", self.schema));
+        }
+        let name_ok = (1..=64).contains(&self.name.len())
+            && self.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !name_ok {
+            return Err(format!("name {:?} must be 1 to 64 of a-z, 0-9 and -", self.name));
+        }
+        let versions = [Some(&self.version), Some(&self.requires.ctedge_min), self.requires.ctedge_below.as_ref()];
+        match versions.into_iter().flatten().find(|version| version_of(version).is_none()) {
+            Some(version) => Err(format!("version {version:?} must be MAJOR.MINOR.PATCH")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_labels(&self) -> Result<(), String> {
+        let unique: BTreeSet<Label> = self.labels.iter().map(|spec| spec.label).collect();
+        if unique.len() != self.labels.len() || self.labels.is_empty() || self.labels.len() > LABEL_COUNT {
+            return Err("labels must be 1 to 18 different ones".to_owned());
+        }
+        for spec in &self.labels {
+            let sound = spec.threshold > 0.0 && spec.threshold <= 1.0 && spec.temperature > 0.0;
+            if !sound || !spec.temperature.is_finite() {
+                return Err(format!("{}: threshold must lie in (0, 1], temperature be positive", spec.label.name()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_vision(&self) -> Result<(), String> {
+        if !self.files.contains_key(&self.vision.file) {
+            return Err(format!("the volume graph {:?} is not among the files", self.vision.file));
+        }
+        let [z, y, x] = self.input.grid.size();
+        let fits = matches!(self.vision.inputs.as_slice(), [input] if input.name == "volume" && input.shape == [1, 1, z, y, x]);
+        if !fits {
+            return Err(format!("the volume graph must have one input `volume` of [1, 1, {z}, {y}, {x}]"));
+        }
+        let names: Vec<&str> = self.vision.outputs.iter().map(|output| output.name.as_str()).collect();
+        if names != OUTPUTS {
+            return Err(format!("the volume graph's outputs must be {OUTPUTS:?}"));
+        }
+        let logits = self.vision.outputs.iter().find(|output| output.name == "logits");
+        if logits.is_none_or(|output| output.shape != [1, self.labels.len()]) {
+            return Err(format!("`logits` must be [1, {}], one a label", self.labels.len()));
+        }
+        let golden = &self.golden;
+        let finite = golden.logits.iter().all(|logit| logit.is_finite());
+        if golden.logits.len() != self.labels.len() || !finite || !(golden.tolerance > 0.0 && golden.tolerance <= 1.0) {
+            return Err("golden: one finite logit a label, and a tolerance in (0, 1]".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// `MAJOR.MINOR.PATCH` as numbers.
+pub(super) fn version_of(text: &str) -> Option<[u32; 3]> {
+    let parts: Vec<u32> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    parts.try_into().ok()
 }

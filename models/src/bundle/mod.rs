@@ -1,5 +1,123 @@
 //! Model bundles: one signed file that holds graphs, labels, input contract and a golden test. `BUNDLE.md` is normative.
+//!
+//! [`pack`] makes a bundle, [`sign`] signs it, and only [`open`] makes a [`VerifiedBundle`], after every check.
 
+mod digest;
 mod manifest;
+mod open;
+mod pack;
+mod signature;
+#[cfg(test)]
+mod tests;
 
-pub use manifest::{FileEntry, Golden, Graph, LabelSpec, Manifest, Requires, TensorIo, Training};
+pub use digest::{BundleDigest, file_digest};
+pub use manifest::{FileEntry, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TensorIo, Training};
+pub use open::{VerifiedBundle, manifest_of, open};
+pub use pack::pack;
+pub use signature::{SigningKey, TrustedKeys, keygen, sign, signature_path};
+
+use std::io;
+use std::path::PathBuf;
+
+/// Largest bundle file, and largest bundle once unpacked, in bytes.
+pub const BUNDLE_BYTES: u64 = 8 << 30;
+
+/// Largest manifest in bytes.
+pub const MANIFEST_BYTES: u64 = 1 << 20;
+
+/// Most files in a bundle.
+pub const BUNDLE_FILES: usize = 4096;
+
+/// Why a bundle was not made, or not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BundleError {
+    /// A file could not be read or written.
+    #[error("{path}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is larger than a bundle may be.
+    #[error("the bundle has {bytes} bytes, more than {BUNDLE_BYTES}")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// There is no signature beside the bundle.
+    #[error("no signature: {path} does not exist")]
+    Unsigned {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// The signature file is none.
+    #[error("the signature file cannot be read: {reason}")]
+    BadSignatureFile {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// It is signed by a key that this device does not trust.
+    #[error("signed by key {key_id}, which is not trusted here")]
+    UntrustedKey {
+        /// The signer's key id.
+        key_id: String,
+    },
+    /// The signature does not fit the file.
+    #[error("the signature of key {key_id} does not fit this file: it was changed or damaged")]
+    WrongSignature {
+        /// The signer's key id.
+        key_id: String,
+    },
+    /// A key file holds no key.
+    #[error("{path} holds no minisign key: {reason}")]
+    BadKey {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file is not a zstd-compressed tar archive.
+    #[error("not a bundle archive: {reason}")]
+    BadArchive {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The archive's first entry is not `manifest.json`.
+    #[error("the archive does not begin with manifest.json")]
+    NoManifest,
+    /// The manifest is not what this version understands.
+    #[error("manifest.json: {reason}")]
+    BadManifest {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An entry is a link, a folder or a device, or its path could lead outside.
+    #[error("the archive holds something other than a plain file at a plain path")]
+    UnsafeEntry,
+    /// A file in the archive that the manifest does not name, or names once and the archive holds twice.
+    #[error("the archive holds {path:?}, which the manifest does not name or which came before")]
+    Unlisted {
+        /// Its path.
+        path: String,
+    },
+    /// A file that the manifest names and the archive lacks.
+    #[error("the archive lacks {path:?}")]
+    Missing {
+        /// Its path.
+        path: String,
+    },
+    /// A file whose length or digest differs from the manifest.
+    #[error("{path:?} is not the file that the manifest describes")]
+    WrongDigest {
+        /// Its path.
+        path: String,
+    },
+}
+
+impl BundleError {
+    fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

@@ -1,0 +1,247 @@
+use super::*;
+use crate::labels::Label;
+use crate::phantom::Recipe;
+use crate::spec::{Grid, Orientation, PreprocessSpec};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+fn manifest() -> Manifest {
+    let io = |name: &str, shape: &[usize]| TensorIo { name: name.to_owned(), shape: shape.to_vec() };
+    let spec = |label| LabelSpec { label, threshold: 0.5, temperature: 1.0 };
+    Manifest {
+        schema: SCHEMA.to_owned(),
+        name: "test-model".to_owned(),
+        version: "1.2.3".to_owned(),
+        serial: 7,
+        created: "2026-11-23T00:00:00Z".to_owned(),
+        expires: None,
+        requires: Requires { ctedge_min: "0.1.0".to_owned(), ctedge_below: None, memory_mib: 100 },
+        files: BTreeMap::new(),
+        input: PreprocessSpec {
+            orientation: Orientation::try_from("LPS".to_owned()).unwrap(),
+            grid: Grid::Resize { size: [4, 5, 6] },
+            window_hu: [-1000.0, 1000.0],
+            output_range: [-1.0, 1.0],
+            fill_hu: -1000.0,
+        },
+        labels: Label::all().map(spec).collect(),
+        vision: Graph {
+            file: "vision.onnx".to_owned(),
+            precision: "f32".to_owned(),
+            opset: 17,
+            inputs: vec![io("volume", &[1, 1, 4, 5, 6])],
+            outputs: vec![io("embedding", &[1, 8]), io("logits", &[1, 18]), io("tokens", &[1, 2, 3]), io("saliency", &[1, 2])],
+        },
+        training: Training {
+            trained: false,
+            method: "none".to_owned(),
+            data: "none".to_owned(),
+            experiment_sha256: "0".repeat(64),
+            metrics: BTreeMap::new(),
+        },
+        golden: Golden {
+            phantom: Recipe { seed: 1, size: [8, 8, 8], spacing_mm: [40.0; 3], findings: Vec::new() },
+            tensor_sha256: "0".repeat(64),
+            logits: vec![0.0; 18],
+            tolerance: 1e-4,
+        },
+        intended_use: "tests".to_owned(),
+    }
+}
+
+/// A signed bundle, its key pair, and a place to unpack.
+struct Bench {
+    folder: TempDir,
+    bundle: PathBuf,
+    trusted: TrustedKeys,
+    key: SigningKey,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("graph"), b"weights, so to speak").unwrap();
+        fs::write(at("card"), b"a card").unwrap();
+        let bundle = at("test-model-1.2.3.ctb");
+        let files = [("vision.onnx".to_owned(), at("graph")), ("docs/CARD.md".to_owned(), at("card"))];
+        pack(&manifest(), &files, &bundle).unwrap();
+        let (secret, public, _) = keygen(folder.path(), "site", None).unwrap();
+        let key = SigningKey::load(&secret, None).unwrap();
+        sign(&bundle, &key, "test-model 1.2.3").unwrap();
+        let trusted = TrustedKeys::load(&public).unwrap();
+        fs::create_dir(at("models")).unwrap();
+        Self { bundle, trusted, key, folder }
+    }
+
+    fn open(&self) -> Result<VerifiedBundle, BundleError> {
+        open(&self.bundle, &self.trusted, &self.folder.path().join("models"))
+    }
+
+    /// Replaces the bundle by an archive with these entries, signed with the trusted key.
+    fn forge(&self, entries: &[(&str, tar::EntryType, &[u8])]) {
+        let file = fs::File::create(&self.bundle).unwrap();
+        let mut archive = tar::Builder::new(zstd::Encoder::new(file, 1).unwrap());
+        for (path, kind, content) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_entry_type(*kind);
+            // Written as bytes: tar's own setter refuses the paths that an attacker would write.
+            header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
+            if *kind != tar::EntryType::Regular {
+                header.set_link_name("/etc/passwd").unwrap();
+            }
+            header.set_cksum();
+            archive.append(&header, *content).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap();
+        sign(&self.bundle, &self.key, "forged").unwrap();
+    }
+
+    fn json(&self, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+        let mut json = serde_json::to_value(self.open().unwrap().manifest()).unwrap();
+        change(&mut json);
+        serde_json::to_vec(&json).unwrap()
+    }
+}
+
+const GRAPH: &[u8] = b"weights, so to speak";
+const CARD: &[u8] = b"a card";
+const FILE: tar::EntryType = tar::EntryType::Regular;
+
+#[test]
+fn a_good_bundle_opens_twice_and_the_second_time_from_what_is_unpacked() {
+    let bench = Bench::new();
+    let bundle = bench.open().unwrap();
+    assert_eq!(bundle.manifest().files.len(), 2);
+    assert_eq!(fs::read(bundle.path("vision.onnx").unwrap()).unwrap(), GRAPH);
+    assert_eq!(bundle.path("other"), None);
+    assert_eq!(bundle.signer(), bench.key.id());
+    fs::write(bundle.folder().join("docs/CARD.md"), b"tampered").unwrap();
+    let again = bench.open().unwrap();
+    assert_eq!(fs::read(again.path("docs/CARD.md").unwrap()).unwrap(), CARD, "what no longer fits is unpacked anew");
+    assert_eq!(manifest_of(&bench.bundle).unwrap(), *again.manifest());
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let (a, b) = (Bench::new(), Bench::new());
+    assert_eq!(BundleDigest::of(&a.bundle).unwrap(), BundleDigest::of(&b.bundle).unwrap());
+}
+
+#[test]
+fn minisign_itself_verifies_the_signature() {
+    let bench = Bench::new();
+    let verify = |file: &Path| {
+        Command::new("minisign")
+            .args(["-V", "-p"])
+            .arg(bench.folder.path().join("site.pub"))
+            .arg("-m")
+            .arg(file)
+            .output()
+            .expect("minisign is missing; install it with: apt-get install minisign")
+    };
+    let output = verify(&bench.bundle);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("test-model 1.2.3"));
+    let mut bytes = fs::read(&bench.bundle).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&bench.bundle, bytes).unwrap();
+    assert!(!verify(&bench.bundle).status.success());
+}
+
+#[test]
+fn secret_keys_are_private_and_passwords_are_asked_for() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let (secret, _, _) = keygen(folder.path(), "locked", Some("open sesame".to_owned())).unwrap();
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(SigningKey::load(&secret, None).is_err());
+    assert!(SigningKey::load(&secret, Some("guess".to_owned())).is_err());
+    assert!(SigningKey::load(&secret, Some("open sesame".to_owned())).is_ok());
+    assert!(matches!(keygen(folder.path(), "locked", None), Err(BundleError::Io { .. })), "keys are never overwritten");
+}
+
+#[test]
+fn signatures_that_prove_nothing_are_refused() {
+    let bench = Bench::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (secret, _, _) = keygen(folder.path(), "stranger", None).unwrap();
+    sign(&bench.bundle, &SigningKey::load(&secret, None).unwrap(), "x").unwrap();
+    assert!(matches!(bench.open(), Err(BundleError::UntrustedKey { .. })));
+    fs::write(signature_path(&bench.bundle), "nonsense").unwrap();
+    assert!(matches!(bench.open(), Err(BundleError::BadSignatureFile { .. })));
+    fs::remove_file(signature_path(&bench.bundle)).unwrap();
+    assert!(matches!(bench.open(), Err(BundleError::Unsigned { .. })));
+}
+
+#[test]
+fn a_signed_archive_that_breaks_the_rules_is_refused() {
+    let bench = Bench::new();
+    let good = bench.json(|_| ());
+    let check = |entries: &[(&str, tar::EntryType, &[u8])], expect: &str| {
+        bench.forge(entries);
+        let error = bench.open().map(|_| ()).unwrap_err();
+        let name = format!("{error:?}");
+        assert!(name.starts_with(expect), "{expect} expected, got {name}");
+        assert_eq!(fs::read_dir(bench.folder.path().join("models")).unwrap().count(), 1, "nothing is left behind");
+    };
+    let manifest = ("manifest.json", FILE, good.as_slice());
+    let (graph, card) = (("vision.onnx", FILE, GRAPH), ("docs/CARD.md", FILE, CARD));
+    check(&[manifest, graph], "Missing");
+    check(&[manifest, graph, card, ("extra", FILE, b"x")], "Unlisted");
+    check(&[manifest, graph, card, card], "Unlisted");
+    check(&[manifest, ("vision.onnx", FILE, b"weights, so to spoke"), card], "WrongDigest");
+    check(&[manifest, ("vision.onnx", FILE, b"weights, so to speak and more"), card], "WrongDigest");
+    check(&[manifest, ("../vision.onnx", FILE, GRAPH), card], "UnsafeEntry");
+    check(&[manifest, ("/tmp/vision.onnx", FILE, GRAPH), card], "UnsafeEntry");
+    check(&[manifest, ("vision.onnx", tar::EntryType::Symlink, b""), card], "UnsafeEntry");
+    check(&[manifest, ("vision.onnx", tar::EntryType::Link, b""), card], "UnsafeEntry");
+    check(&[graph, manifest, card], "NoManifest");
+    check(&[("manifest.json", FILE, b"{}"), graph, card], "BadManifest");
+    let changes: [fn(&mut serde_json::Value); 8] = [
+        |json| json["schema"] = "ctedge-bundle/0".into(),
+        |json| json["surprise"] = 1.into(),
+        |json| json["labels"][1] = json["labels"][0].clone(),
+        |json| json["labels"][0]["threshold"] = 1.5.into(),
+        |json| json["labels"][0]["temperature"] = 0.0.into(),
+        |json| json["vision"]["inputs"][0]["shape"] = serde_json::json!([1, 1, 4, 5, 7]),
+        |json| json["version"] = "1.2".into(),
+        |json| json["input"]["window_hu"] = serde_json::json!([5.0, 5.0]),
+    ];
+    for change in changes {
+        let mut json = serde_json::from_slice(&good).unwrap();
+        change(&mut json);
+        let json = serde_json::to_vec(&json).unwrap();
+        check(&[("manifest.json", FILE, &json), graph, card], "BadManifest");
+    }
+}
+
+#[test]
+fn the_example_in_the_document_is_a_manifest() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/BUNDLE.md")).unwrap();
+    let example = document.split("```json").nth(1).unwrap().split("```").next().unwrap();
+    let manifest: Manifest = serde_json::from_str(example).unwrap();
+    manifest.check().unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Any damage to the file is caught by the signature, and nothing is unpacked.
+    #[test]
+    fn a_changed_byte_or_a_cut_is_refused(place in any::<prop::sample::Index>(), flip in 1u8.., cut in any::<bool>()) {
+        let bench = Bench::new();
+        let mut bytes = fs::read(&bench.bundle).unwrap();
+        let place = place.index(bytes.len());
+        if cut { bytes.truncate(place) } else { bytes[place] ^= flip }
+        fs::write(&bench.bundle, bytes).unwrap();
+        let refused = matches!(bench.open(), Err(BundleError::WrongSignature { .. }));
+        prop_assert!(refused);
+        prop_assert_eq!(fs::read_dir(bench.folder.path().join("models")).unwrap().count(), 0);
+    }
+}
