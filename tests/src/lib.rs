@@ -1,1 +1,10 @@
-//! placeholder
+//! What the end-to-end tests, the benchmark and the workspace's commands share: other people's programs, the daemon as a
+//! child process, brokers, subscribers, and the ways in which a scan arrives.
+
+pub mod broker;
+pub mod mosquitto;
+pub mod place;
+pub mod process;
+pub mod progress;
+pub mod runtime;
+pub mod subscriber;
