@@ -176,11 +176,21 @@ fn planted_breaches_are_caught() {
     assert_eq!(check("use super::super::pipeline;"), 1, "a way round by super");
     assert_eq!(check("fn f() { assert_eq!(crate::report::x(), 1) }"), 1, "inside a macro");
     assert_eq!(daemon_plan("floor").unwrap(), Vec::<&str>::new());
+}
 
+#[test]
+fn planted_breaches_are_caught_in_the_trainer_and_in_manifests() {
     let standing = ["experiment", "net", "run", "export"];
     assert_eq!(trainer_plan("export", &standing).unwrap(), ["device", "run"]);
     assert_eq!(trainer_plan("batch", &["experiment", "corpus", "text"]).unwrap(), ["device", "text", "corpus"]);
 
+    let rename = "fn f() { std::fs::rename(a, b); } mod tests { fn g() { fs::rename(a, b); } }";
+    assert_eq!(renames("daemon/src/intake/spool.rs", &code::paths(rename, &[])).len(), 1);
+    assert_eq!(manifest("t", "[dependencies]\nctedge.workspace = true", &["ctedge"]).len(), 1);
+}
+
+#[test]
+fn planted_strangers_are_caught() {
     let kept = |file: &str, text: &str| kept(file, &code::paths(text, &[])).len();
     assert_eq!(kept("daemon/src/infer/worker.rs", "use ort::session::Session;"), 1);
     assert_eq!(kept("daemon/src/infer/onnx.rs", "use ort::session::Session;"), 0);
@@ -188,8 +198,4 @@ fn planted_breaches_are_caught() {
     assert_eq!(kept("models/src/volume.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("trainer/src/net/vit.rs", "use burn::{backend::Flex, tensor::Tensor};"), 1);
     assert_eq!(kept("trainer/src/net/vit.rs", "use burn::tensor::Tensor;"), 0);
-
-    let rename = "fn f() { std::fs::rename(a, b); } mod tests { fn g() { fs::rename(a, b); } }";
-    assert_eq!(renames("daemon/src/intake/spool.rs", &named(rename)).len(), 1);
-    assert_eq!(manifest("t", "[dependencies]\nctedge.workspace = true", &["ctedge"]).len(), 1);
 }

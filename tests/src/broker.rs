@@ -35,7 +35,7 @@ pub fn start() -> anyhow::Result<u16> {
     };
     let config = Config { router, v5: Some(HashMap::from([("1".to_owned(), server)])), ..Config::default() };
     let mut broker = Broker::new(config);
-    std::thread::Builder::new().name("broker".to_owned()).spawn(move || broker.start())?;
+    std::thread::Builder::new().name("broker".to_owned()).spawn(move || drop(broker.start()))?;
     process::wait_for_port(port, Duration::from_secs(10)).context("the embedded broker")?;
     Ok(port)
 }

@@ -1,10 +1,14 @@
 //! What the end-to-end tests, the benchmark and the workspace's commands share: other people's programs, the daemon as a
 //! child process, brokers, subscribers, and the ways in which a scan arrives.
 
+pub mod appliance;
+pub mod arrival;
 pub mod broker;
 pub mod mosquitto;
 pub mod place;
 pub mod process;
 pub mod progress;
 pub mod runtime;
+pub mod series;
 pub mod subscriber;
+pub mod tools;

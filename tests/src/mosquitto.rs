@@ -40,7 +40,9 @@ impl Mosquitto {
         let persistence = match memory {
             // Written at every change: a broker that is killed must not forget what it has acknowledged.
             Memory::Persistent => {
-                format!("persistence true\npersistence_location {here}/\nautosave_interval 1\nautosave_on_changes true\n")
+                format!(
+                    "persistence true\npersistence_location {here}/\nautosave_interval 1\nautosave_on_changes true\n"
+                )
             }
             Memory::Forgetful => "persistence false\n".to_owned(),
         };
@@ -66,6 +68,11 @@ impl Mosquitto {
         self.running = Some(running);
         let up = process::wait_for_port(self.port, Duration::from_secs(10));
         up.with_context(|| fs::read_to_string(self.folder.path().join("log")).unwrap_or_default())
+    }
+
+    /// Stops it in an orderly way; a persistent one saves its sessions.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.running.take().map_or(Ok(()), |running| running.stop(Duration::from_secs(10)))
     }
 
     /// Kills it at once; messages that it has not saved are gone.

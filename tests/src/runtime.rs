@@ -45,7 +45,9 @@ impl Lock {
     pub fn wheel(&self) -> anyhow::Result<&Wheel> {
         let arch = std::env::consts::ARCH;
         self.wheel.iter().find(|wheel| wheel.arch == arch).with_context(|| {
-            format!("no ONNX Runtime is pinned for {arch}; set {VARIABLE} to a libonnxruntime.so of version 1.24 or newer")
+            format!(
+                "no ONNX Runtime is pinned for {arch}; set {VARIABLE} to a libonnxruntime.so of version 1.24 or newer"
+            )
         })
     }
 }

@@ -45,7 +45,7 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// Subscribes to everything on a broker, QoS 1, and waits until the broker has confirmed it.
+    /// Subscribes to everything on a broker, at least once, and waits until the broker has confirmed it.
     pub fn start(port: u16) -> anyhow::Result<Self> {
         let id = format!("sub-{}-{port}", std::process::id());
         let mut subscriber = Self { heard: Arc::default(), port, id, running: None };
