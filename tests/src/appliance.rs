@@ -11,9 +11,6 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Topic root of the appliances of the tests.
-pub const ROOT: &str = "ctedge/v1/test";
-
 /// Folders, configuration and process of one daemon.
 #[derive(Debug)]
 pub struct Appliance {
@@ -33,8 +30,12 @@ enum Folder {
 /// What differs between appliances.
 #[derive(Debug, Clone)]
 pub struct Setup {
-    /// The broker's port on 127.0.0.1.
+    /// The broker's host.
+    pub host: String,
+    /// The broker's port.
     pub port: u16,
+    /// Name of the device in topics.
+    pub device: String,
     /// Seconds without a new file after which a series is complete.
     pub quiet_s: f64,
     /// Seconds for which a file must not change.
@@ -44,9 +45,10 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Short periods, for tests.
+    /// Short periods and a broker on the loopback address, for tests.
     pub fn quick(port: u16) -> Self {
-        Self { port, quiet_s: 1.0, settle_s: 0.2, more: Vec::new() }
+        let (host, device) = ("127.0.0.1".to_owned(), "test".to_owned());
+        Self { host, port, device, quiet_s: 1.0, settle_s: 0.2, more: Vec::new() }
     }
 }
 
@@ -87,9 +89,9 @@ impl Appliance {
             format!("infer.library = {}", text(&runtime::library()?)),
             format!("infer.bundle = {}", text(&place::reference_bundle()?)),
             format!("infer.trust = {:?}", path("trust")),
-            "mqtt.host = \"127.0.0.1\"".to_owned(),
+            format!("mqtt.host = {:?}", setup.host),
             format!("mqtt.port = {}", setup.port),
-            "mqtt.device = \"test\"".to_owned(),
+            format!("mqtt.device = {:?}", setup.device),
         ];
         lines.extend(setup.more.iter().cloned());
         Ok(lines.join("\n") + "\n")

@@ -4,7 +4,9 @@
 pub mod appliance;
 pub mod arrival;
 pub mod broker;
+pub mod gauge;
 pub mod mosquitto;
+pub mod phantom;
 pub mod place;
 pub mod process;
 pub mod progress;

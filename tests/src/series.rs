@@ -47,10 +47,15 @@ impl Made {
 /// Makes series by `tests/peers/make_series.py`.
 pub fn make(plan: &Plan) -> anyhow::Result<Made> {
     let folder = tempfile::Builder::new().prefix("ctedge-series-").tempdir()?;
-    let text = serde_json::to_string(plan)?;
-    tools::peer("make_series.py", &[folder.path(), Path::new(&text)])?;
+    write(plan, folder.path())?;
     let series = (0..plan.series).map(|number| crate::arrival::files(&folder.path().join(number.to_string())));
     Ok(Made { series: series.collect::<anyhow::Result<_>>()?, folder })
+}
+
+/// The same into a folder that stays; series number n is in its folder n.
+pub fn write(plan: &Plan, folder: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_string(plan)?;
+    tools::peer("make_series.py", &[folder, Path::new(&text)]).map(drop)
 }
 
 /// Makes one broken file of each kind by `tests/peers/make_broken.py`; each is named by the reason that it must be refused
