@@ -27,7 +27,8 @@ fn the_subscriber_hears_everything_even_over_a_restart_of_the_broker() {
     publish(broker.port(), "a/result/clear", r#"{"id": "r2"}"#);
     publish(broker.port(), "a/result/clear", r#"{"id": "r2"}"#);
     subscriber.wait(Duration::from_secs(20), |messages| messages.len() >= 3).unwrap();
-    assert_eq!(subscriber.wait_for_results(2, Duration::ZERO).unwrap().len(), 3);
+    // At least once: the first may come again after the restart, its acknowledgement having been on its way.
+    assert!(subscriber.wait_for_results(2, Duration::from_secs(10)).unwrap().len() >= 3);
     let error = subscriber.wait_for_results(3, Duration::from_millis(100)).unwrap_err().to_string();
     assert!(error.contains("in vain") && error.contains("r2"), "{error}");
 }
