@@ -3,9 +3,11 @@
 
 pub mod appliance;
 pub mod arrival;
+#[cfg(feature = "demo")]
 pub mod broker;
 pub mod gauge;
 pub mod mosquitto;
+#[cfg(feature = "demo")]
 pub mod phantom;
 pub mod place;
 pub mod process;
