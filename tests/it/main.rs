@@ -1,1 +1,19 @@
-fn main(){}
+//! The house as a whole: its law, and the daemon from drop folder to subscriber beside other people's software.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::print_stdout,
+    reason = "a test that cannot go on says where and stops"
+)]
+
+mod arrival;
+mod code;
+mod crash;
+mod harness;
+mod privacy;
+mod rooms;
+mod scene;
+mod tidy;
+mod walk;

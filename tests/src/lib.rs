@@ -1,1 +1,18 @@
-//! placeholder
+//! What the end-to-end tests, the benchmark and the workspace's commands share: other people's programs, the daemon as a
+//! child process, brokers, subscribers, and the ways in which a scan arrives.
+
+pub mod appliance;
+pub mod arrival;
+#[cfg(feature = "demo")]
+pub mod broker;
+pub mod gauge;
+pub mod mosquitto;
+#[cfg(feature = "demo")]
+pub mod phantom;
+pub mod place;
+pub mod process;
+pub mod progress;
+pub mod runtime;
+pub mod series;
+pub mod subscriber;
+pub mod tools;

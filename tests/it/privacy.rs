@@ -1,0 +1,89 @@
+//! Patient data stays inside; ONNX Runtime stays in our folders.
+
+use crate::scene::Scene;
+use ctedge_tests::arrival::{self, Manner};
+use ctedge_tests::series::{self, Plan};
+use std::path::Path;
+
+/// Stands in every text element of the series, in its private elements and in the names of its files.
+const MARKER: &str = "ZQMARKERQZ";
+
+/// Where a secret is told: messages, log, names of files, and the database.
+fn told(scene: &Scene, secrets: &[String]) -> Vec<String> {
+    let mut places: Vec<(String, Vec<u8>)> = Vec::new();
+    for message in scene.subscriber.messages() {
+        places.push((format!("message {}", message.topic), message.raw.into_bytes()));
+    }
+    places.push(("the log".to_owned(), scene.appliance.log().into_bytes()));
+    for folder in ["spool", "state"] {
+        names(&scene.appliance.path(folder), &mut places);
+    }
+    for file in arrival::files(&scene.appliance.path("state")).unwrap() {
+        places.push((format!("the contents of {}", file.display()), std::fs::read(&file).unwrap()));
+    }
+    let holds = |text: &[u8], secret: &str| text.windows(secret.len()).any(|part| part == secret.as_bytes());
+    let mut breaches = Vec::new();
+    for secret in secrets {
+        breaches.extend(
+            places.iter().filter(|(_, text)| holds(text, secret)).map(|(place, _)| format!("{secret}: {place}")),
+        );
+    }
+    breaches
+}
+
+fn names(folder: &Path, places: &mut Vec<(String, Vec<u8>)>) {
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        places.push((format!("a name below {}", folder.display()), name.into_bytes()));
+        if entry.file_type().unwrap().is_dir() {
+            names(&entry.path(), places);
+        }
+    }
+}
+
+#[test]
+fn nothing_of_the_patient_leaves_the_box() {
+    let plan = Plan { marker: MARKER.to_owned(), ..Plan::small(2, 31) };
+    let made = series::make(&plan).unwrap();
+    let scene = Scene::with(|setup| setup.more = vec!["log.level = \"trace\"".to_owned()]);
+    scene.drop_files(&made.series[0], MARKER, Manner::Copy);
+    // The second loses its end, so that errors are told, too.
+    let short = tempfile::tempdir().unwrap();
+    for (number, file) in made.series[1].iter().enumerate() {
+        let bytes = std::fs::read(file).unwrap();
+        std::fs::write(short.path().join(format!("{MARKER}{number}.dcm")), &bytes[..bytes.len() - 2000]).unwrap();
+    }
+    scene.drop_folder(short.path(), MARKER);
+    scene.results(2);
+    scene.wait(1, |message| message.topic.ends_with("/result/rejected"));
+    // A command with a bad path must not repeat what the file says.
+    let inspected = scene.appliance.command(&["inspect"]).arg(short.path()).output().unwrap();
+    let complaint = String::from_utf8_lossy(&inspected.stderr).into_owned();
+    let (study, first) = made.uids(0).unwrap();
+    let (_, second) = made.uids(1).unwrap();
+    let secrets: Vec<String> =
+        vec![MARKER.to_owned(), study, first, second, "19480316".to_owned(), "20240102".to_owned()];
+    assert_eq!(told(&scene, &secrets), Vec::<String>::new());
+    for secret in &secrets[1..] {
+        assert!(!complaint.contains(secret.as_str()), "{secret} in an error of inspect: {complaint}");
+    }
+}
+
+#[test]
+fn a_run_leaves_home_and_temporary_folder_empty() {
+    let made = series::make(&Plan::small(1, 32)).unwrap();
+    let mut scene = Scene::waiting(|_setup| {});
+    for (variable, folder) in [("HOME", "home"), ("TMPDIR", "tmp"), ("XDG_CACHE_HOME", "cache")] {
+        std::fs::create_dir(scene.appliance.path(folder)).unwrap();
+        let path = scene.appliance.path(folder);
+        scene.appliance.environment(variable, path);
+    }
+    scene.appliance.start().unwrap();
+    scene.drop_files(&made.series[0], "s", Manner::Copy);
+    scene.results(1);
+    scene.appliance.stop().unwrap();
+    for folder in ["home", "tmp", "cache"] {
+        let left = arrival::all_files(&scene.appliance.path(folder)).unwrap();
+        assert!(left.is_empty(), "the run left {left:?}");
+    }
+}
