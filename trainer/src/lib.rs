@@ -1,5 +1,6 @@
 //! Trains, exports and signs SCALE-VLP models for ctedge appliances.
 
+pub mod cli;
 pub mod device;
 pub mod experiment;
 pub mod export;

@@ -5,8 +5,10 @@
 
 mod graph;
 pub mod onnx;
+mod trace;
 mod vision;
 
+pub use trace::Trace;
 pub use vision::{VisionGraph, vision};
 
 use crate::net::WeightsError;
@@ -27,8 +29,16 @@ pub enum ExportError {
         /// Its path.
         name: String,
     },
-    /// A table could not be read from the device.
-    #[error("the positions could not be read from the device: {reason}")]
+    /// A volume that is not the network's input.
+    #[error("{given} voxels were given for an input of {size:?}")]
+    Volume {
+        /// Voxels that were given.
+        given: usize,
+        /// The input's size (z, y, x).
+        size: [usize; 3],
+    },
+    /// A tensor could not be read from the device.
+    #[error("a tensor could not be read from the device: {reason}")]
     Read {
         /// What burn says.
         reason: String,

@@ -68,8 +68,7 @@ impl Writer<'_> {
         let gathered = graph.transpose("patch/gathered", &split, &[0, 1, 3, 5, 2, 4, 6]);
         let rows = graph.reshape("patch/rows", &gathered, &[1, self.count, pz * py * px])?;
         let tokens = graph.linear("patch", &rows, &self.weights, "patch")?;
-        let read = |reason: burn::tensor::TensorReadError| ExportError::Read { reason: reason.to_string() };
-        let table = self.tower.positions.try_to_vec_as::<f32>().map_err(read)?;
+        let table = super::trace::read(self.tower.positions.try_to_vec_as())?;
         let table = graph.floats("positions", &[1, self.count, self.dim], &table)?;
         Ok(graph.add("patch/placed", &tokens, &table))
     }

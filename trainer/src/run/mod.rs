@@ -112,7 +112,7 @@ impl Run {
             return Err(RunError::Occupied { folder: folder.into() });
         }
         let bytes = self.checkpoint.to_bytes().map_err(|source| RunError::Checkpoint { source })?;
-        fs::create_dir_all(folder).map_err(|source| RunError::Write { path: folder.into(), source })?;
+        make_folder(folder)?;
         write(&folder.join(WEIGHTS_FILE), &bytes)?;
         write(&folder.join(EXPERIMENT_FILE), self.experiment.text().as_bytes())
     }
@@ -140,6 +140,11 @@ impl Run {
         let tower = Tower::new(vision, &input.grid, &self.checkpoint.weights, device);
         tower.map_err(|source| RunError::Weights { source })
     }
+}
+
+/// Makes a folder and its parents.
+pub(crate) fn make_folder(path: &Path) -> Result<(), RunError> {
+    fs::create_dir_all(path).map_err(|source| RunError::Write { path: path.into(), source })
 }
 
 /// Writes a file whole: under another name first, so that nobody ever reads half of it.
