@@ -4,10 +4,12 @@
 //! changes a weight, and never asks a runtime: that both agree is checked by tests.
 
 mod graph;
+mod manifest;
 pub mod onnx;
 mod trace;
 mod vision;
 
+pub use manifest::{VISION_FILE, golden, manifest, properties};
 pub use trace::Trace;
 pub use vision::{VisionGraph, vision};
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
 /// Value of `format` in the files that this version reads.
-pub const FORMAT: &str = "ctedge-weights/1";
+const FORMAT: &str = "ctedge-weights/1";
 /// The one metadata key. All of ours stand in it as JSON, since safetensors writes several keys in no fixed order.
 const KEY: &str = "ctedge";
 
@@ -20,6 +20,8 @@ pub struct Checkpoint {
     pub experiment_sha256: String,
     /// Training steps that were taken; 0 for random weights.
     pub steps: u64,
+    /// What they were trained on, in words; `none` for random weights.
+    pub data: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +30,7 @@ struct Card {
     format: String,
     experiment_sha256: String,
     steps: u64,
+    data: String,
 }
 
 /// Why bytes are no checkpoint, or a checkpoint cannot become bytes.
@@ -76,8 +79,8 @@ impl Checkpoint {
         for ((name, array), bytes) in self.weights.0.iter().zip(raw.values()) {
             views.push((name, TensorView::new(Dtype::F32, array.shape.clone(), bytes).map_err(container)?));
         }
-        let (experiment_sha256, steps) = (self.experiment_sha256.clone(), self.steps);
-        let card = serde_json::to_string(&Card { format: FORMAT.into(), experiment_sha256, steps })
+        let (experiment_sha256, steps, data) = (self.experiment_sha256.clone(), self.steps, self.data.clone());
+        let card = serde_json::to_string(&Card { format: FORMAT.into(), experiment_sha256, steps, data })
             .map_err(|source| CheckpointError::Metadata { source })?;
         safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), card)]))).map_err(container)
     }
@@ -100,6 +103,6 @@ impl Checkpoint {
             let values = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
             weights.0.insert(name.into(), Array { shape: view.shape().to_vec(), values });
         }
-        Ok(Self { weights, experiment_sha256: card.experiment_sha256, steps: card.steps })
+        Ok(Self { weights, experiment_sha256: card.experiment_sha256, steps: card.steps, data: card.data })
     }
 }

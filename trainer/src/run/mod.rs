@@ -101,7 +101,7 @@ impl Run {
     pub fn init(experiment: Experiment) -> Result<Self, RunError> {
         let weights = initial(&experiment.vision, &experiment.input.grid, experiment.seed)
             .map_err(|source| RunError::Weights { source })?;
-        let checkpoint = Checkpoint { weights, experiment_sha256: experiment.sha256(), steps: 0 };
+        let checkpoint = Checkpoint { weights, experiment_sha256: experiment.sha256(), steps: 0, data: "none".into() };
         Ok(Self { experiment, checkpoint })
     }
 
