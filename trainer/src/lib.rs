@@ -1,1 +1,8 @@
-//! placeholder
+//! Trains, exports and signs SCALE-VLP models for ctedge appliances.
+
+pub mod cli;
+pub mod device;
+pub mod experiment;
+pub mod export;
+pub mod net;
+pub mod run;

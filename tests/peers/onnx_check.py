@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Checks an exported graph with ONNX's own checker, and its values in ONNX Runtime against the training framework.
+
+    onnx_check.py MODEL.onnx                 check the file; run it on a random and on an empty input
+    onnx_check.py MODEL.onnx TRACE_FOLDER    also compare with what `ctedge-trainer trace` wrote there
+
+A trace folder holds `volume.f32` and one `NAME.f32` for each output: raw little-endian float32 in C order.
+Prints one line a check and the largest absolute difference of each output. Exit status 1 when a check fails.
+Needs: pip install onnx onnxruntime numpy
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("CI", "1")  # newer ONNX Runtime reports usage unless told that it runs in CI
+
+import numpy as np
+import onnx
+import onnxruntime
+
+SEED = 7
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("trace", type=Path, nargs="?", help="folder written by `ctedge-trainer trace`")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="largest absolute difference (default 1e-4)")
+    arguments = parser.parse_args()
+
+    check_file(arguments.model)
+    session = onnxruntime.InferenceSession(str(arguments.model), providers=["CPUExecutionProvider"])
+    shape = session.get_inputs()[0].shape
+    failures = check_values(session, "random", np.random.default_rng(SEED).uniform(-1, 1, shape).astype(np.float32))
+    failures += check_values(session, "empty", np.full(shape, -1, np.float32))
+    if arguments.trace:
+        failures += compare(session, arguments.trace, arguments.tolerance)
+    return 1 if failures else 0
+
+
+def check_file(path: Path) -> None:
+    """Structure, types and shapes by ONNX's checker; raises where something is wrong."""
+    model = onnx.load(path)
+    onnx.checker.check_model(model, full_check=True)
+    opsets = ", ".join(f"{opset.domain or 'ai.onnx'} {opset.version}" for opset in model.opset_import)
+    operators = sorted({node.op_type for node in model.graph.node})
+    print(f"checker passed: IR {model.ir_version}, {opsets}, {len(model.graph.node)} nodes: {' '.join(operators)}")
+    for pair in model.metadata_props:
+        print(f"property {pair.key} = {pair.value}")
+
+
+def check_values(session, name: str, volume: np.ndarray) -> int:
+    """Outputs are finite and of the declared shapes, saliency sums to one and the embedding is a unit vector."""
+    outputs = dict(zip([output.name for output in session.get_outputs()], session.run(None, {"volume": volume})))
+    shapes = {output.name: tuple(output.shape) for output in session.get_outputs()}
+    problems = [f"{key} has shape {value.shape}" for key, value in outputs.items() if value.shape != shapes[key]]
+    problems += [f"{key} is not finite" for key, value in outputs.items() if not np.isfinite(value).all()]
+    if abs(outputs["saliency"].sum() - 1) > 1e-4:
+        problems.append(f"saliency sums to {outputs['saliency'].sum()}")
+    if abs(np.linalg.norm(outputs["embedding"]) - 1) > 1e-4:
+        problems.append(f"the embedding's length is {np.linalg.norm(outputs['embedding'])}")
+    print(f"{name} input: {'; '.join(problems) if problems else 'passed'}")
+    return len(problems)
+
+
+def compare(session, trace: Path, tolerance: float) -> int:
+    """The training framework's outputs against ONNX Runtime's on the same input."""
+    entry = session.get_inputs()[0]
+    volume = np.fromfile(trace / f"{entry.name}.f32", "<f4").reshape(entry.shape)
+    names = [output.name for output in session.get_outputs()]
+    failures = 0
+    for name, value in zip(names, session.run(names, {entry.name: volume})):
+        expected = np.fromfile(trace / f"{name}.f32", "<f4").reshape(value.shape)
+        difference = float(np.abs(expected - value).max())
+        verdict = "passed" if difference <= tolerance else f"ABOVE {tolerance:g}"
+        failures += difference > tolerance
+        print(f"{trace.name} {name}: largest difference {difference:.3g} of {np.abs(expected).max():.3g}: {verdict}")
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+//! `pack`, `sign` and `keygen`.

@@ -1,0 +1,107 @@
+//! The commands. They join the rooms, and are the only place that speaks to a person.
+//!
+//! Results go to standard output, as text or with `--json` as one object; progress and errors go to standard error.
+//! Exit status: 0 done, 1 failed, 2 wrong usage.
+
+mod export;
+mod init;
+mod trace;
+
+use clap::{Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+From an experiment to a bundle that appliances install:
+  ctedge-trainer init models/catalog/scale-vlp-tiny/experiment.toml --out run
+  ctedge-trainer export run --out exported
+  ctedge-trainer pack exported --out scale-vlp-tiny-0.1.0.ctb
+  ctedge-trainer keygen --out keys
+  ctedge-trainer sign scale-vlp-tiny-0.1.0.ctb --key keys/site.key
+
+Each command has its own help: ctedge-trainer export --help";
+
+/// Makes, exports and signs SCALE-VLP models for ctedge appliances.
+#[derive(Debug, Parser)]
+#[command(name = "ctedge-trainer", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print the result as one JSON object, and no progress.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    Export(export::Export),
+    Trace(trace::Trace),
+}
+
+/// What a command has to say at its end.
+#[derive(Debug)]
+struct Outcome {
+    text: String,
+    json: Value,
+}
+
+impl Cli {
+    /// Carries the command out and says how it went.
+    pub fn run(self) -> ExitCode {
+        let progress = Progress::new(if self.json { Speech::Silent } else { Speech::Spoken });
+        let done = match self.command {
+            Command::Init(command) => command.run(&progress),
+            Command::Export(command) => command.run(&progress),
+            Command::Trace(command) => command.run(&progress),
+        };
+        progress.finish();
+        let (text, json, code) = match done {
+            Ok(outcome) => (outcome.text, outcome.json, ExitCode::SUCCESS),
+            Err(error) => {
+                let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+                (format!("error: {}", chain.join(": ")), json!({ "error": chain }), ExitCode::FAILURE)
+            }
+        };
+        let said = match (self.json, code == ExitCode::SUCCESS) {
+            (true, _) => writeln!(io::stdout(), "{json}"),
+            (false, true) => writeln!(io::stdout(), "{text}"),
+            (false, false) => writeln!(io::stderr(), "{text}"),
+        };
+        if said.is_ok() { code } else { ExitCode::FAILURE }
+    }
+}
+
+/// One line on standard error that says what is being done; nothing where that is not a terminal.
+#[derive(Debug)]
+struct Progress(ProgressBar);
+
+#[derive(Debug, Clone, Copy)]
+enum Speech {
+    Spoken,
+    Silent,
+}
+
+impl Progress {
+    fn new(speech: Speech) -> Self {
+        let bar = match speech {
+            Speech::Spoken => ProgressBar::new_spinner(),
+            Speech::Silent => ProgressBar::hidden(),
+        };
+        bar.set_style(ProgressStyle::default_spinner());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Self(bar)
+    }
+
+    /// What is being done now.
+    fn say(&self, what: &'static str) {
+        self.0.set_message(what);
+    }
+
+    fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+}

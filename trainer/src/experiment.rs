@@ -1,0 +1,269 @@
+//! The experiment: one TOML file that says everything about a model but its data.
+//!
+//! Every key is documented here and in `models/catalog/*/experiment.toml`. An unknown key is an error; wrong values are
+//! reported all at once, each under its key. The digest of the file travels with every weight and bundle made from it.
+
+use crate::net::{Architecture, TokenGrid};
+use ctedge_models::phantom::Recipe;
+use ctedge_models::spec::{Grid, PreprocessSpec};
+use data_encoding::HEXLOWER;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Value of `schema` in the files that this version reads.
+pub const SCHEMA: &str = "ctedge-experiment/1";
+/// Most tokens; attention's cost grows with their square.
+const TOKENS_MAX: usize = 16_384;
+
+/// Everything that determines a model before it sees data.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Format of the file, [`SCHEMA`].
+    pub schema: String,
+    /// Seed of the initial weights.
+    pub seed: u64,
+    /// Who the model is.
+    pub model: Identity,
+    /// How a volume becomes the input tensor; the same contract that the bundle carries to the appliance.
+    pub input: PreprocessSpec,
+    /// Shape of the volume tower.
+    pub vision: Architecture,
+    /// How the weights are written.
+    pub export: Export,
+    /// The synthetic volume of the bundle's self-test.
+    pub golden: Recipe,
+    #[serde(skip)]
+    text: String,
+}
+
+/// `[model]`: name and number of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// Name, `[a-z0-9-]{1,64}`.
+    pub name: String,
+    /// Version for people, `MAJOR.MINOR.PATCH`.
+    pub version: String,
+    /// Rises with every release of this name, from 1.
+    pub serial: u64,
+    /// One sentence that every result repeats.
+    pub intended_use: String,
+}
+
+/// `[export]`: how the weights are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Export {
+    /// Number format of the exported weights.
+    pub precision: Precision,
+}
+
+/// Number format of exported weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+}
+
+impl Precision {
+    /// Its name in a manifest.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+        }
+    }
+}
+
+/// A wrong value under its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Dotted path of the key.
+    pub key: &'static str,
+    /// What is wrong, and what is expected.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.key, self.message)
+    }
+}
+
+/// Why a file is no experiment.
+#[derive(Debug, thiserror::Error)]
+pub enum ExperimentError {
+    /// The file could not be read.
+    #[error("the experiment {} cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, a key that does not exist, a missing key or a value of the wrong kind.
+    #[error("the experiment does not follow {SCHEMA}")]
+    Parse {
+        /// Line, key and what was expected.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// Values that cannot be meant, all of them.
+    #[error("the experiment has {} wrong values:{}", problems.len(), list(problems))]
+    Invalid {
+        /// Each with its key.
+        problems: Vec<Problem>,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+}
+
+impl Experiment {
+    /// Reads and checks an experiment file.
+    pub fn read(path: &Path) -> Result<Self, ExperimentError> {
+        let text = std::fs::read_to_string(path);
+        Self::parse(&text.map_err(|source| ExperimentError::Read { path: path.into(), source })?)
+    }
+
+    /// Checks the text of an experiment file.
+    pub fn parse(text: &str) -> Result<Self, ExperimentError> {
+        let mut experiment: Self = toml::from_str(text).map_err(|source| ExperimentError::Parse { source })?;
+        text.clone_into(&mut experiment.text);
+        let problems = experiment.problems();
+        if problems.is_empty() { Ok(experiment) } else { Err(ExperimentError::Invalid { problems }) }
+    }
+
+    /// The file's text, byte for byte.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// SHA-256 of the file, lower-case hex, as `sha256sum` prints it.
+    pub fn sha256(&self) -> String {
+        HEXLOWER.encode(&Sha256::digest(&self.text))
+    }
+
+    fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let mut expect = |holds: bool, key: &'static str, message: String| {
+            if !holds {
+                found.push(Problem { key, message });
+            }
+        };
+        expect(self.schema == SCHEMA, "schema", format!("{:?} is not {SCHEMA:?}", self.schema));
+        self.model.check(&mut expect);
+        check_input(&self.input, &mut expect);
+        check_vision(&self.vision, &self.input.grid, &mut expect);
+        check_golden(&self.golden, &mut expect);
+        found
+    }
+}
+
+impl Identity {
+    fn check(&self, expect: &mut impl FnMut(bool, &'static str, String)) {
+        let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        let named = (1..=64).contains(&self.name.len()) && self.name.chars().all(plain);
+        expect(named, "model.name", format!("{:?} is not 1 to 64 of a-z, 0-9 and -", self.name));
+        let numbers: Vec<&str> = self.version.split('.').collect();
+        let version = numbers.len() == 3 && numbers.iter().all(|number| number.parse::<u32>().is_ok());
+        expect(version, "model.version", format!("{:?} is not MAJOR.MINOR.PATCH", self.version));
+        expect(self.serial > 0, "model.serial", "0 is below the first serial, 1".into());
+        let spoken = !self.intended_use.trim().is_empty();
+        expect(spoken, "model.intended_use", "an empty sentence; every result repeats it".into());
+    }
+}
+
+fn check_input(input: &PreprocessSpec, expect: &mut impl FnMut(bool, &'static str, String)) {
+    for problem in input.check().err().map(|error| error.problems).unwrap_or_default() {
+        expect(false, "input", problem);
+    }
+}
+
+fn check_vision(vision: &Architecture, grid: &Grid, expect: &mut impl FnMut(bool, &'static str, String)) {
+    let (size, patch) = (grid.size(), vision.patch);
+    let divides = size.iter().zip(patch).all(|(&edge, step)| step > 0 && edge % step == 0);
+    expect(divides, "vision.patch", format!("{patch:?} does not divide the input's size {size:?}"));
+    if divides {
+        let tokens = TokenGrid::new(grid, patch).tokens();
+        let message = format!("{patch:?} makes {tokens} tokens of {size:?}, more than {TOKENS_MAX}");
+        expect(tokens <= TOKENS_MAX, "vision.patch", message);
+    }
+    expect((6..=4096).contains(&vision.dim), "vision.dim", format!("{} is not 6 to 4096", vision.dim));
+    let even = vision.heads > 0 && vision.dim.is_multiple_of(vision.heads);
+    expect(even, "vision.heads", format!("{} does not divide dim {}", vision.heads, vision.dim));
+    expect((1..=64).contains(&vision.depth), "vision.depth", format!("{} is not 1 to 64", vision.depth));
+    expect((1..=8).contains(&vision.mlp_ratio), "vision.mlp_ratio", format!("{} is not 1 to 8", vision.mlp_ratio));
+    let width = (1..=4096).contains(&vision.embedding);
+    expect(width, "vision.embedding", format!("{} is not 1 to 4096", vision.embedding));
+}
+
+fn check_golden(golden: &Recipe, expect: &mut impl FnMut(bool, &'static str, String)) {
+    let size = golden.size;
+    let sized = size.iter().all(|edge| (16..=1024).contains(edge));
+    expect(sized, "golden.size", format!("{size:?} is not 16 to 1024 voxels along each axis"));
+    let spacing = golden.spacing_mm;
+    let spaced = spacing.iter().all(|step| (0.1..=20.0).contains(step));
+    expect(spaced, "golden.spacing_mm", format!("{spacing:?} is not 0.1 to 20 mm along each axis"));
+    let visible = golden.findings.iter().all(|finding| finding.size_mm.is_finite() && finding.size_mm > 0.0);
+    expect(visible, "golden.findings", "a finding's size_mm is not positive".into());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    pub(crate) const TINY: &str = include_str!("../../models/catalog/scale-vlp-tiny/experiment.toml");
+
+    #[test]
+    fn the_committed_preset_is_a_valid_experiment() {
+        let experiment = Experiment::parse(TINY).unwrap();
+        assert_eq!(experiment.model.name, "scale-vlp-tiny");
+        assert_eq!(experiment.text(), TINY);
+        assert_eq!(experiment.sha256().len(), 64);
+        assert_ne!(experiment.sha256(), Experiment::parse(&format!("{TINY}\n")).unwrap().sha256());
+    }
+
+    #[test]
+    fn all_wrong_values_are_told_at_once_with_their_keys() {
+        let wrong = [
+            ("name = \"scale-vlp-tiny\"", "name = \"Scale VLP\""),
+            ("version = \"0.1.0\"", "version = \"1.0\""),
+            ("serial = 1", "serial = 0"),
+            ("window_hu = [-1000.0, 1000.0]", "window_hu = [100.0, 100.0]"),
+            ("patch = [8, 16, 16]", "patch = [8, 17, 16]"),
+            ("heads = 3", "heads = 7"),
+            ("depth = ", "depth = 9"),
+        ];
+        let text = wrong.iter().fold(TINY.to_owned(), |text, (good, bad)| {
+            assert!(text.contains(good), "{good} is not in the preset");
+            text.replace(good, bad)
+        });
+        let error = Experiment::parse(&text).unwrap_err();
+        let ExperimentError::Invalid { problems } = &error else { panic!("{error}") };
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key).collect();
+        let expected = ["model.name", "model.version", "model.serial", "input", "vision.patch"];
+        assert_eq!(keys, [&expected[..], &["vision.heads", "vision.depth"]].concat());
+        assert!(expected.iter().all(|key| error.to_string().contains(key)), "{error}");
+        assert!(error.to_string().contains("window_hu"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = Experiment::parse(&TINY.replace("depth =", "deepness =")).unwrap_err();
+        let ExperimentError::Parse { source } = error else { panic!("{error}") };
+        assert!(source.to_string().contains("deepness") && source.to_string().contains("depth"), "{source}");
+    }
+
+    #[test]
+    fn a_patch_that_makes_too_many_tokens_is_refused() {
+        let text = TINY.replace("patch = [8, 16, 16]", "patch = [1, 2, 2]");
+        let error = Experiment::parse(&text).unwrap_err().to_string();
+        assert!(error.contains("vision.patch") && error.contains("414720 tokens"), "{error}");
+    }
+}

@@ -1,0 +1,117 @@
+use super::onnx::{FLOAT, INT64, Model, Node};
+use super::*;
+use crate::device::cpu;
+use crate::net::{Architecture, Tower, initial};
+use ctedge_models::spec::Grid;
+use data_encoding::HEXLOWER;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+
+fn exported() -> VisionGraph {
+    let architecture = Architecture { patch: [2, 4, 4], dim: 24, depth: 2, heads: 3, mlp_ratio: 2, embedding: 10 };
+    let grid = Grid::Spacing { spacing_mm: [5.0, 2.0, 2.0], size: [4, 8, 12] };
+    let weights = initial(&architecture, &grid, 7).unwrap();
+    let tower = Tower::new(&architecture, &grid, &weights, &cpu()).unwrap();
+    vision(&tower, &[("labels".into(), "a,b".into())]).unwrap()
+}
+
+fn decoded() -> Model {
+    Model::decode(exported().bytes.as_slice()).unwrap()
+}
+
+#[test]
+fn the_file_names_its_format_and_operator_set() {
+    let model = decoded();
+    assert_eq!(model.ir_version, 8);
+    assert_eq!(model.opset_import.len(), 1);
+    assert_eq!((model.opset_import[0].domain.as_str(), model.opset_import[0].version), ("", 17));
+    assert_eq!((model.metadata_props[0].key.as_str(), model.metadata_props[0].value.as_str()), ("labels", "a,b"));
+}
+
+#[test]
+fn inputs_and_outputs_have_fixed_shapes_and_equal_the_manifests() {
+    let graph = exported();
+    let decoded = decoded().graph.unwrap();
+    let listed = |values: &[onnx::ValueInfo]| -> Vec<(String, Vec<i64>)> {
+        values.iter().map(|value| (value.name.clone(), value.shape())).collect()
+    };
+    let expected = [("embedding", vec![1, 10]), ("logits", vec![1, 18]), ("tokens", vec![1, 12, 24])];
+    let mut expected: Vec<(String, Vec<i64>)> = expected.into_iter().map(|(name, s)| (name.into(), s)).collect();
+    expected.push(("saliency".into(), vec![1, 12]));
+    assert_eq!(listed(&decoded.output), expected);
+    assert_eq!(listed(&decoded.input), [("volume".into(), vec![1, 1, 4, 8, 12])]);
+    let names: Vec<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
+    assert_eq!(names, ["embedding", "logits", "tokens", "saliency"]);
+    assert_eq!(graph.outputs[2].shape, [1, 12, 24]);
+    assert_eq!(graph.inputs[0].shape, [1, 1, 4, 8, 12]);
+}
+
+#[test]
+fn every_value_is_made_once_and_before_it_is_read() {
+    let graph = decoded().graph.unwrap();
+    let mut made: HashSet<&str> = HashSet::new();
+    let constants = graph.initializer.iter().map(|tensor| tensor.name.as_str());
+    for name in constants.chain(graph.input.iter().map(|input| input.name.as_str())) {
+        assert!(made.insert(name), "{name} is defined twice");
+    }
+    let mut nodes = HashSet::new();
+    for node in &graph.node {
+        assert!(nodes.insert(&node.name), "two nodes are called {}", node.name);
+        for name in &node.input {
+            assert!(made.contains(name.as_str()), "{} reads {name}, which nothing has made", node.name);
+        }
+        for name in &node.output {
+            assert!(made.insert(name), "{name} is made twice");
+        }
+    }
+    let read: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
+    let outputs: HashSet<&String> = graph.output.iter().map(|output| &output.name).collect();
+    for tensor in &graph.initializer {
+        assert!(read.contains(&tensor.name), "{} is never read", tensor.name);
+    }
+    for name in graph.node.iter().flat_map(|node| &node.output) {
+        assert!(read.contains(name) || outputs.contains(name), "{name} is never used");
+    }
+}
+
+#[test]
+fn constants_hold_as_many_bytes_as_their_shapes_ask() {
+    for tensor in decoded().graph.unwrap().initializer {
+        let count: i64 = tensor.dims.iter().product();
+        let size = match tensor.data_type {
+            FLOAT => 4,
+            INT64 => 8,
+            other => panic!("{} has element type {other}", tensor.name),
+        };
+        assert_eq!(tensor.raw_data.len() as i64, count * size, "{}", tensor.name);
+    }
+}
+
+#[test]
+fn only_operators_that_old_tensorrt_parses_are_used() {
+    let allowed = [
+        "Add", "Div", "Erf", "LayerNormalization", "MatMul", "Max", "Mul", "ReduceL2", "Reshape", "Softmax", "Split",
+        "Transpose",
+    ];
+    let graph = decoded().graph.unwrap();
+    let used: HashSet<&str> = graph.node.iter().map(|node| node.op_type.as_str()).collect();
+    assert!(used.iter().all(|operator| allowed.contains(operator)), "{used:?}");
+}
+
+#[test]
+fn queries_are_scaled_before_they_meet_the_keys() {
+    let graph = decoded().graph.unwrap();
+    let find = |name: &str| -> Node { graph.node.iter().find(|node| node.name == name).unwrap().clone() };
+    let scores = find("blocks.1/attention/scores");
+    assert_eq!(scores.input, ["blocks.1/attention/query/scaled", "blocks.1/attention/key/turned"]);
+    let weights = find("blocks.1/attention/weights");
+    assert_eq!((weights.op_type.as_str(), weights.input), ("Softmax", scores.output));
+}
+
+#[test]
+fn the_same_network_is_the_same_file() {
+    let digest = HEXLOWER.encode(&Sha256::digest(exported().bytes));
+    assert_eq!(digest, HEXLOWER.encode(&Sha256::digest(exported().bytes)));
+    assert_eq!(digest, "5d297273f7338deff2e3c9f1d2e937dd7fe0586cde4d0de93351221b174b51dd");
+}
