@@ -1,8 +1,8 @@
 //! What a bundle says of a network: its manifest, its golden test and the properties inside the graph.
 
+use super::onnx::OPSET;
 use super::trace::Trace;
 use super::vision::VisionGraph;
-use super::onnx::OPSET;
 use crate::experiment::Experiment;
 use crate::run::{Checkpoint, Run};
 use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, Requires, Training};
