@@ -14,6 +14,7 @@ mod reason;
 #[cfg(test)]
 mod tests;
 mod voxels;
+pub mod write;
 
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
