@@ -45,10 +45,13 @@ fn later_layers_win() {
 #[test]
 fn unknown_keys_name_the_nearest_one() {
     let problems = problems("mqtt.hots = 'a'\nseries.quiet_secs = 3\nreport.thresholds.emphysema = 0.5");
-    assert_eq!(problems, [
-        "unknown key `mqtt.hots`; did you mean `mqtt.host`?",
-        "unknown key `series.quiet_secs`; did you mean `series.quiet_s`?"
-    ]);
+    assert_eq!(
+        problems,
+        [
+            "unknown key `mqtt.hots`; did you mean `mqtt.host`?",
+            "unknown key `series.quiet_secs`; did you mean `series.quiet_s`?"
+        ]
+    );
 }
 
 #[test]

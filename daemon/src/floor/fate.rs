@@ -1,18 +1,10 @@
-//! What becomes of an error: try again, refuse the series, or stop the daemon.
+//! Why a series has no flags, and whose fault it is.
+//!
+//! The fate of an error stands in its type: a [`Refusal`] refuses the series, the error of a room's `run` stops the daemon,
+//! and everything else (no worker, no model, a locked database) is tried again.
 
 use ctedge_models::scan::{Reason, ScanError};
 use serde::{Deserialize, Serialize};
-
-/// Every error of a room knows its fate; `pipeline` acts on it in one place.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Fate {
-    /// The world is at fault (a full disk, a worker that would not start): the same work is tried again after a pause.
-    Retry,
-    /// The series is at fault: it is quarantined and its refusal published.
-    Refuse(Refusal),
-    /// Going on would do harm: the daemon stops, and systemd starts it again.
-    Stop,
-}
 
 /// Why a series has no flags. Published: `reason_code` is [`Code::name`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +73,12 @@ impl Code {
         (Self::InferTime, "infer_time"),
         (Self::InferNotFinite, "infer_not_finite"),
     ];
+
+    /// Every code.
+    #[cfg(test)]
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Reason::ALL.into_iter().map(Self::Scan).chain(Self::OWN.into_iter().map(|(code, _)| code))
+    }
 
     /// The published name.
     pub(crate) fn name(self) -> &'static str {

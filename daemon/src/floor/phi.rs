@@ -1,4 +1,4 @@
-//! Patient data and the keyed pseudonyms that replace it.
+//! Keyed pseudonyms in place of what identifies a patient.
 
 use crate::floor::durable;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
@@ -7,34 +7,6 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::path::Path;
-
-/// A value that identifies a patient. It never prints: both `Debug` and `Display` give `redacted`.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Phi<T>(T);
-
-impl<T> Phi<T> {
-    /// Marks a value as patient data.
-    pub(crate) fn new(value: T) -> Self {
-        Self(value)
-    }
-
-    /// The value, for code that has to use it and will not print it.
-    pub(crate) fn reveal(&self) -> &T {
-        &self.0
-    }
-}
-
-impl<T> fmt::Debug for Phi<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("redacted")
-    }
-}
-
-impl<T> fmt::Display for Phi<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("redacted")
-    }
-}
 
 /// Pseudonym of a study: the same for everybody who holds the site key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -119,13 +91,6 @@ mod tests {
         let key = SiteKey::from_hex(&"00".repeat(32)).unwrap();
         assert_eq!(key.study("1.2.3").0, "sk1_6rogoluft5m7vesjpyfdott2vw");
         assert_eq!(key.series("1.2.3\0").0, key.series("1.2.3").0, "UIDs are padded with NUL in the file");
-    }
-
-    #[test]
-    fn patient_data_does_not_print() {
-        let name = Phi::new("DOE^JANE");
-        assert_eq!(format!("{name} {name:?}"), "redacted redacted");
-        assert_eq!(*name.reveal(), "DOE^JANE");
     }
 
     #[test]

@@ -126,3 +126,71 @@ fn ids_follow_from_input_model_and_settings() {
         assert_ne!(id, other);
     }
 }
+
+/// Keys of an object and of the objects in it, as dotted paths.
+fn keys(value: &Value, prefix: &str) -> Vec<String> {
+    let Some(object) = value.as_object() else { return vec![prefix.trim_end_matches('.').to_owned()] };
+    object.iter().flat_map(|(key, value)| keys(value, &format!("{prefix}{key}."))).collect()
+}
+
+/// The JSON examples of the contract.
+fn examples() -> Vec<Value> {
+    let text = include_str!("../../MQTT.md");
+    let blocks = text.split("```json").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.map(|block| serde_json::from_str(block).unwrap()).collect()
+}
+
+#[test]
+fn the_contract_shows_what_is_sent() {
+    use crate::report::Report;
+    use ctedge_models::scan::{Facts, Format};
+    let writer = writer();
+    let facts = Facts {
+        format: Format::Dicom,
+        instances: 30,
+        slices: 30,
+        dropped: std::collections::BTreeMap::new(),
+        transfer_syntax: Some("1.2.840.10008.1.2.1".into()),
+        size: [512, 512, 30],
+        spacing_mm: [1.0; 3],
+        orientation: "LPS".into(),
+        gaps: 0,
+        tilt_deg: 0.0,
+        hu_range: [-1024.0, 3071.0],
+        warnings: Vec::new(),
+    };
+    let mut first = Report { facts: Some(facts), ..report() };
+    (first.subject.revision, first.subject.replaces) = (1, None);
+    let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
+    let sent = [
+        writer.result("r1_x", 1, &first),
+        writer.status(State::Online, 17),
+        writer.counters(&Counters::of(&[], 0)),
+        writer.health(&health),
+        writer.event(StepKind::Complete(&first.subject)),
+    ];
+    for message in sent {
+        let sent = parsed(&message);
+        let example = examples().into_iter().find(|example| example["schema"] == sent["schema"]).unwrap();
+        let sorted = |value| {
+            let mut all = keys(value, "");
+            all.sort();
+            all
+        };
+        assert_eq!(sorted(&sent), sorted(&example), "{}", message.topic);
+    }
+}
+
+#[test]
+fn the_contract_names_every_code() {
+    let text = include_str!("../../MQTT.md");
+    for label in Label::all() {
+        assert!(text.contains(&format!("`{}`", label.name())), "{}", label.name());
+    }
+    for code in crate::floor::fate::Code::all() {
+        assert!(text.contains(&format!("`{}`", code.name())), "{}", code.name());
+    }
+    for outcome in Outcome::ALL {
+        assert!(text.contains(&format!("`{}`", outcome.name())), "{}", outcome.name());
+    }
+}

@@ -50,6 +50,30 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 20] = [
+        Self::EmptyFile,
+        Self::NotAScan,
+        Self::Truncated,
+        Self::Corrupt,
+        Self::Dicomdir,
+        Self::MissingAttribute,
+        Self::NotCt,
+        Self::NotImage,
+        Self::Localizer,
+        Self::UnsupportedSopClass,
+        Self::UnsupportedTransferSyntax,
+        Self::UnsupportedPixels,
+        Self::TooFewSlices,
+        Self::MixedGeometry,
+        Self::UnevenSpacing,
+        Self::GantryTilt,
+        Self::NotHounsfield,
+        Self::FourDimensional,
+        Self::LimitExceeded,
+        Self::Unreadable,
+    ];
+
     /// The published name, e.g. `not_ct`.
     pub fn name(self) -> &'static str {
         match self {
