@@ -1,9 +1,9 @@
 //! Builds an ONNX graph operator by operator. Every value is named after what it is (`blocks.0/attention/scores`), so
 //! that a profile of the exported model reads like the network.
 
-use super::onnx::{Attribute, FLOAT, Graph, INT64, Model, Node, OPSET, OperatorSet, StringPair, Tensor, ValueInfo};
-use super::onnx::IR_VERSION;
 use super::ExportError;
+use super::onnx::IR_VERSION;
+use super::onnx::{Attribute, FLOAT, Graph, INT64, Model, Node, OPSET, OperatorSet, StringPair, Tensor, ValueInfo};
 use crate::net::{Array, LAYER_NORM_EPSILON, Weights};
 use prost::Message;
 

@@ -91,7 +91,17 @@ fn constants_hold_as_many_bytes_as_their_shapes_ask() {
 #[test]
 fn only_operators_that_old_tensorrt_parses_are_used() {
     let allowed = [
-        "Add", "Div", "Erf", "LayerNormalization", "MatMul", "Max", "Mul", "ReduceL2", "Reshape", "Softmax", "Split",
+        "Add",
+        "Div",
+        "Erf",
+        "LayerNormalization",
+        "MatMul",
+        "Max",
+        "Mul",
+        "ReduceL2",
+        "Reshape",
+        "Softmax",
+        "Split",
         "Transpose",
     ];
     let graph = decoded().graph.unwrap();

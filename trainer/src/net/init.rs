@@ -4,10 +4,10 @@
 //! other. Values are uniform: 24 random bits scaled by a bound that needs a square root only, both exact in IEEE
 //! arithmetic, where a normal distribution would need logarithms whose last bit differs between libraries.
 
+use super::Architecture;
 use super::block::width;
 use super::tower::Tower;
 use super::weights::{Array, Weights, WeightsError};
-use super::Architecture;
 use ctedge_models::spec::Grid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};

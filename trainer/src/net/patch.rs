@@ -9,8 +9,9 @@ pub fn patches(volume: Tensor<5>, patch: [usize; 3]) -> Tensor<3> {
     let [batch, _, z, y, x] = volume.dims();
     let [pz, py, px] = patch;
     let [nz, ny, nx] = [z / pz, y / py, x / px];
-    volume
-        .reshape([batch, nz, pz, ny, py, nx, px])
-        .permute([0, 1, 3, 5, 2, 4, 6])
-        .reshape([batch, nz * ny * nx, pz * py * px])
+    volume.reshape([batch, nz, pz, ny, py, nx, px]).permute([0, 1, 3, 5, 2, 4, 6]).reshape([
+        batch,
+        nz * ny * nx,
+        pz * py * px,
+    ])
 }

@@ -1,11 +1,11 @@
 //! The volume tower: patches, positions, blocks, pooling, projection and flags.
 
+use super::Architecture;
 use super::block::{Block, layer_norm};
 use super::patch::patches;
 use super::pool::AttentionPool;
 use super::positions::TokenGrid;
 use super::weights::{Weights, WeightsError};
-use super::Architecture;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
