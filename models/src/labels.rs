@@ -54,23 +54,43 @@ const fn dcm(value: &'static str) -> Option<Code> {
 
 const TABLE: [Entry; LABEL_COUNT] = [
     Entry(Label::MedicalMaterial, "medical_material", "Medical material", None),
-    Entry(Label::ArterialWallCalcification, "arterial_wall_calcification", "Arterial wall calcification", sct("237897009", true)),
+    Entry(
+        Label::ArterialWallCalcification,
+        "arterial_wall_calcification",
+        "Arterial wall calcification",
+        sct("237897009", true),
+    ),
     Entry(Label::Cardiomegaly, "cardiomegaly", "Cardiomegaly", sct("287272002", true)),
     Entry(Label::PericardialEffusion, "pericardial_effusion", "Pericardial effusion", sct("373945007", true)),
-    Entry(Label::CoronaryArteryWallCalcification, "coronary_artery_wall_calcification", "Coronary artery wall calcification", sct("445512009", false)),
+    Entry(
+        Label::CoronaryArteryWallCalcification,
+        "coronary_artery_wall_calcification",
+        "Coronary artery wall calcification",
+        sct("445512009", false),
+    ),
     Entry(Label::HiatalHernia, "hiatal_hernia", "Hiatal hernia", sct("84089009", false)),
     Entry(Label::Lymphadenopathy, "lymphadenopathy", "Lymphadenopathy", sct("30746006", true)),
     Entry(Label::Emphysema, "emphysema", "Emphysema", sct("87433001", false)),
     Entry(Label::Atelectasis, "atelectasis", "Atelectasis", sct("46621007", false)),
     Entry(Label::LungNodule, "lung_nodule", "Lung nodule", sct("27925004", true)),
     Entry(Label::LungOpacity, "lung_opacity", "Lung opacity", dcm("112001")),
-    Entry(Label::PulmonaryFibroticSequela, "pulmonary_fibrotic_sequela", "Pulmonary fibrotic sequela", sct("112674009", true)),
+    Entry(
+        Label::PulmonaryFibroticSequela,
+        "pulmonary_fibrotic_sequela",
+        "Pulmonary fibrotic sequela",
+        sct("112674009", true),
+    ),
     Entry(Label::PleuralEffusion, "pleural_effusion", "Pleural effusion", sct("60046008", true)),
     Entry(Label::MosaicAttenuationPattern, "mosaic_attenuation_pattern", "Mosaic attenuation pattern", dcm("112130")),
     Entry(Label::PeribronchialThickening, "peribronchial_thickening", "Peribronchial thickening", None),
     Entry(Label::Consolidation, "consolidation", "Consolidation", sct("95436008", false)),
     Entry(Label::Bronchiectasis, "bronchiectasis", "Bronchiectasis", sct("12295008", false)),
-    Entry(Label::InterlobularSeptalThickening, "interlobular_septal_thickening", "Interlobular septal thickening", dcm("112114")),
+    Entry(
+        Label::InterlobularSeptalThickening,
+        "interlobular_septal_thickening",
+        "Interlobular septal thickening",
+        dcm("112114"),
+    ),
 ];
 
 impl Label {

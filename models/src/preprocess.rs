@@ -197,7 +197,8 @@ fn blend<T: Copy + Into<f32>>(
     if first > last {
         return;
     }
-    let mix = |a: T, b: T, c: T, d: T| lerp(lerp(a.into(), b.into(), along_y), lerp(c.into(), d.into(), along_y), along_z);
+    let mix =
+        |a: T, b: T, c: T, d: T| lerp(lerp(a.into(), b.into(), along_y), lerp(c.into(), d.into(), along_y), along_z);
     if stride == 1 {
         let [a, b, c, d] = corners.map(|corner| &voxels[corner + first..=corner + last]);
         for ((((value, &a), &b), &c), &d) in row[first..=last].iter_mut().zip(a).zip(b).zip(c).zip(d) {

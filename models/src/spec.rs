@@ -142,7 +142,8 @@ impl TryFrom<String> for Orientation {
 
 impl From<Orientation> for String {
     fn from(orientation: Orientation) -> Self {
-        let letter = |(axis, positive): (usize, bool)| [['R', 'L'], ['A', 'P'], ['I', 'S']][axis][usize::from(positive)];
+        let letter =
+            |(axis, positive): (usize, bool)| [['R', 'L'], ['A', 'P'], ['I', 'S']][axis][usize::from(positive)];
         orientation.0.map(letter).iter().collect()
     }
 }

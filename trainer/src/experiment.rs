@@ -121,7 +121,8 @@ pub enum ExperimentError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+    let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    lines.concat()
 }
 
 impl Experiment {

@@ -75,8 +75,9 @@ impl SiteKey {
     /// Reads the key file, or makes one from the operating system's randomness when there is none.
     pub(crate) fn load_or_create(path: &Path) -> io::Result<Self> {
         match std::fs::read_to_string(path) {
-            Ok(text) => Self::from_hex(&text)
-                .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the site key file does not hold 64 hex digits")),
+            Ok(text) => Self::from_hex(&text).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, "the site key file does not hold 64 hex digits")
+            }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut bytes = [0u8; 32];
                 getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;

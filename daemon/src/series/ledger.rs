@@ -63,10 +63,7 @@ pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<
 }
 
 /// The work on a series that was complete when the daemon last stopped.
-pub(super) fn resume(
-    transaction: &Transaction<'_>,
-    series: &SeriesKey,
-) -> Result<Option<Subject>, rusqlite::Error> {
+pub(super) fn resume(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<Option<Subject>, rusqlite::Error> {
     transaction
         .query_row(
             "SELECT study_key, digest, instances, expected, complete_by, completed_ms FROM work
@@ -91,7 +88,8 @@ pub(super) fn resume(
 
 /// Series that have files and are not complete.
 pub(super) fn open_keys(transaction: &Transaction<'_>) -> Result<Vec<(SeriesKey, StudyKey)>, rusqlite::Error> {
-    let mut statement = transaction.prepare("SELECT series_key, study_key FROM work WHERE state = 'open' ORDER BY id")?;
+    let mut statement =
+        transaction.prepare("SELECT series_key, study_key FROM work WHERE state = 'open' ORDER BY id")?;
     let rows = statement.query_map([], |row| Ok((SeriesKey(row.get(0)?), StudyKey(row.get(1)?))))?;
     rows.collect()
 }
@@ -126,15 +124,7 @@ pub(crate) fn finish(
          ON CONFLICT (series_key) DO UPDATE SET result_id = excluded.result_id, revision = excluded.revision,
              replaces = excluded.replaces, outcome = excluded.outcome, reason = excluded.reason,
              updated_ms = excluded.updated_ms",
-        params![
-            subject.series_key.0,
-            result_id,
-            revision,
-            replaces,
-            ending.outcome,
-            ending.reason,
-            clock::now_ms()
-        ],
+        params![subject.series_key.0, result_id, revision, replaces, ending.outcome, ending.reason, clock::now_ms()],
     )?;
     Ok(Subject { revision, replaces, ..subject.clone() })
 }

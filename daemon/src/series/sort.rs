@@ -119,7 +119,9 @@ impl Room<'_> {
         let files = self.spool.frozen_files(key)?;
         match files.as_slice() {
             [] => Ok(Some(vanished())),
-            [only] => Ok(self.identify(&Claim { path: only.clone(), source: None })?.and_then(|(_, file)| file.refusal)),
+            [only] => {
+                Ok(self.identify(&Claim { path: only.clone(), source: None })?.and_then(|(_, file)| file.refusal))
+            }
             _ => Ok(None),
         }
     }

@@ -150,7 +150,8 @@ impl Bench {
 
     fn finish(&self, subject: &Subject, id: &str) -> Subject {
         let ending = ledger::Ending { outcome: "clear", reason: None };
-        let finished = lock(&self.store).commit(|transaction| ledger::finish(transaction, subject, id, ending)).unwrap();
+        let finished =
+            lock(&self.store).commit(|transaction| ledger::finish(transaction, subject, id, ending)).unwrap();
         self.spool().retire(&subject.series_key, Retired::Done).unwrap();
         finished
     }

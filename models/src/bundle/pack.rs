@@ -21,8 +21,8 @@ pub fn pack(manifest: &Manifest, files: &[(String, PathBuf)], out: &Path) -> Res
         manifest.files.insert(path.clone(), FileEntry { bytes, sha256 });
     }
     manifest.check().map_err(|reason| BundleError::BadManifest { reason })?;
-    let json = serde_json::to_vec_pretty(&manifest)
-        .map_err(|error| BundleError::BadManifest { reason: error.to_string() })?;
+    let json =
+        serde_json::to_vec_pretty(&manifest).map_err(|error| BundleError::BadManifest { reason: error.to_string() })?;
 
     write_archive(&json, &manifest, files, out).map_err(BundleError::io(out))?;
     BundleDigest::of(out).map_err(BundleError::io(out))

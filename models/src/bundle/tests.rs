@@ -34,7 +34,12 @@ fn manifest() -> Manifest {
             precision: "f32".to_owned(),
             opset: 17,
             inputs: vec![io("volume", &[1, 1, 4, 5, 6])],
-            outputs: vec![io("embedding", &[1, 8]), io("logits", &[1, 18]), io("tokens", &[1, 2, 3]), io("saliency", &[1, 2])],
+            outputs: vec![
+                io("embedding", &[1, 8]),
+                io("logits", &[1, 18]),
+                io("tokens", &[1, 2, 3]),
+                io("saliency", &[1, 2]),
+            ],
         },
         training: Training {
             trained: false,

@@ -80,7 +80,8 @@ fn any_grid() -> impl Strategy<Value = Grid> {
     let size = || proptest::array::uniform3(1usize..9);
     prop_oneof![
         size().prop_map(|size| Grid::Resize { size }),
-        (proptest::array::uniform3(0.3f64..5.0), size()).prop_map(|(spacing_mm, size)| Grid::Spacing { spacing_mm, size }),
+        (proptest::array::uniform3(0.3f64..5.0), size())
+            .prop_map(|(spacing_mm, size)| Grid::Spacing { spacing_mm, size }),
     ]
 }
 

@@ -5,13 +5,112 @@
 //! [`Plan::fill_f32`] decode the voxels into a buffer of the planned size. [`read`] does plan and fill for callers that
 //! want a volume in their own memory. Nothing here writes, logs, or keeps state.
 
+mod dicom;
+mod file;
+mod geometry;
+mod nifti;
+mod plan;
 mod reason;
+#[cfg(test)]
+mod tests;
+mod voxels;
 
+pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
 
 use crate::volume::Volume;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Says which series a file belongs to.
+///
+/// # Errors
+/// The reason for which the file belongs to none.
+pub fn header(path: &Path, limits: &Limits) -> Result<Header, ScanError> {
+    let (file, format) = file::open(path, limits)?;
+    let digest = file::digest(&file)?;
+    match format {
+        Format::Dicom => {
+            let dicom::Identity { study_uid, series_uid, expected } = dicom::identity(path)?;
+            Ok(Header { study_uid, series_uid, digest, expected, format })
+        }
+        Format::Nifti => {
+            let uid = format!("nifti:{digest}");
+            Ok(Header { study_uid: uid.clone(), series_uid: uid, digest, expected: Some(1), format })
+        }
+    }
+}
+
+/// A series as found on disk by [`series_in`].
+#[derive(Debug)]
+pub struct Found {
+    /// Its files; one file for what belongs to no series.
+    pub files: Vec<PathBuf>,
+    /// What its first file says of itself, or why it belongs to no series.
+    pub header: Result<Header, ScanError>,
+}
+
+/// Sorts a file, or all files of a folder and the folders below it, into series. Series come in the order of their UIDs,
+/// files that belong to none after them.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn series_in(path: &Path, limits: &Limits) -> std::io::Result<Vec<Found>> {
+    let mut files = Vec::new();
+    list(path, &mut files)?;
+    files.sort();
+    let mut series: BTreeMap<String, Found> = BTreeMap::new();
+    let mut strays = Vec::new();
+    for path in files {
+        match header(&path, limits) {
+            Ok(header) => {
+                let found = Found { files: Vec::new(), header: Ok(header.clone()) };
+                series.entry(header.series_uid).or_insert(found).files.push(path);
+            }
+            Err(error) => strays.push(Found { files: vec![path], header: Err(error) }),
+        }
+    }
+    Ok(series.into_values().chain(strays).collect())
+}
+
+fn list(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    // A link below the folder is left alone: it could lead round in a circle.
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), files)?;
+        } else {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Voxel type of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VoxelKind {
+    /// Whole HU in 16 bits.
+    I16,
+    /// 32-bit floating point.
+    F32,
+}
+
+/// The voxels could not be decoded into the buffer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FillError {
+    /// Values beyond 16 bits: decode as f32 instead.
+    #[error("values beyond 16 bits")]
+    TooWide,
+    /// The series cannot become a volume.
+    #[error(transparent)]
+    Scan(#[from] ScanError),
+}
 
 /// What one file says of itself: where it belongs, not what is in it.
 ///

@@ -84,7 +84,7 @@ fn constants_hold_as_many_bytes_as_their_shapes_ask() {
             INT64 => 8,
             other => panic!("{} has element type {other}", tensor.name),
         };
-        assert_eq!(tensor.raw_data.len() as i64, count * size, "{}", tensor.name);
+        assert_eq!(i64::try_from(tensor.raw_data.len()).unwrap(), count * size, "{}", tensor.name);
     }
 }
 

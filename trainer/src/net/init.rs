@@ -1,6 +1,6 @@
 //! Initial weights from a seed, the same to the last bit on every machine and release.
 //!
-//! Each parameter has its own ChaCha8 stream, keyed by SHA-256 of seed and path, so that a new parameter changes no
+//! Each parameter has its own `ChaCha8` stream, keyed by SHA-256 of seed and path, so that a new parameter changes no
 //! other. Values are uniform: 24 random bits scaled by a bound that needs a square root only, both exact in IEEE
 //! arithmetic, where a normal distribution would need logarithms whose last bit differs between libraries.
 

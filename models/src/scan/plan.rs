@@ -1,0 +1,176 @@
+//! One series: its geometry first, its voxels second.
+
+use super::dicom::{self, Instance};
+use super::geometry::{self, Placed, Stack};
+use super::voxels::{self, Extremes, Hu, Scale};
+use super::{Facts, FillError, Format, Limits, Reason, Scan, ScanError, VoxelKind, Warning, file, nifti};
+use crate::volume::{Geometry, Volume, Voxels};
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// A series whose headers have been read and found good.
+#[derive(Debug)]
+pub struct Plan {
+    geometry: Geometry,
+    kind: VoxelKind,
+    source: Source,
+    /// Complete but for what only the voxels tell.
+    facts: Facts,
+}
+
+#[derive(Debug)]
+enum Source {
+    Dicom(Vec<Placed>),
+    Nifti(Box<nifti::Image>),
+}
+
+/// Least extent along the patient of a whole chest, in mm.
+const CHEST_MM: f64 = 150.0;
+/// Some voxel of a CT is at most this (lung, air about the patient), in HU.
+const AIR_HU: f64 = -500.0;
+/// Some voxel of a CT is at least this (soft tissue), in HU.
+const TISSUE_HU: f64 = 0.0;
+
+/// Reads the headers of one series' files and settles its geometry.
+///
+/// # Errors
+/// The first reason for which the series cannot become a volume; see [`Reason`].
+pub fn plan(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
+    if files.len() > limits.files {
+        let detail = format!("{} files, the limit is {}", files.len(), limits.files);
+        return Err(ScanError::new(Reason::LimitExceeded, detail));
+    }
+    let formats =
+        files.par_iter().map(|path| Ok(file::open(path, limits)?.1)).collect::<Result<Vec<_>, ScanError>>()?;
+    match (formats.as_slice(), files) {
+        ([], _) => Err(ScanError::new(Reason::TooFewSlices, "no files")),
+        ([Format::Nifti], [path]) => plan_nifti(nifti::Image::open(path, limits)?),
+        (all, _) if all.contains(&Format::Nifti) => {
+            Err(ScanError::new(Reason::MixedGeometry, "a NIfTI file among other files of one series"))
+        }
+        _ => plan_dicom(files, limits),
+    }
+}
+
+fn plan_nifti(image: nifti::Image) -> Result<Plan, ScanError> {
+    let (geometry, kind) = (image.geometry().clone(), image.voxel_kind());
+    let facts = facts(Format::Nifti, 1, &geometry);
+    Ok(Plan { geometry, kind, source: Source::Nifti(Box::new(image)), facts })
+}
+
+fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
+    let instances = files.par_iter().map(|path| dicom::instance(path)).collect::<Result<Vec<Instance>, ScanError>>()?;
+    let syntaxes: BTreeSet<&str> = instances.iter().map(|instance| instance.transfer_syntax.as_str()).collect();
+    let transfer_syntax = Some(syntaxes.into_iter().collect::<Vec<_>>().join(","));
+    let expected = instances.iter().filter_map(|instance| instance.expected).max();
+    let handed_in = u32::try_from(files.len()).unwrap_or(u32::MAX);
+    let Stack { slices, geometry, dropped, tilt_deg, mut warnings } = geometry::stack(instances, limits)?;
+    if expected.is_some_and(|expected| handed_in < expected) {
+        warnings.insert(Warning::FewerThanExpected);
+    }
+    let is_whole = |placed: &Placed| Scale { slope: placed.slice.slope, intercept: placed.slice.intercept }.is_whole();
+    let kind = if slices.iter().all(is_whole) { VoxelKind::I16 } else { VoxelKind::F32 };
+    let mut facts = facts(Format::Dicom, handed_in, &geometry);
+    warnings.extend(facts.warnings);
+    facts.warnings = warnings.into_iter().collect();
+    let facts = Facts { dropped, transfer_syntax, tilt_deg, ..facts };
+    Ok(Plan { geometry, kind, source: Source::Dicom(slices), facts })
+}
+
+fn facts(format: Format, instances: u32, geometry: &Geometry) -> Facts {
+    let size = geometry.size();
+    let spacing_mm = geometry.spacing_mm();
+    let along_patient = geometry.axes().iter().position(|&(axis, _)| axis == 2).unwrap_or(2);
+    let voxels = f64::from(size.get(along_patient).and_then(|&side| u32::try_from(side).ok()).unwrap_or(u32::MAX));
+    let extent_mm = voxels * spacing_mm.get(along_patient).copied().unwrap_or_default();
+    let [.., slices] = size;
+    Facts {
+        format,
+        instances,
+        slices: u32::try_from(slices).unwrap_or(u32::MAX),
+        dropped: BTreeMap::new(),
+        transfer_syntax: None,
+        size,
+        spacing_mm,
+        orientation: geometry.orientation(),
+        gaps: 0,
+        tilt_deg: 0.0,
+        hu_range: [0.0, 0.0],
+        warnings: if extent_mm < CHEST_MM { vec![Warning::ShortCoverage] } else { Vec::new() },
+    }
+}
+
+impl Plan {
+    /// Where the volume will lie.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The voxel type to try first. [`FillError::TooWide`] asks for [`VoxelKind::F32`] instead of 16 bit.
+    pub fn kind(&self) -> VoxelKind {
+        self.kind
+    }
+
+    /// Decodes all voxels into `voxels`, C order `[k][j][i]`, one per grid point.
+    pub fn fill_i16(&self, voxels: &mut [i16]) -> Result<Facts, FillError> {
+        self.fill(voxels)
+    }
+
+    /// As [`Plan::fill_i16`], for values that do not fit 16 bits or are not whole.
+    pub fn fill_f32(&self, voxels: &mut [f32]) -> Result<Facts, FillError> {
+        self.fill(voxels)
+    }
+
+    fn fill<T: Hu>(&self, voxels: &mut [T]) -> Result<Facts, FillError> {
+        let (expected, [columns, rows, _]) = (self.geometry.voxel_count(), self.geometry.size());
+        if voxels.len() != expected {
+            let detail = format!("a buffer of {} voxels for {expected}", voxels.len());
+            return Err(ScanError::new(Reason::LimitExceeded, detail).into());
+        }
+        let extremes = match &self.source {
+            Source::Nifti(image) => image.fill(voxels)?,
+            Source::Dicom(slices) => voxels
+                .par_chunks_mut(columns * rows)
+                .zip(slices.par_iter())
+                .map(|(plane, placed)| voxels::slice(&placed.path, &placed.slice, plane))
+                .try_reduce(|| Extremes::NONE, |a, b| Ok(a.join(b)))?,
+        };
+        let mut facts = Facts { hu_range: extremes.range(), ..self.facts.clone() };
+        if extremes.0 > AIR_HU || extremes.1 < TISSUE_HU {
+            facts.warnings.push(Warning::ImplausibleHu);
+            facts.warnings.sort_unstable();
+        }
+        Ok(facts)
+    }
+}
+
+/// Reads the files of one series into a volume in this process's memory.
+///
+/// # Errors
+/// The first reason for which the series cannot become a volume.
+pub fn read(files: &[PathBuf], limits: &Limits) -> Result<Scan, ScanError> {
+    let plan = plan(files, limits)?;
+    let count = plan.geometry.voxel_count();
+    if plan.kind == VoxelKind::I16 {
+        let mut voxels = vec![0i16; count];
+        match plan.fill_i16(&mut voxels) {
+            Ok(facts) => return joined(plan.geometry, Voxels::I16(Cow::Owned(voxels)), facts),
+            Err(FillError::Scan(error)) => return Err(error),
+            Err(FillError::TooWide) => {}
+        }
+    }
+    let mut voxels = vec![0f32; count];
+    match plan.fill_f32(&mut voxels) {
+        Ok(facts) => joined(plan.geometry, Voxels::F32(Cow::Owned(voxels)), facts),
+        Err(FillError::Scan(error)) => Err(error),
+        Err(FillError::TooWide) => Err(ScanError::new(Reason::NotHounsfield, "voxels beyond 32-bit numbers")),
+    }
+}
+
+fn joined(geometry: Geometry, voxels: Voxels<'static>, facts: Facts) -> Result<Scan, ScanError> {
+    let volume = Volume::new(geometry, voxels);
+    let volume = volume.map_err(|error| ScanError::new(Reason::MixedGeometry, error.to_string()))?;
+    Ok(Scan { volume, facts })
+}

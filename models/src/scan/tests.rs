@@ -1,0 +1,337 @@
+use super::*;
+use crate::volume::Voxels;
+use ::dicom::core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
+use ::dicom::dictionary_std::{tags, uids};
+use ::dicom::object::{FileMetaTableBuilder, InMemDicomObject};
+use proptest::prelude::*;
+use std::fs;
+use tempfile::TempDir;
+
+/// A made-up series of 4 columns, 3 rows and `places.len()` slices.
+struct Series {
+    folder: TempDir,
+    count: usize,
+}
+
+const COLUMNS: u16 = 4;
+const ROWS: u16 = 3;
+
+impl Series {
+    fn empty() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), count: 0 }
+    }
+
+    /// Slices 2 mm apart with stored value 1000 + slice number.
+    fn regular(slices: u32) -> Self {
+        let mut series = Self::empty();
+        for number in 0..slices {
+            series.add(number, |_| {});
+        }
+        series
+    }
+
+    fn add(&mut self, number: u32, change: impl FnOnce(&mut InMemDicomObject)) -> PathBuf {
+        let mut object = slice(number);
+        change(&mut object);
+        self.count += 1;
+        // Names run against the order of the slices.
+        let path = self.folder.path().join(format!("{:04}", 9999 - self.count));
+        save(object, &path);
+        path
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        files
+    }
+
+    fn read(&self) -> Result<Scan, ScanError> {
+        read(&self.files(), &Limits::default())
+    }
+
+    fn refusal(&self) -> Reason {
+        self.read().unwrap_err().reason
+    }
+}
+
+fn slice(number: u32) -> InMemDicomObject {
+    let pixels: Vec<u16> =
+        (0..COLUMNS * ROWS).map(|index| 1000 + u16::try_from(number).unwrap() + index * 10).collect();
+    let mut object = InMemDicomObject::new_empty();
+    put(&mut object, tags::SOP_CLASS_UID, VR::UI, uids::CT_IMAGE_STORAGE);
+    put(&mut object, tags::SOP_INSTANCE_UID, VR::UI, &format!("2.25.1{number}"));
+    put(&mut object, tags::STUDY_INSTANCE_UID, VR::UI, "2.25.7");
+    put(&mut object, tags::SERIES_INSTANCE_UID, VR::UI, "2.25.8");
+    put(&mut object, tags::MODALITY, VR::CS, "CT");
+    put(&mut object, tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\AXIAL");
+    put(&mut object, tags::PIXEL_SPACING, VR::DS, "0.5\\0.7");
+    put(&mut object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0");
+    put(&mut object, tags::IMAGE_POSITION_PATIENT, VR::DS, &format!("-10\\-20\\{}", f64::from(number) * 2.0));
+    put(&mut object, tags::RESCALE_SLOPE, VR::DS, "1");
+    put(&mut object, tags::RESCALE_INTERCEPT, VR::DS, "-1024");
+    put(&mut object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
+    for (tag, value) in [
+        (tags::SAMPLES_PER_PIXEL, 1),
+        (tags::ROWS, ROWS),
+        (tags::COLUMNS, COLUMNS),
+        (tags::BITS_ALLOCATED, 16),
+        (tags::BITS_STORED, 12),
+        (tags::HIGH_BIT, 11),
+        (tags::PIXEL_REPRESENTATION, 0),
+    ] {
+        object.put(DataElement::new(tag, VR::US, dicom_value!(U16, [value])));
+    }
+    object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(pixels.into())));
+    object
+}
+
+fn put(object: &mut InMemDicomObject, tag: Tag, vr: VR, text: &str) {
+    object.put(DataElement::new(tag, vr, text));
+}
+
+fn save(object: InMemDicomObject, path: &Path) {
+    let class = object.element(tags::SOP_CLASS_UID).unwrap().to_str().unwrap().into_owned();
+    let uid = object.element(tags::SOP_INSTANCE_UID).unwrap().to_str().unwrap().into_owned();
+    let meta = FileMetaTableBuilder::new()
+        .transfer_syntax(uids::EXPLICIT_VR_LITTLE_ENDIAN)
+        .media_storage_sop_class_uid(class)
+        .media_storage_sop_instance_uid(uid);
+    object.with_meta(meta).unwrap().write_to_file(path).unwrap();
+}
+
+#[test]
+fn slices_are_ordered_by_place_and_scaled_one_by_one() {
+    let mut series = Series::empty();
+    for number in [3, 0, 2, 1] {
+        series.add(number, |object| {
+            if number == 2 {
+                put(object, tags::RESCALE_INTERCEPT, VR::DS, "-1000");
+            }
+        });
+    }
+    let Scan { volume, facts } = series.read().unwrap();
+    let geometry = volume.geometry();
+    assert_eq!((geometry.size(), geometry.spacing_mm()), ([4, 3, 4], [0.7, 0.5, 2.0]));
+    assert_eq!((geometry.origin_mm(), geometry.orientation().as_str()), ([-10.0, -20.0, 0.0], "LPS"));
+    let first_of_each: Vec<f32> = (0..4).map(|k| volume.hu([0, 0, k]).unwrap()).collect();
+    assert_eq!(first_of_each, [-24.0, -23.0, 2.0, -21.0]);
+    assert_eq!(volume.hu([1, 2, 0]), Some(-24.0 + 90.0));
+    assert!(matches!(volume.voxels(), Voxels::I16(_)));
+    assert_eq!((facts.instances, facts.slices, facts.hu_range), (4, 4, [-24.0, 112.0]));
+    assert_eq!(facts.transfer_syntax.as_deref(), Some(uids::EXPLICIT_VR_LITTLE_ENDIAN));
+    assert_eq!(facts.warnings, [Warning::ImplausibleHu, Warning::ShortCoverage]);
+}
+
+#[test]
+fn feet_first_rows_and_falling_normals_keep_their_place() {
+    let mut series = Series::empty();
+    for number in 0..3 {
+        // Seen from the other side: the normal of this plane points to the feet.
+        series.add(number, |object| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "-1\\0\\0\\0\\1\\0"));
+    }
+    let volume = series.read().unwrap().volume;
+    assert_eq!(volume.geometry().orientation(), "RPI");
+    assert_eq!(volume.geometry().origin_mm(), [-10.0, -20.0, 4.0]);
+    assert_eq!(volume.hu([0, 0, 0]), Some(-22.0), "the slice nearest to the head comes first");
+}
+
+#[test]
+fn signed_and_narrow_values_are_read_as_the_header_says() {
+    let mut series = Series::empty();
+    for number in 0..3 {
+        series.add(number, |object| {
+            object.put(DataElement::new(tags::PIXEL_REPRESENTATION, VR::US, dicom_value!(U16, [1])));
+            // Twelve bits, with something else above them: -1, 2047 and -2048.
+            let pixels = [0x0fff, 0xf7ff, 0x0800].into_iter().chain([0; 9]).collect();
+            object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16(pixels)));
+            put(object, tags::RESCALE_INTERCEPT, VR::DS, "0");
+        });
+    }
+    let volume = series.read().unwrap().volume;
+    assert_eq!([0, 1, 2].map(|i| volume.hu([i, 0, 1]).unwrap()), [-1.0, 2047.0, -2048.0]);
+}
+
+#[test]
+fn fractions_and_wide_values_become_f32() {
+    let mut series = Series::empty();
+    for number in 0..3 {
+        series.add(number, |object| put(object, tags::RESCALE_SLOPE, VR::DS, "0.5"));
+    }
+    let volume = series.read().unwrap().volume;
+    assert!(matches!(volume.voxels(), Voxels::F32(_)));
+    assert_eq!(volume.hu([0, 0, 1]), Some(1001.0 * 0.5 - 1024.0));
+    let mut series = Series::empty();
+    for number in 0..3 {
+        series.add(number, |object| put(object, tags::RESCALE_SLOPE, VR::DS, "100"));
+    }
+    let volume = series.read().unwrap().volume;
+    assert!(matches!(volume.voxels(), Voxels::F32(_)), "whole, but beyond 16 bits");
+    assert_eq!(volume.hu([0, 0, 0]), Some(98_976.0));
+}
+
+#[test]
+fn copies_and_companions_are_left_out_and_counted() {
+    let mut series = Series::regular(4);
+    series.add(1, |_| {});
+    series.add(7, |object| put(object, tags::IMAGE_TYPE, VR::CS, "ORIGINAL\\PRIMARY\\LOCALIZER"));
+    series.add(8, |object| {
+        object.remove_element(tags::ROWS);
+        object.remove_element(tags::PIXEL_DATA);
+    });
+    series.add(2, |object| {
+        put(object, tags::SOP_INSTANCE_UID, VR::UI, "2.25.99");
+        put(object, tags::ACQUISITION_NUMBER, VR::IS, "5");
+        put(object, tags::RESCALE_INTERCEPT, VR::DS, "0");
+    });
+    let Scan { volume, facts } = series.read().unwrap();
+    assert_eq!((facts.instances, facts.slices), (8, 4));
+    let every = [Dropped::DuplicateInstance, Dropped::DuplicatePosition, Dropped::Localizer, Dropped::NotImage];
+    assert_eq!(facts.dropped, every.map(|why| (why, 1)).into());
+    assert_eq!(volume.hu([0, 0, 2]), Some(1002.0), "the later acquisition stays");
+}
+
+#[test]
+fn what_makes_no_regular_volume_is_refused_by_name() {
+    let mut gap = Series::regular(3);
+    gap.add(5, |_| {});
+    assert_eq!(gap.refusal(), Reason::UnevenSpacing);
+    let mut size = Series::regular(3);
+    size.add(3, |object| drop(object.put(DataElement::new(tags::ROWS, VR::US, dicom_value!(U16, [2])))));
+    assert_eq!(size.refusal(), Reason::MixedGeometry);
+    let mut twice = Series::regular(3);
+    twice.add(1, |object| put(object, tags::SOP_INSTANCE_UID, VR::UI, "2.25.99"));
+    assert_eq!(twice.refusal(), Reason::MixedGeometry);
+    let mut tilted = Series::empty();
+    for number in 0..4 {
+        let position = format!("0\\{}\\{}", f64::from(number), f64::from(number) * 2.0);
+        tilted.add(number, |object| put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, &position));
+    }
+    assert_eq!(tilted.refusal(), Reason::GantryTilt);
+    assert_eq!(Series::regular(2).refusal(), Reason::TooFewSlices);
+    let mut shifted = Series::regular(4);
+    shifted.add(4, |object| put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, "-10\\-20.01\\8"));
+    assert_eq!(shifted.read().unwrap().facts.slices, 5, "rounding is no tilt");
+}
+
+#[test]
+fn each_missing_or_odd_attribute_is_refused_by_name() {
+    let refusal = |change: fn(&mut InMemDicomObject)| {
+        let mut series = Series::regular(3);
+        series.add(3, change);
+        series.refusal()
+    };
+    for tag in
+        [tags::PIXEL_SPACING, tags::IMAGE_POSITION_PATIENT, tags::RESCALE_SLOPE, tags::MODALITY, tags::BITS_ALLOCATED]
+    {
+        let mut series = Series::regular(3);
+        series.add(3, |object| assert!(object.remove_element(tag)));
+        assert_eq!(series.refusal(), Reason::MissingAttribute, "{tag}");
+    }
+    assert_eq!(refusal(|object| put(object, tags::MODALITY, VR::CS, "MR")), Reason::NotCt);
+    assert_eq!(refusal(|object| put(object, tags::RESCALE_TYPE, VR::LO, "Z_EFF")), Reason::NotHounsfield);
+    assert_eq!(
+        refusal(|object| put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, "1\\2\\x")),
+        Reason::MissingAttribute
+    );
+    assert_eq!(
+        refusal(|object| put(object, tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE)),
+        Reason::UnsupportedSopClass
+    );
+    let three_samples = |object: &mut InMemDicomObject| {
+        drop(object.put(DataElement::new(tags::SAMPLES_PER_PIXEL, VR::US, dicom_value!(U16, [3]))))
+    };
+    assert_eq!(refusal(three_samples), Reason::UnsupportedPixels);
+    let short = |object: &mut InMemDicomObject| {
+        drop(object.put(DataElement::new(tags::PIXEL_DATA, VR::OW, PrimitiveValue::U16([1, 2].into_iter().collect()))));
+    };
+    assert_eq!(refusal(short), Reason::Truncated);
+}
+
+#[test]
+fn files_that_are_no_scan_are_told_apart() {
+    let series = Series::regular(3);
+    let folder = tempfile::tempdir().unwrap();
+    let reason = |bytes: &[u8]| {
+        let path = folder.path().join("file.dcm");
+        fs::write(&path, bytes).unwrap();
+        header(&path, &Limits::default()).unwrap_err().reason
+    };
+    let whole = fs::read(&series.files()[0]).unwrap();
+    assert_eq!(reason(b""), Reason::EmptyFile);
+    assert_eq!(reason(b"Dear colleague, thank you for referring this patient."), Reason::NotAScan);
+    assert_eq!(reason(&whole[..130]), Reason::NotAScan);
+    assert_eq!(reason(&whole[..200]), Reason::Truncated);
+    assert_eq!(reason(&[0x1f, 0x8b, 8, 0, 0]), Reason::NotAScan);
+    let small = Limits { file_bytes: 100, ..Limits::default() };
+    assert_eq!(header(&series.files()[0], &small).unwrap_err().reason, Reason::LimitExceeded);
+    assert_eq!(header(&folder.path().join("none"), &small).unwrap_err().reason, Reason::Unreadable);
+}
+
+#[test]
+fn a_file_cut_off_in_its_pixels_refuses_the_series() {
+    let series = Series::regular(4);
+    let last = series.files().pop().unwrap();
+    let bytes = fs::read(&last).unwrap();
+    fs::write(&last, &bytes[..bytes.len() - 5]).unwrap();
+    assert_eq!(
+        header(&last, &Limits::default()).unwrap().series_uid,
+        "2.25.8",
+        "its header still says where it belongs"
+    );
+    assert_eq!(series.refusal(), Reason::Truncated);
+}
+
+#[test]
+fn limits_are_kept() {
+    let series = Series::regular(4);
+    let limited = |limits: &Limits| read(&series.files(), limits).unwrap_err().reason;
+    assert_eq!(limited(&Limits { files: 3, ..Limits::default() }), Reason::LimitExceeded);
+    assert_eq!(limited(&Limits { voxels: 47, ..Limits::default() }), Reason::LimitExceeded);
+    assert!(read(&series.files(), &Limits { files: 4, voxels: 48, ..Limits::default() }).is_ok());
+}
+
+#[test]
+fn a_folder_is_sorted_into_series() {
+    let series = Series::regular(3);
+    let inner = series.folder.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let mut object = slice(9);
+    put(&mut object, tags::SERIES_INSTANCE_UID, VR::UI, "2.25.9");
+    save(object, &inner.join("other"));
+    fs::write(inner.join("letter.txt"), "no scan").unwrap();
+    let found = series_in(series.folder.path(), &Limits::default()).unwrap();
+    let told: Vec<(usize, Result<String, Reason>)> = found
+        .iter()
+        .map(|found| (found.files.len(), found.header.as_ref().map(|h| h.series_uid.clone()).map_err(|e| e.reason)))
+        .collect();
+    assert_eq!(told, [(3, Ok("2.25.8".into())), (1, Ok("2.25.9".into())), (1, Err(Reason::NotAScan))]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_dicom_is_refused_without_a_panic(at in 0usize..1200, byte: u8, cut in 0usize..1200) {
+        let series = Series::regular(1);
+        let path = series.files().pop().unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        let length = bytes.len();
+        bytes[at % length] = byte;
+        bytes.truncate(length.saturating_sub(cut / 10));
+        fs::write(&path, &bytes).unwrap();
+        let limits = Limits::default();
+        drop(header(&path, &limits));
+        prop_assert!(read(&[path], &limits).is_err());
+    }
+
+    #[test]
+    fn order_and_names_of_files_change_nothing(shift in 0usize..7) {
+        let series = Series::regular(7);
+        let expected = series.read().unwrap();
+        let mut files = series.files();
+        files.rotate_left(shift);
+        prop_assert_eq!(read(&files, &Limits::default()).unwrap(), expected);
+    }
+}

@@ -1,0 +1,102 @@
+//! Stored numbers to Hounsfield units, straight into the buffer of the volume.
+#![expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "the inner loop over all voxels; whether a value fits is checked on the extremes of each slice"
+)]
+
+use super::dicom::{self, Slice, Stored};
+use super::{FillError, Reason, ScanError};
+use std::path::Path;
+
+/// A voxel type of [`crate::volume::Voxels`].
+pub(super) trait Hu: Copy + Send + Sync {
+    /// Lowest and highest HU that it holds.
+    const RANGE: [f64; 2];
+    /// The value for `hu`, which lies within the range.
+    fn of(hu: f64) -> Self;
+}
+
+impl Hu for i16 {
+    const RANGE: [f64; 2] = [-32_768.0, 32_767.0];
+    fn of(hu: f64) -> Self {
+        hu as Self
+    }
+}
+
+impl Hu for f32 {
+    const RANGE: [f64; 2] = [f64::MIN, f64::MAX];
+    fn of(hu: f64) -> Self {
+        hu as Self
+    }
+}
+
+/// Lowest and highest HU seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extremes(pub(super) f64, pub(super) f64);
+
+impl Extremes {
+    pub(super) const NONE: Self = Self(f64::INFINITY, f64::NEG_INFINITY);
+
+    pub(super) fn join(self, other: Self) -> Self {
+        Self(self.0.min(other.0), self.1.max(other.1))
+    }
+
+    /// Lowest and highest as f32, for [`super::Facts`].
+    pub(super) fn range(self) -> [f32; 2] {
+        [self.0 as f32, self.1 as f32]
+    }
+}
+
+/// Decodes one slice into `plane`, C order (row, column).
+pub(super) fn slice<T: Hu>(path: &Path, slice: &Slice, plane: &mut [T]) -> Result<Extremes, FillError> {
+    let bytes = dicom::pixels(path)?;
+    let (pairs, _odd) = bytes.as_chunks::<2>();
+    if pairs.len() < plane.len() {
+        return Err(dicom::truncated().into());
+    }
+    let Stored { bits, high_bit, signed } = slice.stored;
+    // The value's bits are moved to the top and back down, which drops what lies above and below and extends the sign.
+    let (up, down) = (31 - high_bit, 32 - bits);
+    let value = |pair: &[u8; 2]| {
+        let raw = u32::from(u16::from_ne_bytes(*pair)) << up;
+        if signed { f64::from(raw.cast_signed() >> down) } else { f64::from(raw >> down) }
+    };
+    let scale = Scale { slope: slice.slope, intercept: slice.intercept };
+    fill(pairs.iter().map(value), scale, plane)
+}
+
+/// HU = slope * stored value + intercept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale {
+    pub(super) slope: f64,
+    pub(super) intercept: f64,
+}
+
+impl Scale {
+    /// Whether whole stored values give whole HU.
+    pub(super) fn is_whole(self) -> bool {
+        self.slope.fract() == 0.0 && self.intercept.fract() == 0.0
+    }
+}
+
+/// Scales stored values into `plane`.
+pub(super) fn fill<T: Hu>(
+    stored: impl Iterator<Item = f64>,
+    Scale { slope, intercept }: Scale,
+    plane: &mut [T],
+) -> Result<Extremes, FillError> {
+    let mut extremes = Extremes::NONE;
+    let mut is_number = true;
+    for (voxel, stored) in plane.iter_mut().zip(stored) {
+        let hu = stored * slope + intercept;
+        is_number &= hu.is_finite();
+        extremes = Extremes(extremes.0.min(hu), extremes.1.max(hu));
+        *voxel = T::of(hu);
+    }
+    if !is_number {
+        return Err(ScanError::new(Reason::NotHounsfield, "voxels that are no numbers").into());
+    }
+    let [least, most] = T::RANGE;
+    if extremes.0 < least || extremes.1 > most { Err(FillError::TooWide) } else { Ok(extremes) }
+}
