@@ -11,6 +11,7 @@
 mod arrival;
 mod code;
 mod crash;
+mod export;
 mod harness;
 mod privacy;
 mod rooms;

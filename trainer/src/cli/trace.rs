@@ -3,7 +3,7 @@
 use super::{Outcome, Progress};
 use crate::device;
 use crate::export::{Trace as Numbers, phantom_tensor};
-use crate::run::{self, Run};
+use crate::run::Run;
 use anyhow::{Context, ensure};
 use clap::Args;
 use ctedge_models::{preprocess, scan};
@@ -42,10 +42,7 @@ impl Trace {
         let volume = self.volume(&run)?;
         progress.say("running the network");
         let trace = Numbers::of(&tower, volume, &device::cpu())?;
-        run::make_folder(&self.out)?;
-        for (name, values) in trace.arrays() {
-            run::write(&self.out.join(format!("{name}.f32")), &crate::net::little_endian(values))?;
-        }
+        trace.write(&self.out)?;
         let names = trace.arrays().map(|(name, values)| format!("{name}.f32 ({} numbers)", values.len()));
         let text = format!("wrote {} to {}", names.join(", "), self.out.display());
         let lengths = trace.arrays().map(|(name, values)| json!({ "name": name, "numbers": values.len() }));

@@ -1,3 +1,10 @@
+#![expect(
+    clippy::float_cmp,
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "numbers that must come out exact; indices are small"
+)]
+
 use super::*;
 use crate::device::cpu;
 use burn::tensor::{Tensor, TensorData};
@@ -31,6 +38,19 @@ fn the_outputs_have_the_documented_shapes() {
     assert_eq!(outputs.tokens.dims(), [2, 12, 24]);
     assert_eq!(outputs.saliency.dims(), [2, 12]);
     assert_ne!(values(outputs.logits.clone().slice_dim(0, 0..1)), values(outputs.logits.slice_dim(0, 1..2)));
+}
+
+#[test]
+fn an_untrained_network_answers_differently_to_labels_and_to_volumes() {
+    let logits = values(tower(1).forward(volumes()).logits);
+    let (first, second) = logits.split_at(18);
+    let spread = |values: &[f32]| {
+        let (low, high) = values.iter().fold((f32::MAX, f32::MIN), |(low, high), &v| (low.min(v), high.max(v)));
+        high - low
+    };
+    assert!(spread(first) > 0.5 && spread(first) < 10.0, "{first:?}");
+    let apart: Vec<f32> = first.iter().zip(second).map(|(a, b)| a - b).collect();
+    assert!(spread(&apart) > 0.05, "{apart:?}");
 }
 
 #[test]
