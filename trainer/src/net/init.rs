@@ -13,8 +13,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
-/// Bound of the pooling query: small, so that all tokens count alike at first.
-const QUERY_BOUND: f64 = 0.05;
+/// Bound of the pooling query. Normalised tokens then score with a standard deviation of `1 / sqrt(3)`: the weights
+/// differ by a factor of a few from the start, so that which tokens count most does not hang on rounding.
+const QUERY_BOUND: f64 = 1.0;
 
 /// The weights of an untrained tower.
 ///
