@@ -2,8 +2,7 @@
 
 use super::onnx::OPSET;
 use super::vision::VisionGraph;
-use crate::experiment::Experiment;
-use crate::run::{Checkpoint, Run};
+use crate::run::{Checkpoint, Experiment, Run};
 use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, Training};
 use ctedge_models::labels::Label;
 use std::collections::BTreeMap;

@@ -23,8 +23,7 @@ pub use manifest::{VISION_FILE, manifest, properties};
 pub use trace::Trace;
 pub use vision::{VisionGraph, vision};
 
-use crate::net::WeightsError;
-use crate::run::RunError;
+use crate::run::{RunError, WeightsError};
 use ctedge_models::phantom::PhantomError;
 use std::path::PathBuf;
 

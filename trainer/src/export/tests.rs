@@ -1,9 +1,7 @@
 use super::onnx::{FLOAT, INT64, Model, Node};
 use super::*;
 use crate::device::cpu;
-use crate::experiment::Experiment;
-use crate::net::{Architecture, Tower, initial};
-use crate::run::Run;
+use crate::run::{Architecture, Experiment, Run, Tower, initial};
 use ctedge_models::bundle::{self, Manifest, TrustedKeys};
 use ctedge_models::spec::Grid;
 use data_encoding::HEXLOWER;

@@ -1,8 +1,7 @@
 //! One forward pass as plain numbers: what golden tests store, and what other runtimes are compared with.
 
 use super::ExportError;
-use crate::net::{Tower, little_endian};
-use crate::run;
+use crate::run::{self, Tower, little_endian};
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
 use std::path::Path;
 
