@@ -1,4 +1,20 @@
-//! Reports to messages: the MQTT contract of `MQTT.md` as types.
+//! Reports and the daemon's own state to messages: the MQTT contract of `MQTT.md` as types.
+//!
+//! In: [`Report`]s, health, counters. Out: [`Message`]s. Pure; owns nothing on disk. State is retained, events and results
+//! never are. Nothing here can hold patient data: it is made of pseudonyms, numbers and our own words.
+
+mod payload;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use payload::{Check, CheckState, Counters, Health, Info, Overall, State, StepKind, Writer};
+
+use crate::report::Report;
+use data_encoding::BASE32_NOPAD;
+use sha2::{Digest, Sha256};
+
+/// Major version of every payload schema; it also stands in the topic root.
+pub(crate) const SCHEMA_MAJOR: u32 = 1;
 
 /// One MQTT message, ready to be stored and sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,3 +30,68 @@ pub(crate) struct Message {
     /// Order of sending: lower first.
     pub(crate) priority: u8,
 }
+
+/// A prefix or device name that is no part of a topic.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TopicError {
+    /// The device name.
+    #[error("mqtt.device = {name:?}: must be 1 to 48 of a-z, 0-9, _ and -")]
+    Device {
+        /// As configured.
+        name: String,
+    },
+    /// The prefix.
+    #[error("mqtt.prefix = {prefix:?}: must be 1 to 64 of a-z, 0-9, _, - and /, no / at its ends")]
+    Prefix {
+        /// As configured.
+        prefix: String,
+    },
+}
+
+/// The topics of one device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Topics {
+    root: String,
+}
+
+impl Topics {
+    /// Topics below `{prefix}/v1/{device}`.
+    pub(crate) fn new(prefix: &str, device: &str) -> Result<Self, TopicError> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_' || byte == b'-';
+        if !(1..=48).contains(&device.len()) || !device.bytes().all(plain) {
+            return Err(TopicError::Device { name: device.to_owned() });
+        }
+        let levels = prefix.split('/').all(|level| !level.is_empty() && level.bytes().all(plain));
+        if !(1..=64).contains(&prefix.len()) || !levels {
+            return Err(TopicError::Prefix { prefix: prefix.to_owned() });
+        }
+        Ok(Self { root: format!("{prefix}/v{SCHEMA_MAJOR}/{device}") })
+    }
+
+    /// A topic or filter below this device's root.
+    pub(crate) fn below(&self, name: &str) -> String {
+        format!("{}/{name}", self.root)
+    }
+}
+
+/// The id of a result: `r1_` and 26 base32 characters of a SHA-256 over what determines it. The same input, model and
+/// settings give the same id, so that a repeat is recognised as one.
+pub(crate) fn result_id(series_digest: &str, model_digest: &str, config_digest: &str) -> String {
+    let mut hasher = Sha256::new();
+    for part in [series_digest, model_digest, config_digest] {
+        hasher.update(part.as_bytes());
+        hasher.update(b"\n");
+    }
+    hasher.update(SCHEMA_MAJOR.to_be_bytes());
+    let text = BASE32_NOPAD.encode(&hasher.finalize()).to_ascii_lowercase();
+    format!("r1_{}", text.get(..26).unwrap_or(&text))
+}
+
+/// Order of sending: results by urgency, then events.
+fn urgency(report: &Report) -> u8 {
+    let place = crate::report::Outcome::ALL.iter().position(|outcome| *outcome == report.outcome);
+    place.and_then(|place| u8::try_from(place).ok()).unwrap_or(EVENT_PRIORITY)
+}
+
+/// Events come after every result.
+const EVENT_PRIORITY: u8 = 9;

@@ -2,11 +2,82 @@
 //!
 //! In: [`crate::infer::Scores`], or a refusal of any room to the left. Out: [`Report`]. Pure; owns nothing on disk.
 
-use crate::floor::fate::Refusal;
+#[cfg(test)]
+mod tests;
+
+use crate::floor::clock;
+use crate::floor::fate::{Blame, Refusal};
 use crate::floor::subject::Subject;
+use crate::infer::{Inferred, Model, Scores};
+use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::Label;
-use ctedge_models::scan::Facts;
+use ctedge_models::scan::{Facts, Warning};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// From scores to outcomes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Thresholds of this site in place of the model's, by label, e.g. `pleural_effusion = 0.7`.
+    pub(crate) thresholds: BTreeMap<Label, f32>,
+    /// What the reader noticed that makes a result `inconclusive`.
+    pub(crate) inconclusive_on: Vec<Warning>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let doubts =
+            [Warning::FewerThanExpected, Warning::MissingSlices, Warning::ImplausibleHu, Warning::ShortCoverage];
+        Self { thresholds: BTreeMap::new(), inconclusive_on: doubts.to_vec() }
+    }
+}
+
+impl Settings {
+    /// What is wrong with the values, one sentence each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let bad = self.thresholds.iter().filter(|(_, threshold)| !(0.0..=1.0).contains(*threshold));
+        bad.map(|(label, value)| format!("report.thresholds.{} = {value}: must lie between 0 and 1", label.name()))
+            .collect()
+    }
+}
+
+/// Puts together what is known of a series.
+pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> Report {
+    let Inferred { subject, facts, scores, queue_ms, decode_ms } = inferred;
+    let total_ms = u64::try_from(clock::now_ms().saturating_sub(subject.completed_ms)).unwrap_or_default();
+    let timing = Timing { queue_ms, decode_ms, total_ms, ..Timing::default() };
+    match scores {
+        Err(refusal) => {
+            let outcome = match refusal.code.blame() {
+                Blame::Input => Outcome::Rejected,
+                Blame::Device => Outcome::Failed,
+            };
+            Report { subject, outcome, refusal: Some(refusal), flags: Vec::new(), facts, model: None, timing }
+        }
+        Ok(Scores { logits, preprocess_ms, infer_ms }) => {
+            let flags: Vec<Flag> =
+                model.labels.iter().zip(logits).map(|(spec, logit)| flag(settings, spec, logit)).collect();
+            let doubtful = facts
+                .as_ref()
+                .is_some_and(|facts| facts.warnings.iter().any(|warning| settings.inconclusive_on.contains(warning)));
+            let outcome = match flags.iter().any(Flag::positive) {
+                _ if doubtful => Outcome::Inconclusive,
+                true => Outcome::Flagged,
+                false => Outcome::Clear,
+            };
+            let timing = Timing { preprocess_ms, infer_ms, ..timing };
+            Report { subject, outcome, refusal: None, flags, facts, model: Some(ModelRun::of(model)), timing }
+        }
+    }
+}
+
+/// Probability = sigmoid(logit / temperature): temperature scaling, as the bundle's manifest defines it.
+fn flag(settings: &Settings, spec: &LabelSpec, logit: f32) -> Flag {
+    let probability = 1.0 / (1.0 + (-logit / spec.temperature).exp());
+    let threshold = settings.thresholds.get(&spec.label).copied().unwrap_or(spec.threshold);
+    Flag { label: spec.label, probability, threshold }
+}
 
 /// Everything a result message says of one series.
 #[derive(Debug, Clone)]
@@ -96,6 +167,24 @@ pub(crate) struct ModelRun {
     pub(crate) precision: String,
     /// ONNX Runtime's version.
     pub(crate) runtime: String,
+    /// What the model may be used for, in its maker's words.
+    pub(crate) intended_use: String,
+}
+
+impl ModelRun {
+    fn of(model: &Model) -> Self {
+        Self {
+            name: model.name.clone(),
+            version: model.version.clone(),
+            digest: model.digest.clone(),
+            signer: model.signer.clone(),
+            trained: model.trained,
+            provider: model.provider.name().to_owned(),
+            precision: model.precision.clone(),
+            runtime: model.runtime.clone(),
+            intended_use: model.intended_use.clone(),
+        }
+    }
 }
 
 /// Milliseconds of each step.

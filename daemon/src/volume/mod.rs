@@ -1,1 +1,179 @@
-//! placeholder
+//! Files to a volume: has a jailed scan worker read a series, and answers for what happens to it.
+//!
+//! In: [`Completed`] series. Out: [`Reading`]: a [`Scan`] whose voxels lie in sealed shared memory, or a refusal. Owns
+//! nothing on disk; the files stay in the spool. This process never opens them.
+
+#[cfg(test)]
+mod tests;
+
+use crate::floor::clock::{self, Stopwatch};
+use crate::floor::fate::{Code, Refusal};
+use crate::floor::scan_worker::{self, Answer, Request, SCAN};
+use crate::floor::subject::Subject;
+use crate::floor::worker::{Jail, Worker};
+use crate::series::{Completed, HeaderAnswer, Series};
+use ctedge_models::scan::{Facts, Limits, Reason, VoxelKind};
+use ctedge_models::volume::Geometry;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use tracing::warn;
+
+/// What the reader of scans may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Address space of a scan worker in MiB, the voxels included.
+    pub(crate) memory_mib: u64,
+    /// Processor time of a scan worker in seconds, for one series.
+    pub(crate) cpu_s: u64,
+    /// Seconds after which a scan worker is killed, for one series.
+    pub(crate) wall_s: f64,
+    /// How large a scan may be.
+    pub(crate) limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { memory_mib: 6144, cpu_s: 300, wall_s: 300.0, limits: Limits::default() }
+    }
+}
+
+impl Settings {
+    /// What is wrong with the values, one sentence each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.memory_mib < 256 {
+            problems.push(format!("volume.memory_mib = {}: a worker needs at least 256", self.memory_mib));
+        }
+        if self.cpu_s == 0 {
+            problems.push("volume.cpu_s = 0: must be at least 1 second".to_owned());
+        }
+        if !(1.0..=86_400.0).contains(&self.wall_s) {
+            problems.push(format!("volume.wall_s = {}: must lie between 1 and 86400 seconds", self.wall_s));
+        }
+        problems
+    }
+
+    fn jail(&self) -> Jail {
+        Jail { memory_bytes: Some(self.memory_mib.saturating_mul(1 << 20)), cpu_s: Some(self.cpu_s) }
+    }
+
+    fn wall(&self) -> Duration {
+        Duration::from_secs_f64(self.wall_s.clamp(0.0, 86_400.0))
+    }
+}
+
+/// A volume, ready for the model.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    /// Where it lies.
+    pub(crate) geometry: Geometry,
+    /// Its voxel type.
+    pub(crate) kind: VoxelKind,
+    /// How it came about.
+    pub(crate) facts: Facts,
+    /// The voxels: sealed shared memory, C order (k, j, i).
+    pub(crate) voxels: OwnedFd,
+}
+
+/// What became of a series in this room.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// Which series.
+    pub(crate) subject: Subject,
+    /// The volume, or why there is none.
+    pub(crate) scan: Result<Scan, Refusal>,
+    /// Milliseconds from complete series to the start of reading.
+    pub(crate) queue_ms: u64,
+    /// Milliseconds of reading.
+    pub(crate) decode_ms: u64,
+}
+
+/// Reads a completed series in a worker of its own.
+///
+/// # Errors
+/// No worker can be started: the device is at fault, and the series waits.
+pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Completed) -> io::Result<Reading> {
+    let Series { subject, folder } = series;
+    let waited_ms = clock::now_ms().saturating_sub(subject.completed_ms);
+    let clock = Stopwatch::start();
+    let scan = match refusal {
+        Some(refusal) => Err(refusal.clone()),
+        None => decode(settings, folder)?,
+    };
+    let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
+    Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms() })
+}
+
+fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal>> {
+    let mut worker = Worker::start(SCAN, settings.jail(), &[])?;
+    let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone() };
+    Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
+        Ok((Answer::Volume { geometry, kind, facts }, Some(voxels))) => {
+            Ok(Scan { geometry, kind, facts: *facts, voxels })
+        }
+        Ok((Answer::Refused(error), _)) => Err(error.into()),
+        Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
+        Err(lost) => Err(scan_worker::refusal(lost)),
+    })
+}
+
+/// Asks a long-lived worker for the headers of files, and replaces it now and then.
+#[derive(Debug)]
+pub(crate) struct HeaderReader<'a> {
+    settings: &'a Settings,
+    worker: Option<Worker>,
+    asked: u32,
+}
+
+/// Files after which the worker is replaced, so that its processor limit stays that of a few files.
+const FILES_OF_A_WORKER: u32 = 512;
+
+impl<'a> HeaderReader<'a> {
+    /// Starts no worker yet.
+    pub(crate) fn new(settings: &'a Settings) -> Self {
+        Self { settings, worker: None, asked: 0 }
+    }
+
+    /// Which series a file belongs to.
+    pub(crate) fn read(&mut self, path: &Path) -> HeaderAnswer {
+        if self.asked >= FILES_OF_A_WORKER {
+            self.worker = None;
+        }
+        let mut worker = match self.worker.take().map_or_else(|| self.start(), Ok) {
+            Ok(worker) => worker,
+            Err(error) => {
+                warn!(%error, "no scan worker can be started");
+                return HeaderAnswer::Unavailable;
+            }
+        };
+        self.asked += 1;
+        let request = Request::Header { path: path.to_owned(), limits: self.settings.limits.clone() };
+        let answer = worker.ask::<_, Answer>(&request, None, self.settings.wall());
+        match answer {
+            Ok((Answer::Header(header), _)) => {
+                self.worker = Some(worker);
+                HeaderAnswer::Header(header)
+            }
+            Ok((Answer::Refused(error), _)) => {
+                self.worker = Some(worker);
+                // A file that is not there any more is no fault of its sender: the room looks for it itself.
+                if error.reason == Reason::Unreadable {
+                    HeaderAnswer::Unavailable
+                } else {
+                    HeaderAnswer::Refused(error.into())
+                }
+            }
+            Ok((Answer::Volume { .. }, _)) => HeaderAnswer::Unavailable,
+            Err(lost) => HeaderAnswer::Refused(scan_worker::refusal(lost)),
+        }
+    }
+
+    fn start(&mut self) -> io::Result<Worker> {
+        self.asked = 0;
+        Worker::start(SCAN, self.settings.jail(), &[])
+    }
+}

@@ -28,7 +28,8 @@ pub(super) struct Instance {
     pub(super) uid: String,
     pub(super) acquisition: i64,
     pub(super) expected: Option<u32>,
-    pub(super) transfer_syntax: String,
+    /// UID of the standard; never the file's own words.
+    pub(super) transfer_syntax: &'static str,
     pub(super) content: Content,
 }
 
@@ -94,7 +95,7 @@ pub(super) fn instance(path: &Path) -> Result<Instance, ScanError> {
             uid: text(&object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
             acquisition: integer(&object, tags::ACQUISITION_NUMBER).unwrap_or_default(),
             expected: expected(&object),
-            transfer_syntax: object.meta().transfer_syntax().to_owned(),
+            transfer_syntax: known_syntax(&object).unwrap_or("unknown"),
             content: content(&object)?,
         })
     })
@@ -187,13 +188,17 @@ fn content(object: &DefaultDicomObject) -> Result<Content, ScanError> {
 }
 
 fn decodable(object: &DefaultDicomObject) -> Result<(), ScanError> {
-    let uid = object.meta().transfer_syntax();
-    if TransferSyntaxRegistry.get(uid).is_some_and(|syntax| syntax.can_decode_all()) {
+    let syntax = TransferSyntaxRegistry.get(object.meta().transfer_syntax());
+    if syntax.is_some_and(|syntax| syntax.can_decode_all()) {
         return Ok(());
     }
-    // The UID names the syntax for an operator; it is the standard's own unless the file invents one.
-    let known = uid.starts_with("1.2.840.10008.") && uid.len() <= 64;
-    Err(ScanError::new(Reason::UnsupportedTransferSyntax, if known { uid } else { "a private transfer syntax" }))
+    let detail = known_syntax(object).unwrap_or("a transfer syntax that this build does not know");
+    Err(ScanError::new(Reason::UnsupportedTransferSyntax, detail))
+}
+
+/// The standard's UID of the file's transfer syntax.
+fn known_syntax(object: &DefaultDicomObject) -> Option<&'static str> {
+    TransferSyntaxRegistry.get(object.meta().transfer_syntax()).map(|syntax| syntax.uid())
 }
 
 fn slice(object: &DefaultDicomObject) -> Result<Slice, ScanError> {

@@ -62,7 +62,7 @@ fn plan_nifti(image: nifti::Image) -> Result<Plan, ScanError> {
 
 fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     let instances = files.par_iter().map(|path| dicom::instance(path)).collect::<Result<Vec<Instance>, ScanError>>()?;
-    let syntaxes: BTreeSet<&str> = instances.iter().map(|instance| instance.transfer_syntax.as_str()).collect();
+    let syntaxes: BTreeSet<&str> = instances.iter().map(|instance| instance.transfer_syntax).collect();
     let transfer_syntax = Some(syntaxes.into_iter().collect::<Vec<_>>().join(","));
     let expected = instances.iter().filter_map(|instance| instance.expected).max();
     let handed_in = u32::try_from(files.len()).unwrap_or(u32::MAX);

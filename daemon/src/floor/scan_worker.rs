@@ -1,0 +1,117 @@
+//! What is said between the supervisor and the scan worker, and the worker itself: the only process that reads foreign
+//! files.
+
+use super::fate::{Code, Refusal};
+use super::shared::Filling;
+use super::worker::{Desk, Lost};
+use ctedge_models::scan::{self, Facts, FillError, Header, Limits, Plan, Reason, ScanError, VoxelKind};
+use ctedge_models::volume::Geometry;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Role name of the scan worker.
+pub(crate) const SCAN: &str = "scan";
+
+/// A request.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Request {
+    /// Which series does this file belong to?
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// Its bounds.
+        limits: Limits,
+    },
+    /// Decode the series whose files are all in this folder.
+    Volume {
+        /// The folder.
+        folder: PathBuf,
+        /// Its bounds.
+        limits: Limits,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    /// The file's header.
+    Header(Header),
+    /// The volume; its voxels come as sealed shared memory.
+    Volume {
+        /// Where it lies.
+        geometry: Geometry,
+        /// Its voxel type.
+        kind: VoxelKind,
+        /// How it came about.
+        facts: Box<Facts>,
+    },
+    /// The input is at fault.
+    Refused(ScanError),
+}
+
+/// The refusal of a series whose worker was lost.
+pub(crate) fn refusal(lost: Lost) -> Refusal {
+    let code = match lost {
+        Lost::Crashed => Code::ScanCrashed,
+        Lost::Memory => Code::ScanMemory,
+        Lost::Cpu => Code::ScanCpu,
+        Lost::Time => Code::ScanTime,
+    };
+    Refusal::new(code, lost.to_string())
+}
+
+/// The worker: answers requests until the supervisor goes.
+pub(crate) fn work() -> io::Result<()> {
+    let desk = Desk::open()?;
+    while let Some((request, _)) = desk.next::<Request>()? {
+        match request {
+            Request::Header { path, limits } => {
+                let answer = scan::header(&path, &limits).map_or_else(Answer::Refused, Answer::Header);
+                desk.answer(&answer, None)?;
+            }
+            Request::Volume { folder, limits } => match volume(&folder, &limits) {
+                Ok((answer, voxels)) => desk.answer(&answer, Some(voxels.as_fd()))?,
+                Err(error) => desk.answer(&Answer::Refused(error), None)?,
+            },
+        }
+    }
+    Ok(())
+}
+
+fn volume(folder: &Path, limits: &Limits) -> Result<(Answer, OwnedFd), ScanError> {
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(&error))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    files.sort();
+    let plan = scan::plan(&files, limits)?;
+    let (kind, facts, filling) = filled(&plan)?;
+    let voxels = filling.seal().map_err(|error| unreadable(&error))?;
+    Ok((Answer::Volume { geometry: plan.geometry().clone(), kind, facts: Box::new(facts) }, voxels))
+}
+
+fn filled(plan: &Plan) -> Result<(VoxelKind, Facts, Filling), ScanError> {
+    let count = plan.geometry().voxel_count();
+    if plan.kind() == VoxelKind::I16 {
+        let mut filling = Filling::new(count * size_of::<i16>()).map_err(|error| no_memory(&error))?;
+        match plan.fill_i16(filling.as_mut()) {
+            Ok(facts) => return Ok((VoxelKind::I16, facts, filling)),
+            Err(FillError::Scan(error)) => return Err(error),
+            Err(FillError::TooWide) => {}
+        }
+    }
+    let mut filling = Filling::new(count * size_of::<f32>()).map_err(|error| no_memory(&error))?;
+    match plan.fill_f32(filling.as_mut()) {
+        Ok(facts) => Ok((VoxelKind::F32, facts, filling)),
+        Err(FillError::Scan(error)) => Err(error),
+        Err(FillError::TooWide) => Err(ScanError::new(Reason::NotHounsfield, "voxels beyond 32-bit numbers")),
+    }
+}
+
+fn unreadable(error: &io::Error) -> ScanError {
+    ScanError::new(Reason::Unreadable, error.kind().to_string())
+}
+
+fn no_memory(error: &io::Error) -> ScanError {
+    ScanError::new(Reason::LimitExceeded, format!("no memory for the volume within the limit ({})", error.kind()))
+}

@@ -1,0 +1,136 @@
+//! A bundle, opened, checked and ready to run.
+
+use super::onnx::{Engine, Graph, Runtime};
+use super::{Model, Scores, Settings, library};
+use crate::floor::clock::Stopwatch;
+use crate::floor::fate::Code;
+use ctedge_models::bundle::{self, Golden, Manifest, TrustedKeys, VerifiedBundle};
+use ctedge_models::preprocess;
+use ctedge_models::spec::PreprocessSpec;
+use ctedge_models::volume::Volume;
+use std::fs;
+use std::path::Path;
+
+/// A model that has passed its golden test on this device.
+pub(super) struct Loaded {
+    engine: Engine,
+    input: PreprocessSpec,
+    model: Model,
+    // Dropped after the engine.
+    _runtime: Runtime,
+}
+
+impl Loaded {
+    /// Verifies and unpacks the bundle, loads ONNX Runtime and the graph, and runs the golden test.
+    ///
+    /// # Errors
+    /// Why not, in words that name the next step.
+    pub(super) fn load(settings: &Settings, models: &Path) -> Result<Self, String> {
+        let bundle = open(settings, models)?;
+        let library = library::find(settings.library.as_deref()).map_err(|missing| missing.to_string())?;
+        let manifest = bundle.manifest();
+        let runtime = Runtime::load(&library)?;
+        let (engine, golden_difference, passed_over) = engine(&runtime, settings, &bundle)?;
+        let model = Model {
+            name: manifest.name.clone(),
+            version: manifest.version.clone(),
+            digest: bundle.digest().as_str().to_owned(),
+            signer: bundle.signer().to_owned(),
+            trained: manifest.training.trained,
+            precision: manifest.vision.precision.clone(),
+            intended_use: manifest.intended_use.clone(),
+            labels: manifest.labels.clone(),
+            provider: engine.provider(),
+            passed_over,
+            library,
+            runtime: runtime.version(),
+            golden_difference,
+        };
+        Ok(Self { engine, input: manifest.input.clone(), model, _runtime: runtime })
+    }
+
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Runs the model on a volume.
+    pub(super) fn scores(&mut self, volume: &Volume<'_>) -> Result<Scores, (Code, String)> {
+        let clock = Stopwatch::start();
+        let tensor = preprocess::tensor(volume, &self.input);
+        let preprocess_ms = clock.ms();
+        let clock = Stopwatch::start();
+        let logits = self.engine.logits(&tensor).map_err(|reason| (Code::InferFailed, reason))?;
+        let infer_ms = clock.ms();
+        if logits.iter().all(|logit| logit.is_finite()) {
+            Ok(Scores { logits, preprocess_ms, infer_ms })
+        } else {
+            Err((Code::InferNotFinite, "the model gave values that are no numbers".to_owned()))
+        }
+    }
+}
+
+fn open(settings: &Settings, models: &Path) -> Result<VerifiedBundle, String> {
+    let trusted = TrustedKeys::load(&settings.trust).map_err(|error| {
+        format!("infer.trust: {error}; it must name the public key (.pub) of whoever signs your models")
+    })?;
+    let opened = bundle::open(&settings.bundle, &trusted, models);
+    opened.map_err(|error| format!("infer.bundle {}: {}", settings.bundle.display(), chain(&error)))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
+}
+
+/// The graph on the first provider of the settings that takes it and passes the golden test; its difference there; and why
+/// the providers before it do not run.
+fn engine(
+    runtime: &Runtime,
+    settings: &Settings,
+    bundle: &VerifiedBundle,
+) -> Result<(Engine, f32, Vec<String>), String> {
+    let graph = graph(bundle)?;
+    let mut passed_over = Vec::new();
+    for &wanted in &settings.providers {
+        let attempt = Engine::load(runtime, settings, &graph, wanted).and_then(|mut engine| {
+            let provider = engine.provider();
+            if provider != wanted && !settings.providers.contains(&provider) {
+                return Err(format!("ONNX Runtime gave the graph to {}", provider.name()));
+            }
+            golden(&mut engine, bundle.manifest()).map(|difference| (engine, difference))
+        });
+        match attempt {
+            Ok((engine, difference)) => return Ok((engine, difference, passed_over)),
+            Err(reason) => passed_over.push(format!("{}: {reason}", wanted.name())),
+        }
+    }
+    Err(format!("no execution provider of infer.providers runs the model: {}", passed_over.join("; ")))
+}
+
+fn graph(bundle: &VerifiedBundle) -> Result<Graph, String> {
+    let manifest = bundle.manifest();
+    let path = bundle.path(&manifest.vision.file).ok_or("the bundle has no volume graph")?;
+    let cache = bundle.folder().with_extension("cache");
+    fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
+    Ok(Graph { path, cache, digest: bundle.digest().as_str().to_owned(), labels: manifest.labels.len() })
+}
+
+/// Runs the bundle's own phantom through preprocessing and model, and compares with what the trainer computed.
+fn golden(engine: &mut Engine, manifest: &Manifest) -> Result<f32, String> {
+    let Golden { phantom, tensor_sha256, logits, tolerance } = &manifest.golden;
+    let volume = phantom.volume().map_err(|error| format!("the golden volume: {error}"))?;
+    let tensor = preprocess::tensor(&volume, &manifest.input);
+    if tensor.sha256() != *tensor_sha256 {
+        return Err(
+            "the golden volume gives another tensor here than in the trainer: bundle and ctedge do not fit".to_owned()
+        );
+    }
+    let ours = engine.logits(&tensor)?;
+    let worst = ours.iter().zip(logits).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max);
+    // Written so that a NaN fails.
+    if worst <= *tolerance && ours.iter().all(|logit| logit.is_finite()) {
+        Ok(worst)
+    } else {
+        let provider = engine.provider().name();
+        Err(format!("the golden volume's logits differ by {worst} on {provider}, the bundle allows {tolerance}"))
+    }
+}

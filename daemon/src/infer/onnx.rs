@@ -1,0 +1,162 @@
+//! The only file that knows `ort`.
+
+use super::{Provider, Settings};
+use ctedge_models::preprocess::Tensor;
+use ndarray::Axis;
+use ort::environment::Environment;
+use ort::ep::{CPU, CUDA, ExecutionProviderDispatch, TensorRT};
+use ort::session::Session;
+use ort::session::builder::SessionBuilder;
+use ort::value::TensorRef;
+use ort::{AsPointer, ortsys};
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+/// A graph on disk.
+pub(super) struct Graph {
+    /// The ONNX file.
+    pub(super) path: PathBuf,
+    /// Folder for what a provider builds from it.
+    pub(super) cache: PathBuf,
+    /// Names the model in the cache: without it TensorRT takes another model's engine for this one's.
+    pub(super) digest: String,
+    /// Number of logits.
+    pub(super) labels: usize,
+}
+
+/// ONNX Runtime's library, loaded. There is one a process, and it outlives its sessions.
+pub(super) struct Runtime(Environment);
+
+impl Runtime {
+    /// Loads the library.
+    pub(super) fn load(library: &Path) -> Result<Self, String> {
+        let unusable = |error: &dyn std::fmt::Display| format!("ONNX Runtime at {}: {error}", library.display());
+        let environment = ort::init_from(library).map_err(|error| unusable(&error))?;
+        // Only older builds listen to this; ORT_DISABLE_TELEMETRY, set by the supervisor, is for the newer ones.
+        environment.with_telemetry(false).build().map(Self).map_err(|error| unusable(&error))
+    }
+
+    /// The version, as the build tells it.
+    #[expect(clippy::unused_self, reason = "there is a version only once the library is loaded")]
+    pub(super) fn version(&self) -> String {
+        let build = ort::info();
+        let branch = build.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
+        branch.map_or(build, |branch| branch.trim_start_matches("rel-")).to_owned()
+    }
+}
+
+/// A graph in ONNX Runtime.
+pub(super) struct Engine {
+    session: Session,
+    labels: usize,
+    provider: Provider,
+}
+
+impl Engine {
+    /// Loads a graph with one provider. What ONNX Runtime really gave it to may be another: [`Engine::provider`].
+    pub(super) fn load(
+        runtime: &Runtime,
+        settings: &Settings,
+        graph: &Graph,
+        wanted: Provider,
+    ) -> Result<Self, String> {
+        let session = build(&runtime.0, settings, graph, wanted)?;
+        let provider = provider_of(&session)?;
+        Ok(Self { session, labels: graph.labels, provider })
+    }
+
+    /// The provider that runs the graph, as ONNX Runtime says.
+    pub(super) fn provider(&self) -> Provider {
+        self.provider
+    }
+
+    /// Runs the graph. Returns `logits` [labels].
+    pub(super) fn logits(&mut self, tensor: &Tensor) -> Result<Vec<f32>, String> {
+        let input = tensor.values().view().insert_axis(Axis(0));
+        let input = TensorRef::from_array_view(input).map_err(|error| error.to_string())?;
+        let outputs = self.session.run(ort::inputs!["volume" => input]).map_err(|error| error.to_string())?;
+        let logits = outputs.get("logits").ok_or("the graph has no output `logits`")?;
+        let (_, logits) = logits.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
+        if logits.len() == self.labels {
+            Ok(logits.to_vec())
+        } else {
+            Err(format!("the graph gave {} logits for {} labels", logits.len(), self.labels))
+        }
+    }
+}
+
+/// Loads the graph with one provider. A provider that is not there is an error here, not a fallback.
+fn build(environment: &Environment, settings: &Settings, graph: &Graph, wanted: Provider) -> Result<Session, String> {
+    let say = |error: ort::Error<SessionBuilder>| error.to_string();
+    let threads = match settings.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    };
+    let builder = Session::builder(environment).map_err(|error| error.to_string())?;
+    // Spinning threads would burn two thirds more processor time per run and heat the box while it waits.
+    let builder = builder.with_intra_threads(threads).map_err(say)?.with_intra_op_spinning(false).map_err(say)?;
+    let builder = builder.with_config_entry("session.record_ep_graph_assignment_info", "1").map_err(say)?;
+    let mut builder = builder.with_execution_providers(dispatch(wanted, graph)).map_err(say)?;
+    builder.commit_from_file(&graph.path).map_err(|error| error.to_string())
+}
+
+fn dispatch(wanted: Provider, graph: &Graph) -> Vec<ExecutionProviderDispatch> {
+    let cuda = || CUDA::default().build().error_on_failure();
+    match wanted {
+        Provider::Cpu => vec![CPU::default().build().error_on_failure()],
+        Provider::Cuda => vec![cuda()],
+        Provider::Tensorrt => {
+            let cache = graph.cache.display().to_string();
+            let tensorrt = TensorRT::default()
+                .with_engine_cache(true)
+                .with_engine_cache_path(&cache)
+                .with_engine_cache_prefix(&graph.digest)
+                .with_timing_cache(true)
+                .with_timing_cache_path(&cache);
+            vec![tensorrt.build().error_on_failure(), cuda()]
+        }
+    }
+}
+
+/// Which provider the nodes of the graph were given to: the fastest of them, since a few nodes may stay on the
+/// processor for good reason.
+fn provider_of(session: &Session) -> Result<Provider, String> {
+    let names = assigned(session)?;
+    let known = [("TensorrtExecutionProvider", Provider::Tensorrt), ("CUDAExecutionProvider", Provider::Cuda)];
+    let fastest = known.into_iter().find(|(name, _)| names.contains(*name)).map(|(_, provider)| provider);
+    match fastest {
+        Some(provider) => Ok(provider),
+        None if names.contains("CPUExecutionProvider") => Ok(Provider::Cpu),
+        None => Err(format!("ONNX Runtime assigned the graph to {names:?}")),
+    }
+}
+
+/// Names of all providers that were given nodes (`Session_GetEpGraphAssignmentInfo`, which `ort` does not wrap).
+#[expect(unsafe_code, reason = "calls the C interface of ONNX Runtime")]
+fn assigned(session: &Session) -> Result<BTreeSet<String>, String> {
+    let mut parts = ptr::null();
+    let mut count = 0;
+    // SAFETY: the session lives, the pointers are to our own variables; what comes back belongs to the session.
+    unsafe {
+        ort::Error::result_from_status(ortsys![Session_GetEpGraphAssignmentInfo](
+            session.ptr(),
+            &raw mut parts,
+            &raw mut count,
+        ))
+    }
+    .map_err(|error| error.to_string())?;
+    let mut names = BTreeSet::new();
+    for index in 0..count {
+        let mut name = ptr::null();
+        // SAFETY: `parts` holds `count` pointers, and a part's name is a C string that lives as long as the session.
+        let name = unsafe {
+            ort::Error::result_from_status(ortsys![EpAssignedSubgraph_GetEpName](*parts.add(index), &raw mut name))
+                .map_err(|error| error.to_string())?;
+            CStr::from_ptr(name)
+        };
+        names.insert(name.to_string_lossy().into_owned());
+    }
+    Ok(names)
+}

@@ -1,0 +1,355 @@
+//! What stands in the messages. Every struct is the JSON object of one topic; `MQTT.md` explains the fields.
+
+use super::{EVENT_PRIORITY, Message, Topics, urgency};
+use crate::floor::clock;
+use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::subject::{CompleteBy, Subject};
+use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
+use ctedge_models::scan::Facts;
+use serde::Serialize;
+
+/// Seconds for which the broker keeps a result for a subscriber with a persistent session.
+const RESULT_EXPIRY_S: u32 = 7 * 24 * 3600;
+/// The same for an event.
+const EVENT_EXPIRY_S: u32 = 24 * 3600;
+
+/// Said in every result and in `info`.
+const REVIEW_STATUS: &str = "unverified_draft";
+
+/// Where the daemon stands, for `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Connected and working.
+    Online,
+    /// Told to stop.
+    Stopping,
+    /// Gone: the broker says so in the daemon's name.
+    Offline,
+}
+
+#[derive(Debug, Serialize)]
+struct Status<'a> {
+    schema: &'a str,
+    state: State,
+    session: i64,
+    since: String,
+}
+
+/// What runs on this device, for `info`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Info {
+    /// The model, once it is loaded.
+    pub(crate) model: Option<ModelRun>,
+    /// Why faster execution providers do not run, one sentence each.
+    pub(crate) passed_over: Vec<String>,
+    /// Processor architecture.
+    pub(crate) architecture: &'static str,
+}
+
+/// How well the daemon is, for `health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Health {
+    /// The worst of the checks.
+    pub(crate) overall: Overall,
+    /// One for each thing that can be wrong.
+    pub(crate) checks: Vec<Check>,
+}
+
+/// The daemon's health in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Overall {
+    /// All is well.
+    Ok,
+    /// The model is being loaded.
+    Warming,
+    /// It works, but somebody should look.
+    Degraded,
+    /// It does not work.
+    Failed,
+}
+
+/// One thing that can be wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Check {
+    /// Which: `model`, `provider`, `broker`, `store`, `outbox`.
+    pub(crate) id: &'static str,
+    /// Whether it is wrong.
+    pub(crate) state: CheckState,
+    /// What exactly, and what to do.
+    pub(crate) detail: String,
+}
+
+/// State of a check.
+pub(crate) type CheckState = Overall;
+
+impl Health {
+    /// The checks and the worst of them.
+    pub(crate) fn of(checks: Vec<Check>) -> Self {
+        let overall = checks.iter().map(|check| check.state).max().unwrap_or(Overall::Ok);
+        Self { overall, checks }
+    }
+}
+
+/// The books, for `counters`: `received = sum of outcomes + pending`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Counters {
+    /// Since the daemon was set up.
+    pub(crate) total: Books,
+    /// Since midnight UTC; what was received yesterday may get its outcome today.
+    pub(crate) today: Books,
+}
+
+/// Number of series by outcome.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "the fields are named by the outcomes")]
+pub(crate) struct Books {
+    pub(crate) received: u64,
+    pub(crate) pending: u64,
+    pub(crate) flagged: u64,
+    pub(crate) clear: u64,
+    pub(crate) inconclusive: u64,
+    pub(crate) rejected: u64,
+    pub(crate) failed: u64,
+}
+
+impl Counters {
+    /// From the ledger's `(name, today, in all)` and the number of series without an outcome.
+    pub(crate) fn of(books: &[(String, u64, u64)], pending: u64) -> Self {
+        let mut counters = Self { total: Books::default(), today: Books::default() };
+        for (name, today, total) in books {
+            counters.today.set(name, *today);
+            counters.total.set(name, *total);
+        }
+        counters.total.pending = pending;
+        counters.today.pending = pending;
+        counters
+    }
+}
+
+impl Books {
+    fn set(&mut self, name: &str, value: u64) {
+        let field = match name {
+            "received" => &mut self.received,
+            "flagged" => &mut self.flagged,
+            "clear" => &mut self.clear,
+            "inconclusive" => &mut self.inconclusive,
+            "rejected" => &mut self.rejected,
+            "failed" => &mut self.failed,
+            _ => return,
+        };
+        *field = value;
+    }
+}
+
+/// What happened to a series, for `event/{type}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StepKind<'a> {
+    /// `study_received`: its first file has arrived.
+    Received(&'a SeriesKey, &'a StudyKey),
+    /// `series_complete`.
+    Complete(&'a Subject),
+}
+
+#[derive(Debug, Serialize)]
+struct Event<'a> {
+    schema: &'a str,
+    at: String,
+    study_key: &'a StudyKey,
+    series_key: &'a SeriesKey,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    complete_by: Option<CompleteBy>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instances: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct Versioned<'a, T> {
+    schema: &'a str,
+    at: String,
+    version: &'a str,
+    #[serde(flatten)]
+    content: &'a T,
+}
+
+#[derive(Debug, Serialize)]
+struct ResultPayload<'a> {
+    schema: &'a str,
+    id: &'a str,
+    revision: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a str>,
+    seq: i64,
+    produced_at: String,
+    device: &'a str,
+    study_key: &'a StudyKey,
+    series_key: &'a SeriesKey,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason_detail: Option<&'a str>,
+    flags: Vec<FlagPayload>,
+    model: Option<ModelPayload<'a>>,
+    input: Input<'a>,
+    timing_ms: Timing,
+    review_status: &'a str,
+    intended_use: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct FlagPayload {
+    code: &'static str,
+    p: f64,
+    t: f64,
+    positive: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelPayload<'a> {
+    name: &'a str,
+    version: &'a str,
+    digest: &'a str,
+    signer: &'a str,
+    trained: bool,
+    ep: &'a str,
+    precision: &'a str,
+    runtime: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct Input<'a> {
+    files: u32,
+    expected: Option<u32>,
+    complete_by: CompleteBy,
+    #[serde(flatten)]
+    facts: Option<&'a Facts>,
+}
+
+/// Writes this device's messages.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    topics: Topics,
+    device: String,
+}
+
+impl Writer {
+    /// For one device.
+    pub(crate) fn new(topics: Topics, device: &str) -> Self {
+        Self { topics, device: device.to_owned() }
+    }
+
+    /// `status`, also the broker's last will.
+    pub(crate) fn status(&self, state: State, session: i64) -> Message {
+        let since = clock::rfc3339(clock::now_ms());
+        self.retained("status", &Status { schema: "status/1.0", state, session, since })
+    }
+
+    /// `info`.
+    pub(crate) fn info(&self, info: &Info) -> Message {
+        self.versioned("info", "info/1.0", info)
+    }
+
+    /// `health`.
+    pub(crate) fn health(&self, health: &Health) -> Message {
+        self.versioned("health", "health/1.0", health)
+    }
+
+    /// `counters`.
+    pub(crate) fn counters(&self, counters: &Counters) -> Message {
+        self.versioned("counters", "counters/1.0", counters)
+    }
+
+    /// `event/{type}`.
+    pub(crate) fn event(&self, step: StepKind<'_>) -> Message {
+        let at = clock::rfc3339(clock::now_ms());
+        let (kind, event) = match step {
+            StepKind::Received(series_key, study_key) => (
+                "study_received",
+                Event { schema: "event/1.0", at, study_key, series_key, complete_by: None, instances: None },
+            ),
+            StepKind::Complete(Subject { study_key, series_key, complete_by, instances, .. }) => {
+                let (complete_by, instances) = (Some(*complete_by), Some(*instances));
+                ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
+            }
+        };
+        let topic = self.topics.below(&format!("event/{kind}"));
+        Message {
+            topic,
+            payload: json(&event),
+            retain: false,
+            expiry_s: Some(EVENT_EXPIRY_S),
+            priority: EVENT_PRIORITY,
+        }
+    }
+
+    /// `result/{outcome}`.
+    pub(crate) fn result(&self, id: &str, seq: i64, report: &Report) -> Message {
+        let payload = json(&self.result_payload(id, seq, report));
+        let topic = self.topics.below(&format!("result/{}", report.outcome.name()));
+        Message { topic, payload, retain: false, expiry_s: Some(RESULT_EXPIRY_S), priority: urgency(report) }
+    }
+
+    fn result_payload<'a>(&'a self, id: &'a str, seq: i64, report: &'a Report) -> ResultPayload<'a> {
+        let Subject { study_key, series_key, expected, complete_by, instances, revision, replaces, .. } =
+            &report.subject;
+        ResultPayload {
+            schema: "result/1.0",
+            id,
+            revision: *revision,
+            replaces: replaces.as_deref(),
+            seq,
+            produced_at: clock::rfc3339(clock::now_ms()),
+            device: &self.device,
+            study_key,
+            series_key,
+            outcome: report.outcome,
+            reason_code: report.refusal.as_ref().map(|refusal| refusal.code.name()),
+            reason_detail: report.refusal.as_ref().map(|refusal| refusal.detail.as_str()),
+            flags: report.flags.iter().map(flag).collect(),
+            model: report.model.as_ref().map(model),
+            input: Input {
+                files: *instances,
+                expected: *expected,
+                complete_by: *complete_by,
+                facts: report.facts.as_ref(),
+            },
+            timing_ms: report.timing,
+            review_status: REVIEW_STATUS,
+            intended_use: report.model.as_ref().map_or(NO_DIAGNOSIS, |model| &model.intended_use),
+        }
+    }
+
+    fn versioned<T: Serialize>(&self, topic: &str, schema: &str, content: &T) -> Message {
+        let at = clock::rfc3339(clock::now_ms());
+        self.retained(topic, &Versioned { schema, at, version: env!("CARGO_PKG_VERSION"), content })
+    }
+
+    fn retained<T: Serialize>(&self, topic: &str, content: &T) -> Message {
+        Message { topic: self.topics.below(topic), payload: json(content), retain: true, expiry_s: None, priority: 0 }
+    }
+}
+
+const NO_DIAGNOSIS: &str = "Draft for review by a physician. Not a diagnosis.";
+
+fn flag(flag: &Flag) -> FlagPayload {
+    let (p, t) = (rounded(flag.probability), rounded(flag.threshold));
+    FlagPayload { code: flag.label.name(), p, t, positive: flag.positive() }
+}
+
+/// Five decimals: more are noise of the arithmetic, and differ between execution providers.
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1e5).round() / 1e5
+}
+
+fn model(run: &ModelRun) -> ModelPayload<'_> {
+    let ModelRun { name, version, digest, signer, trained, provider: ep, precision, runtime, .. } = run;
+    ModelPayload { name, version, digest, signer, trained: *trained, ep, precision, runtime }
+}
+
+/// These structs always become JSON: their maps have text keys, and no number in them is infinite but for what a broken
+/// model gives, which `infer` refuses.
+fn json<T: Serialize>(content: &T) -> Vec<u8> {
+    serde_json::to_vec(content).unwrap_or_default()
+}

@@ -1,0 +1,128 @@
+use super::*;
+use crate::floor::fate::{Code, Refusal};
+use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::subject::{CompleteBy, Subject};
+use crate::report::{Flag, ModelRun, Outcome, Timing};
+use ctedge_models::labels::Label;
+use ctedge_models::scan::Reason;
+use serde_json::{Value, json};
+
+fn report() -> Report {
+    Report {
+        subject: Subject {
+            study_key: StudyKey("sk1_a".into()),
+            series_key: SeriesKey("ek1_b".into()),
+            digest: "00".into(),
+            instances: 30,
+            expected: None,
+            complete_by: CompleteBy::Marker,
+            revision: 2,
+            replaces: Some("r1_old".into()),
+            completed_ms: 0,
+        },
+        outcome: Outcome::Flagged,
+        refusal: None,
+        flags: Label::all().map(|label| Flag { label, probability: 0.734_561_2, threshold: 0.5 }).collect(),
+        facts: None,
+        model: Some(ModelRun {
+            name: "scale-vlp-tiny".into(),
+            version: "0.1.0".into(),
+            digest: "ab".repeat(32),
+            signer: "1234567890ABCDEF".into(),
+            trained: false,
+            provider: "cpu".into(),
+            precision: "f32".into(),
+            runtime: "1.28.0".into(),
+            intended_use: "research".into(),
+        }),
+        timing: Timing::default(),
+    }
+}
+
+fn writer() -> Writer {
+    Writer::new(Topics::new("ctedge", "box-1").unwrap(), "box-1")
+}
+
+fn parsed(message: &Message) -> Value {
+    serde_json::from_slice(&message.payload).unwrap()
+}
+
+#[test]
+fn topics_are_made_of_safe_names() {
+    assert_eq!(Topics::new("site/ct", "box_1").unwrap().below("status"), "site/ct/v1/box_1/status");
+    for device in ["", "Box", "a b", "a/b", "+", "#", "ä", &"x".repeat(49)] {
+        assert!(Topics::new("ctedge", device).is_err(), "{device:?}");
+    }
+    for prefix in ["", "/ctedge", "ctedge/", "a//b", "+", "a/#"] {
+        assert!(Topics::new(prefix, "box").is_err(), "{prefix:?}");
+    }
+}
+
+#[test]
+fn results_are_not_retained_and_stay_small() {
+    let message = writer().result("r1_x", 7, &report());
+    assert_eq!((message.topic.as_str(), message.retain), ("ctedge/v1/box-1/result/flagged", false));
+    assert!(message.payload.len() < 8 << 10, "{} bytes", message.payload.len());
+    let payload = parsed(&message);
+    assert_eq!(payload["flags"][12], json!({"code": "pleural_effusion", "p": 0.73456, "t": 0.5, "positive": true}));
+    assert_eq!((&payload["revision"], &payload["replaces"], &payload["seq"]), (&json!(2), &json!("r1_old"), &json!(7)));
+    assert_eq!((&payload["model"]["ep"], &payload["model"]["trained"]), (&json!("cpu"), &json!(false)));
+    assert_eq!((&payload["input"]["files"], &payload["input"]["complete_by"]), (&json!(30), &json!("marker")));
+    assert_eq!(payload["review_status"], "unverified_draft");
+}
+
+#[test]
+fn refusals_say_why() {
+    let refusal = Refusal::new(Code::Scan(Reason::GantryTilt), "slices sheared by 18.50 degrees (gantry tilt)");
+    let refused =
+        Report { outcome: Outcome::Rejected, refusal: Some(refusal), flags: Vec::new(), model: None, ..report() };
+    let message = writer().result("r1_x", 8, &refused);
+    assert_eq!(message.topic, "ctedge/v1/box-1/result/rejected");
+    let payload = parsed(&message);
+    assert_eq!(payload["reason_code"], "gantry_tilt");
+    assert!(payload["intended_use"].as_str().unwrap().contains("Not a diagnosis"));
+    assert!(writer().result("r1_x", 8, &report()).priority < message.priority, "flagged results go first");
+}
+
+#[test]
+fn state_is_retained() {
+    let writer = writer();
+    let health = Health::of(vec![
+        Check { id: "model", state: Overall::Ok, detail: String::new() },
+        Check { id: "broker", state: Overall::Degraded, detail: "why".into() },
+    ]);
+    assert_eq!(health.overall, Overall::Degraded, "the worst counts");
+    let info = Info { model: None, passed_over: Vec::new(), architecture: "x86_64" };
+    for message in [writer.status(State::Online, 3), writer.health(&health), writer.info(&info)] {
+        assert!(message.retain && message.expiry_s.is_none(), "{}", message.topic);
+    }
+    assert_eq!(parsed(&writer.status(State::Offline, 3))["state"], "offline");
+    assert_eq!(parsed(&writer.health(&health))["overall"], "degraded");
+}
+
+#[test]
+fn counters_balance_as_the_ledger_does() {
+    let books = [("received".to_owned(), 2, 5), ("flagged".to_owned(), 1, 3), ("rejected".to_owned(), 1, 1)];
+    let payload = parsed(&writer().counters(&Counters::of(&books, 1)));
+    let total = &payload["total"];
+    let sum: u64 = ["flagged", "clear", "inconclusive", "rejected", "failed", "pending"]
+        .iter()
+        .map(|name| total[name].as_u64().unwrap())
+        .sum();
+    assert_eq!(total["received"], sum);
+    assert_eq!(payload["today"]["received"], 2);
+}
+
+#[test]
+fn ids_follow_from_input_model_and_settings() {
+    let id = result_id("series", "model", "config");
+    assert_eq!(id, result_id("series", "model", "config"));
+    assert_eq!(id.len(), 29);
+    for other in [
+        result_id("serie", "smodel", "config"),
+        result_id("series", "model2", "config"),
+        result_id("series", "model", "c"),
+    ] {
+        assert_ne!(id, other);
+    }
+}

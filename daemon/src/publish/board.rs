@@ -1,0 +1,40 @@
+//! The retained state: the newest message of each topic, sent again after every connect.
+
+use crate::outbox::Message;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::Notify;
+
+/// What the broker should hold for late subscribers. Any thread may post; the publisher sends.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    messages: Mutex<BTreeMap<String, (u64, Message)>>,
+    changed: Notify,
+}
+
+impl Board {
+    /// Replaces the message of its topic.
+    pub(crate) fn post(&self, message: Message) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = messages.values().map(|(version, _)| *version).max().unwrap_or_default().saturating_add(1);
+        messages.insert(message.topic.clone(), (version, message));
+        drop(messages);
+        self.wake();
+    }
+
+    /// Says that the outbox has something new.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits for either.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The oldest message that is newer than version `seen`, and its version.
+    pub(super) fn after(&self, seen: u64) -> Option<(u64, Message)> {
+        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.values().filter(|(version, _)| *version > seen).min_by_key(|(version, _)| *version).cloned()
+    }
+}

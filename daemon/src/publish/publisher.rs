@@ -1,0 +1,251 @@
+//! Keeps a connection, and sends over it what the board and the outbox hold.
+
+use super::board::Board;
+use super::link::{Link, Ticket};
+use super::session::{Grant, Session, SessionError, Signal, Verdict, Version};
+use super::settings::Settings;
+use crate::floor::store::{self, SharedStore, lock};
+use crate::outbox::{self, Message};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::{info, warn};
+
+/// What `status` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Connected and working.
+    Online,
+    /// Told to stop.
+    Stopping,
+    /// Gone, said by the broker.
+    Offline,
+}
+
+/// How the connection is, for the daemon's health.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct LinkState {
+    /// Whether there is one.
+    pub(crate) connected: bool,
+    /// Why there is none.
+    pub(crate) problem: Option<String>,
+    /// A result was published and the broker says that nobody is subscribed.
+    pub(crate) published_to_nobody: bool,
+    /// Messages that the broker refuses, and its reason for the last of them.
+    pub(crate) refused: Option<(usize, &'static str)>,
+}
+
+/// Sends what must be sent.
+pub(crate) struct Publisher {
+    /// How the broker is reached.
+    pub(crate) settings: Settings,
+    /// The outbox.
+    pub(crate) store: SharedStore,
+    /// The retained state.
+    pub(crate) board: Arc<Board>,
+    /// How the connection is.
+    pub(crate) state: Arc<Mutex<LinkState>>,
+    /// Writes `status` for a presence and a session number.
+    pub(crate) status: Box<dyn Fn(Presence, i64) -> Message + Send>,
+}
+
+/// Why a connection ended.
+enum Ended {
+    Stopped,
+    Lost(SessionError),
+}
+
+/// Longest pause between two attempts to connect.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A broker that acknowledges nothing for this long is taken for dead.
+const STALLED: Duration = Duration::from_secs(30);
+/// Time for the last messages when the daemon stops.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+impl Publisher {
+    /// Runs until `stop` becomes true.
+    pub(crate) async fn run(self, mut stop: watch::Receiver<bool>) {
+        let versions = self.settings.versions();
+        let mut attempts = 0u32;
+        while !*stop.borrow() {
+            let turn = usize::try_from(attempts).unwrap_or_default() % versions.len().max(1);
+            let version = versions.get(turn).copied().unwrap_or(Version::Five);
+            let mut was_connected = false;
+            match self.connection(version, &mut stop, &mut was_connected).await {
+                Ended::Stopped => return,
+                Ended::Lost(error) => self.lost(&error),
+            }
+            attempts = if was_connected { 0 } else { attempts.saturating_add(1) };
+            tokio::select! {
+                () = sleep(pause(attempts, versions.len())) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
+    fn lost(&self, error: &SessionError) {
+        let problem = error.to_string();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.problem.as_ref() != Some(&problem) {
+            warn!(%problem, "no connection to the broker; messages wait in the outbox");
+        }
+        *state = LinkState { problem: Some(problem), ..LinkState::default() };
+    }
+
+    /// One connection from beginning to end.
+    async fn connection(&self, version: Version, stop: &mut watch::Receiver<bool>, was_connected: &mut bool) -> Ended {
+        let number = lock(&self.store).commit(|transaction| store::next_number(transaction, "session"));
+        let number = match number {
+            Ok(number) => number,
+            Err(error) => return Ended::Lost(SessionError::Lost { reason: error.to_string() }),
+        };
+        let will = (self.status)(Presence::Offline, number);
+        let name = format!("ctedge-{}", self.settings.device);
+        let mut session = match Session::open(&self.settings, version, &name, Some(will)) {
+            Ok(session) => session,
+            Err(error) => return Ended::Lost(error),
+        };
+        let grant = tokio::select! {
+            grant = session.connected() => grant,
+            _ = stop.changed() => return Ended::Stopped,
+        };
+        match grant {
+            Ok(grant) => {
+                *was_connected = true;
+                info!(mqtt = version.name(), session = number, "connected to the broker");
+                *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
+                    LinkState { connected: true, ..LinkState::default() };
+                let connection =
+                    Connection { publisher: self, number, grant, link: Link::new(grant.in_flight), seen: 0 };
+                connection.serve(session, stop).await.map_or_else(Ended::Lost, |()| Ended::Stopped)
+            }
+            Err(error) => Ended::Lost(error),
+        }
+    }
+}
+
+/// Exponential, from a quarter of a second; each version gets its turn before the pause grows.
+fn pause(attempts: u32, versions: usize) -> Duration {
+    let rounds = attempts / u32::try_from(versions.max(1)).unwrap_or(1);
+    LONGEST_PAUSE.min(Duration::from_millis(250).saturating_mul(1 << rounds.min(10)))
+}
+
+/// A connection that the broker has accepted.
+struct Connection<'a> {
+    publisher: &'a Publisher,
+    number: i64,
+    grant: Grant,
+    link: Link,
+    /// Version of the board that has been sent.
+    seen: u64,
+}
+
+impl Connection<'_> {
+    /// Sends the state, then `online`, then whatever comes, until told to stop.
+    async fn serve(mut self, mut session: Session, stop: &mut watch::Receiver<bool>) -> Result<(), SessionError> {
+        while let Some((version, message)) = self.publisher.board.after(self.seen) {
+            self.seen = version;
+            self.hand_over(&session, Ticket::State, message).await?;
+        }
+        self.hand_over(&session, Ticket::State, (self.publisher.status)(Presence::Online, self.number)).await?;
+        let mut progress = Instant::now();
+        loop {
+            self.fill(&session).await?;
+            tokio::select! {
+                signal = session.next() => {
+                    self.handle(signal?)?;
+                    progress = Instant::now();
+                }
+                () = self.publisher.board.changed() => {
+                    if self.link.under_way() == 0 {
+                        progress = Instant::now();
+                    }
+                }
+                _ = stop.changed() => return self.leave(session).await,
+                () = sleep_until(progress + STALLED), if self.link.under_way() > 0 => return Err(SessionError::Timeout),
+            }
+        }
+    }
+
+    /// Hands over as much as may be on its way: state first, it is small and replaces itself.
+    async fn fill(&mut self, session: &Session) -> Result<(), SessionError> {
+        while self.link.free() > 0
+            && let Some((version, message)) = self.publisher.board.after(self.seen)
+        {
+            self.seen = version;
+            self.hand_over(session, Ticket::State, message).await?;
+        }
+        if self.link.free() == 0 {
+            return Ok(());
+        }
+        let rows = self.link.rows();
+        let read = lock(&self.publisher.store).read(|connection| outbox::next(connection, self.link.free(), &rows));
+        let envelopes = read.map_err(|error| SessionError::Lost { reason: error.to_string() })?;
+        for outbox::Envelope { seq, message } in envelopes {
+            if message.payload.len() > self.largest() {
+                self.refused(seq, "larger than the broker takes");
+            } else {
+                self.hand_over(session, Ticket::Row(seq), message).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the largest payload, with room for topic and properties.
+    fn largest(&self) -> usize {
+        let granted = self.grant.packet_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
+        granted.saturating_sub(512).min(self.publisher.settings.message_bytes)
+    }
+
+    async fn hand_over(&mut self, session: &Session, ticket: Ticket, message: Message) -> Result<(), SessionError> {
+        self.link.handed_over(ticket);
+        session.publish(message).await
+    }
+
+    fn handle(&mut self, signal: Signal) -> Result<(), SessionError> {
+        match signal {
+            Signal::Sent(packet) => self.link.sent(packet),
+            Signal::Answered(packet, verdict) => {
+                if let Some(Ticket::Row(seq)) = self.link.answered(packet) {
+                    self.answered(seq, verdict)?;
+                }
+            }
+            Signal::Connected(_) | Signal::Subscribed | Signal::Message { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, seq: i64, verdict: Verdict) -> Result<(), SessionError> {
+        if let Verdict::Refused(reason) = verdict {
+            self.refused(seq, reason);
+            return Ok(());
+        }
+        self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).published_to_nobody =
+            verdict == Verdict::Nobody;
+        let deleted = lock(&self.publisher.store).commit(|transaction| outbox::delete(transaction, seq));
+        deleted.map_err(|error| SessionError::Lost { reason: error.to_string() })
+    }
+
+    fn refused(&mut self, seq: i64, reason: &'static str) {
+        warn!(seq, reason, "the broker refuses a message; it is held until the next connection");
+        self.link.hold(seq);
+        self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).refused = Some((self.link.held(), reason));
+    }
+
+    /// Says that we stop, waits for what is on its way, and takes leave.
+    async fn leave(mut self, mut session: Session) -> Result<(), SessionError> {
+        let stopping = (self.publisher.status)(Presence::Stopping, self.number);
+        self.hand_over(&session, Ticket::State, stopping).await?;
+        let last_answers = async {
+            while self.link.under_way() > 0 {
+                let signal = session.next().await?;
+                self.handle(signal)?;
+            }
+            Ok::<(), SessionError>(())
+        };
+        drop(timeout(FAREWELL, last_answers).await);
+        session.disconnect(FAREWELL).await;
+        Ok(())
+    }
+}

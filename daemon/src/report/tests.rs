@@ -1,0 +1,102 @@
+use super::*;
+use crate::floor::fate::Code;
+use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::subject::CompleteBy;
+use crate::infer::Provider;
+use ctedge_models::scan::{Format, Reason};
+
+fn model() -> Model {
+    let spec = |label| LabelSpec { label, threshold: 0.5, temperature: 2.0 };
+    Model {
+        name: "m".into(),
+        version: "1.0.0".into(),
+        digest: "d".into(),
+        signer: "s".into(),
+        trained: true,
+        precision: "f32".into(),
+        intended_use: "research".into(),
+        labels: vec![spec(Label::Emphysema), spec(Label::PleuralEffusion)],
+        provider: Provider::Cpu,
+        passed_over: Vec::new(),
+        library: "lib".into(),
+        runtime: "1.28.0".into(),
+        golden_difference: 0.0,
+    }
+}
+
+fn inferred(logits: [f32; 2], warnings: Vec<Warning>) -> Inferred {
+    let facts = Facts {
+        format: Format::Dicom,
+        instances: 3,
+        slices: 3,
+        dropped: BTreeMap::new(),
+        transfer_syntax: None,
+        size: [1, 1, 3],
+        spacing_mm: [1.0; 3],
+        orientation: "LPS".into(),
+        gaps: 0,
+        tilt_deg: 0.0,
+        hu_range: [-1000.0, 1000.0],
+        warnings,
+    };
+    let scores = Scores { logits: logits.to_vec(), preprocess_ms: 1, infer_ms: 2 };
+    Inferred { subject: subject(), facts: Some(facts), scores: Ok(scores), queue_ms: 3, decode_ms: 4 }
+}
+
+fn subject() -> Subject {
+    Subject {
+        study_key: StudyKey("sk1_a".into()),
+        series_key: SeriesKey("ek1_b".into()),
+        digest: "0".into(),
+        instances: 3,
+        expected: None,
+        complete_by: CompleteBy::QuietPeriod,
+        revision: 1,
+        replaces: None,
+        completed_ms: 0,
+    }
+}
+
+#[test]
+fn scores_become_calibrated_flags() {
+    let flagged = report(&Settings::default(), inferred([-2.0, 2.0], Vec::new()), &model());
+    assert_eq!(flagged.outcome, Outcome::Flagged);
+    let [emphysema, effusion] = flagged.flags.as_slice() else { panic!("two flags") };
+    assert!((emphysema.probability - 0.268_941).abs() < 1e-6, "sigmoid(-1)");
+    assert!((effusion.probability - 0.731_059).abs() < 1e-6, "sigmoid(1)");
+    assert_eq!((emphysema.positive(), effusion.positive()), (false, true));
+    assert_eq!(report(&Settings::default(), inferred([-2.0, -0.1], Vec::new()), &model()).outcome, Outcome::Clear);
+}
+
+#[test]
+fn a_site_may_set_its_own_threshold() {
+    let settings = Settings { thresholds: [(Label::PleuralEffusion, 0.8)].into(), ..Settings::default() };
+    assert_eq!(report(&settings, inferred([-2.0, 2.0], Vec::new()), &model()).outcome, Outcome::Clear);
+    let wrong = Settings { thresholds: [(Label::PleuralEffusion, 8.0)].into(), ..Settings::default() };
+    assert_eq!(wrong.problems().len(), 1);
+}
+
+#[test]
+fn a_doubtful_input_is_neither_flagged_nor_clear() {
+    for logits in [[-2.0, 2.0], [-2.0, -2.0]] {
+        let report = report(&Settings::default(), inferred(logits, vec![Warning::ShortCoverage]), &model());
+        assert_eq!((report.outcome, report.flags.len()), (Outcome::Inconclusive, 2));
+    }
+    let notable = inferred([-2.0, 2.0], vec![Warning::UnevenSpacing]);
+    assert_eq!(report(&Settings::default(), notable, &model()).outcome, Outcome::Flagged);
+}
+
+#[test]
+fn refusals_blame_the_input_or_the_device() {
+    for (code, outcome) in [
+        (Code::Scan(Reason::NotCt), Outcome::Rejected),
+        (Code::ScanMemory, Outcome::Rejected),
+        (Code::InferTime, Outcome::Failed),
+    ] {
+        let refused =
+            Inferred { scores: Err(Refusal::new(code, "why")), facts: None, ..inferred([0.0; 2], Vec::new()) };
+        let report = report(&Settings::default(), refused, &model());
+        assert_eq!((report.outcome, report.refusal.map(|refusal| refusal.code)), (outcome, Some(code)));
+        assert!(report.flags.is_empty() && report.model.is_none());
+    }
+}

@@ -1,0 +1,70 @@
+//! What the reader makes of real scans, beside dcm2niix and nibabel.
+
+use ctedge_models::scan::{self, Limits};
+use ctedge_models::volume::{Volume, Voxels};
+use ctedge_tests::{place, tools};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Reads a scan, writes it down for the peer, and returns what the peer says of it.
+fn compared(source: &Path) -> String {
+    let files = if source.is_dir() {
+        fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).collect()
+    } else {
+        vec![source.to_owned()]
+    };
+    let files: Vec<PathBuf> = files.into_iter().filter(|file| scan::header(file, &Limits::default()).is_ok()).collect();
+    let read = scan::read(&files, &Limits::default()).unwrap();
+    let dump = tempfile::tempdir().unwrap();
+    write(&read.volume, dump.path());
+    tools::peer("geometry.py", &[dump.path(), source]).unwrap()
+}
+
+fn write(volume: &Volume<'_>, folder: &Path) {
+    let geometry = volume.geometry();
+    let (origin, spacing) = (geometry.origin_mm(), geometry.spacing_mm());
+    let row = |axis: usize| {
+        // RAS, as NIfTI has it: the first two axes of LPS the other way round.
+        let sign = if axis < 2 { -1.0 } else { 1.0 };
+        let column = |index: usize| sign * geometry.direction()[index][axis] * spacing[index];
+        [column(0), column(1), column(2), sign * origin[axis]]
+    };
+    let json = serde_json::json!({ "size": geometry.size(), "affine": [row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]] });
+    fs::write(folder.join("volume.json"), json.to_string()).unwrap();
+    let bytes: Vec<u8> = match volume.voxels() {
+        Voxels::I16(values) => values.iter().flat_map(|&value| f32::from(value).to_le_bytes()).collect(),
+        Voxels::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+    };
+    fs::write(folder.join("voxels.f32"), bytes).unwrap();
+}
+
+fn check(names: &[&str]) {
+    for name in names {
+        let Some(source) = place::data(name) else { continue };
+        println!("{name}: {}", compared(&source).trim());
+    }
+}
+
+#[test]
+fn dicom_series_lie_and_measure_as_dcm2niix_says() {
+    check(&["lung_pet_ct_dx_A0002/B70f", "lung_pet_ct_dx_A0002/B40f"]);
+    for name in ["lidc_idri_small/LIDC-IDRI-0002", "lidc_idri_small/LIDC-IDRI-0003"] {
+        let Some(patient) = place::data(name) else { continue };
+        for found in scan::series_in(&patient, &Limits::default()).unwrap() {
+            let folder = found.files[0].parent().unwrap();
+            println!("{name}: {}", compared(folder).trim());
+        }
+    }
+}
+
+#[test]
+fn nifti_files_lie_and_measure_as_nibabel_says() {
+    let names = ["totalsegmentator/chest_cta_1p5mm.nii.gz", "totalsegmentator/abdomen_3mm.nii.gz"];
+    check(&names);
+    let Some(folder) = place::data("pyradiomics_lung1") else { return };
+    for found in scan::series_in(&folder, &Limits::default()).unwrap() {
+        if found.header.is_ok() {
+            println!("pyradiomics_lung1: {}", compared(&found.files[0]).trim());
+        }
+    }
+}
