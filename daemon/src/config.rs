@@ -8,10 +8,22 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
+use crate::message::Topics;
 use crate::{infer, intake, publish, report, series, volume};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// Keys that the default configuration leaves out; one that ends with `*` stands for all below it.
+const OPTIONAL: [&str; 7] = [
+    "infer.library",
+    "mqtt.username",
+    "mqtt.password_file",
+    "mqtt.tls.ca",
+    "mqtt.tls.certificate",
+    "mqtt.tls.key",
+    "report.thresholds.*",
+];
 
 /// Where the configuration is looked for when nobody names a file.
 pub(crate) const DEFAULT_FILE: &str = "/etc/ctedge/config.toml";
@@ -163,9 +175,11 @@ impl Config {
             self.series.problems(),
             self.volume.problems(),
             self.infer.problems(),
+            self.report.problems(),
             self.mqtt.problems(),
         ];
         let mut problems = rooms.concat();
+        problems.extend(Topics::new(&self.mqtt.prefix, &self.mqtt.device).err().map(|error| error.to_string()));
         if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
             problems.push(format!("log.level = {:?}: {error}", self.log.level));
         }

@@ -5,12 +5,20 @@
 //!
 //! `intake ► series ► volume ► infer ► report ► message ► outbox ► publish`
 
+mod cli;
+mod config;
 mod floor;
 mod infer;
 mod intake;
 mod message;
 mod outbox;
+mod pipeline;
 mod publish;
 mod report;
 mod series;
 mod volume;
+
+/// Runs the command line; returns the exit status.
+pub fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -1,1 +1,347 @@
-//! The only file that knows every room.
+//! The only file that joins the rooms: their threads, the channels between them, signals, and what happens at the end.
+//!
+//! `intake`, `series`, `volume` and `infer` are named threads joined by bounded channels; the main thread runs a
+//! single-threaded runtime for the broker, signals and the state messages. A room that ends by itself stops the daemon:
+//! systemd starts it again, and disk is the truth.
+
+mod finish;
+mod vitals;
+
+use crate::config::Config;
+use crate::floor::phi::SiteKey;
+use crate::floor::store::{SharedStore, Store, StoreError};
+use crate::floor::{clock, durable, limits};
+use crate::infer::Inference;
+use crate::intake::{self, IntakeError, Spool};
+use crate::message::{State, StepKind, TopicError, Topics, Writer};
+use crate::outbox;
+use crate::publish::{Board, LinkState, Presence, Publisher};
+use crate::series::ledger::Step;
+use crate::series::{self, Completed};
+use crate::volume::{self, HeaderReader, Reading};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, Scope};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{interval, timeout};
+use tracing::{error, info, warn};
+use vitals::{ModelState, Vitals};
+
+/// Why the daemon could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PipelineError {
+    /// A folder could not be made.
+    #[error("the folder {path}: {source}")]
+    Folder {
+        /// Which (a configured path).
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The site key could not be read or made.
+    #[error("the site key {path}: {source}")]
+    SiteKey {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The spool could not be opened.
+    #[error(transparent)]
+    Spool(#[from] IntakeError),
+    /// The database could not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The device's name is no part of a topic.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The operating system gives no runtime, thread or signal.
+    #[error("the operating system: {0}")]
+    System(#[from] io::Error),
+    /// A room ended by itself; the log says why.
+    #[error("the room {room} has ended")]
+    RoomEnded {
+        /// Which.
+        room: &'static str,
+    },
+}
+
+/// What all threads share.
+struct House {
+    config: Config,
+    config_digest: String,
+    site: SiteKey,
+    spool: Spool,
+    store: SharedStore,
+    writer: Writer,
+    board: Arc<Board>,
+    model: Mutex<ModelState>,
+    link: Arc<Mutex<LinkState>>,
+    stop: AtomicBool,
+    stopping: watch::Sender<bool>,
+    ended: Mutex<Option<&'static str>>,
+}
+
+/// Time that rooms have to finish what they are at when the daemon stops. What they do not finish is done again.
+const GRACE: Duration = Duration::from_secs(10);
+/// Pause before something that failed for a reason outside the series is tried again.
+const AGAIN: Duration = Duration::from_secs(5);
+/// How often health and counters are looked at.
+const PULSE: Duration = Duration::from_secs(2);
+
+/// Runs the daemon until it is told to stop.
+pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
+    let house = House::open(config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::scope(|scope| {
+        let started = house.start_rooms(scope);
+        let attended = started.and_then(|()| runtime.block_on(house.attend()));
+        house.tell_to_stop();
+        if let Err(error) = attended {
+            house.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert("main");
+            error!(%error, "the daemon stops");
+        }
+        // A room that hangs in a driver must not hold the daemon up: everything it works on is safe on disk.
+        house.leave_after(GRACE);
+    });
+    match house.ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        None => Ok(()),
+        Some(room) => Err(PipelineError::RoomEnded { room }),
+    }
+}
+
+impl House {
+    fn open(config: Config) -> Result<Self, PipelineError> {
+        for path in [&config.paths.incoming, &config.paths.state, &config.paths.models()] {
+            durable::make_folder(path).map_err(|source| PipelineError::Folder { path: path.clone(), source })?;
+        }
+        let path = config.paths.site_key();
+        let site = SiteKey::load_or_create(&path).map_err(|source| PipelineError::SiteKey { path, source })?;
+        let topics = Topics::new(&config.mqtt.prefix, &config.mqtt.device)?;
+        Ok(Self {
+            config_digest: config.digest(),
+            site,
+            spool: Spool::open(&config.paths.spool)?,
+            store: Arc::new(Mutex::new(Store::open(&config.paths.database())?)),
+            writer: Writer::new(topics, &config.mqtt.device),
+            board: Arc::default(),
+            model: Mutex::new(ModelState::Loading),
+            link: Arc::default(),
+            stop: AtomicBool::new(false),
+            stopping: watch::Sender::new(false),
+            ended: Mutex::new(None),
+            config,
+        })
+    }
+
+    fn start_rooms<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Result<(), PipelineError> {
+        let (arrivals, arrived) = sync_channel(limits::CLAIMS);
+        let (completed, complete) = sync_channel(limits::SERIES);
+        let (readings, read) = sync_channel(limits::SCANS);
+        let incoming = &self.config.paths.incoming;
+        self.room(scope, "intake", move || {
+            intake::run(&self.config.intake, incoming, &self.spool, &arrivals, &self.stop)
+                .map_err(|error| error.to_string())
+        })?;
+        self.room(scope, "series", move || {
+            series::run(self.series_room(), &arrived, &completed).map_err(|error| error.to_string())
+        })?;
+        self.room(scope, "volume", move || Ok(self.read_series(&complete, &readings)))?;
+        self.room(scope, "infer", move || Ok(self.infer(&read)))?;
+        Ok(())
+    }
+
+    /// Starts a room's thread. Its end, good or bad, ends the daemon.
+    fn room<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        name: &'static str,
+        work: impl FnOnce() -> Result<(), String> + Send + 'scope,
+    ) -> Result<(), PipelineError> {
+        let body = move || {
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            if !self.stop.load(Ordering::Relaxed) {
+                let reason = ended.map_or_else(|_panic| Err("it panicked".to_owned()), |ended| ended).err();
+                error!(room = name, reason = reason.as_deref().unwrap_or("it ended"), "a room has ended");
+                self.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(name);
+            }
+            self.tell_to_stop();
+        };
+        Builder::new().name(name.to_owned()).spawn_scoped(scope, body)?;
+        Ok(())
+    }
+
+    fn series_room(&self) -> series::Room<'_> {
+        let mut headers = HeaderReader::new(&self.config.volume);
+        series::Room {
+            settings: &self.config.series,
+            site: &self.site,
+            spool: &self.spool,
+            store: &self.store,
+            read_header: Box::new(move |path| headers.read(path)),
+            announce: Box::new(|transaction, step| {
+                let step = match step {
+                    Step::Opened(series, study) => StepKind::Received(series, study),
+                    Step::Completed(subject) => StepKind::Complete(subject),
+                };
+                outbox::put(transaction, &self.writer.event(step), clock::now_ms())?;
+                self.board.wake();
+                Ok(())
+            }),
+        }
+    }
+
+    fn read_series(&self, complete: &Receiver<Completed>, readings: &SyncSender<Reading>) {
+        while let Ok(completed) = complete.recv() {
+            let reading = loop {
+                match volume::read(&self.config.volume, &completed) {
+                    Ok(reading) => break reading,
+                    Err(error) => warn!(%error, "no scan worker can be started; trying again"),
+                }
+                if self.wait(AGAIN) {
+                    return;
+                }
+            };
+            if readings.send(reading).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn infer(&self, readings: &Receiver<Reading>) {
+        let Some(mut inference) = self.load_model() else { return };
+        while let Ok(reading) = readings.recv() {
+            let inferred = loop {
+                match inference.run(&reading) {
+                    Ok(inferred) => break inferred,
+                    Err(error) => {
+                        error!(%error, "the model cannot be loaded again");
+                        self.model_is(ModelState::Failed(error.reason));
+                    }
+                }
+                let Some(again) = self.load_model() else { return };
+                inference = again;
+            };
+            if !self.finish(inferred, inference.model()) {
+                return;
+            }
+        }
+    }
+
+    /// Loads the model, again and again until it can be. `None` when the daemon is told to stop.
+    fn load_model(&self) -> Option<Inference> {
+        loop {
+            self.model_is(ModelState::Loading);
+            match Inference::start(&self.config.infer, &self.config.paths.models()) {
+                Ok(inference) => {
+                    let model = inference.model();
+                    info!(
+                        model = model.name,
+                        version = model.version,
+                        provider = model.provider.name(),
+                        runtime = model.runtime,
+                        trained = model.trained,
+                        worker = inference.worker_id(),
+                        golden_difference = model.golden_difference,
+                        "the model is loaded"
+                    );
+                    for reason in &model.passed_over {
+                        warn!(reason, "an execution provider does not run");
+                    }
+                    self.model_is(ModelState::Loaded(Box::new(model.clone())));
+                    return Some(inference);
+                }
+                Err(error) => {
+                    error!(%error, "the model cannot be loaded; series wait in the spool");
+                    self.model_is(ModelState::Failed(error.reason));
+                }
+            }
+            if self.wait(AGAIN) {
+                return None;
+            }
+        }
+    }
+
+    /// Sleeps; returns true at once when the daemon is told to stop.
+    fn wait(&self, pause: Duration) -> bool {
+        let clock = clock::Stopwatch::start();
+        while clock.elapsed() < pause {
+            if self.stop.load(Ordering::Relaxed) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn tell_to_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.stopping.send_replace(true);
+    }
+
+    /// The main thread's work: the broker, signals, state messages.
+    async fn attend(&self) -> Result<(), PipelineError> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut stopping = self.stopping.subscribe();
+        let publisher = tokio::spawn(self.publisher().run(self.stopping.subscribe()));
+        // Not under systemd there is nobody to tell.
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+        info!(device = self.config.mqtt.device, "ctedge is running");
+        let mut vitals = Vitals::default();
+        let mut pulse = interval(PULSE);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = stopping.changed() => break,
+                _ = pulse.tick() => vitals.post(self),
+            }
+        }
+        info!("stopping");
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+        self.tell_to_stop();
+        drop(timeout(GRACE, publisher).await);
+        Ok(())
+    }
+
+    fn publisher(&self) -> Publisher {
+        let writer = self.writer.clone();
+        let status = move |presence, session| {
+            let state = match presence {
+                Presence::Online => State::Online,
+                Presence::Stopping => State::Stopping,
+                Presence::Offline => State::Offline,
+            };
+            writer.status(state, session)
+        };
+        Publisher {
+            settings: self.config.mqtt.clone(),
+            store: Arc::clone(&self.store),
+            board: Arc::clone(&self.board),
+            state: Arc::clone(&self.link),
+            status: Box::new(status),
+        }
+    }
+
+    /// Ends the process after `grace` even if a room still works.
+    fn leave_after(&self, grace: Duration) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let watch = move || {
+            std::thread::sleep(grace);
+            warn!("a room does not end; leaving its work for the next start");
+            #[expect(clippy::exit, reason = "the other threads cannot be ended in any other way")]
+            std::process::exit(i32::from(ended));
+        };
+        // Detached: when all rooms end in time, the process is gone before it wakes.
+        drop(Builder::new().name("grace".to_owned()).spawn(watch));
+    }
+
+    fn model_is(&self, state: ModelState) {
+        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+}

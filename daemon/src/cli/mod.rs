@@ -3,9 +3,11 @@
 pub(crate) mod check_config;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+mod montage;
 pub(crate) mod process;
 pub(crate) mod pseudonym;
 pub(crate) mod run;
+mod sorting;
 pub(crate) mod watch;
 pub(crate) mod worker;
 
@@ -95,6 +97,24 @@ pub(crate) fn main() -> ExitCode {
         complain(&format!("{error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// Whether everything an operator asked for went well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcomes {
+    /// All of it.
+    Good,
+    /// Not all of it.
+    Bad,
+}
+
+impl Outcomes {
+    fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Good => ExitCode::SUCCESS,
+            Self::Bad => ExitCode::FAILURE,
+        }
+    }
 }
 
 /// Prints data on standard output. A reader that has gone away (`| head`) is no error.

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 /// Which UID to translate.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A worklist that holds the same site key computes the same pseudonyms itself; MQTT.md has the recipe.")]
+#[command(
+    after_help = "A worklist that holds the same site key computes the same pseudonyms itself; MQTT.md has the recipe."
+)]
 pub(crate) struct Args {
     /// A Study Instance UID, or with `--series` a Series Instance UID
     #[arg(value_name = "UID")]

@@ -22,6 +22,10 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
-    if json { builder.json().flatten_event(true).init() } else { builder.with_ansi(std::io::stderr().is_terminal()).init() }
+    if json {
+        builder.json().flatten_event(true).init()
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).init()
+    }
     Ok(())
 }

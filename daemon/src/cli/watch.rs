@@ -30,7 +30,11 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let mut results = 0;
     let on_message = |topic: &str, payload: &[u8]| {
         let payload: Value = serde_json::from_slice(payload).unwrap_or(Value::Null);
-        say(&if args.json { serde_json::json!({"topic": topic, "payload": payload}).to_string() } else { describe(topic, &payload) });
+        say(&if args.json {
+            serde_json::json!({"topic": topic, "payload": payload}).to_string()
+        } else {
+            describe(topic, &payload)
+        });
         results += u32::from(payload.get("outcome").is_some());
         args.results.is_none_or(|enough| results < enough)
     };

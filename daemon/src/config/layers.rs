@@ -1,6 +1,6 @@
 //! The layers of the configuration, each merged over the ones before it.
 
-use super::DEFAULT_FILE;
+use super::{DEFAULT_FILE, OPTIONAL};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -107,12 +107,17 @@ pub(super) fn unknown_keys(table: &Table, known: &Table, problems: &mut Vec<Stri
     let every = paths(known, "");
     for path in paths(table, "") {
         let is_known = every.iter().any(|key| *key == path || key.starts_with(&format!("{path}.")));
-        if !is_known && !crate::config::OPTIONAL.contains(&path.as_str()) {
-            let names = every.iter().map(String::as_str).chain(crate::config::OPTIONAL.iter().copied());
-            let nearest = names.max_by(|a, b| strsim::jaro_winkler(&path, a).total_cmp(&strsim::jaro_winkler(&path, b)));
+        if !is_known && !is_optional(&path) {
+            let names = every.iter().map(String::as_str).chain(OPTIONAL);
+            let nearest =
+                names.max_by(|a, b| strsim::jaro_winkler(&path, a).total_cmp(&strsim::jaro_winkler(&path, b)));
             problems.push(format!("unknown key `{path}`; did you mean `{}`?", nearest.unwrap_or_default()));
         }
     }
+}
+
+fn is_optional(path: &str) -> bool {
+    OPTIONAL.iter().any(|key| key.strip_suffix('*').map_or(*key == path, |table| path.starts_with(table)))
 }
 
 /// Dotted paths of all values.

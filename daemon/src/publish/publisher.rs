@@ -47,7 +47,7 @@ pub(crate) struct Publisher {
     /// How the connection is.
     pub(crate) state: Arc<Mutex<LinkState>>,
     /// Writes `status` for a presence and a session number.
-    pub(crate) status: Box<dyn Fn(Presence, i64) -> Message + Send>,
+    pub(crate) status: Box<dyn Fn(Presence, i64) -> Message + Send + Sync>,
 }
 
 /// Why a connection ended.

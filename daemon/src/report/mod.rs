@@ -172,7 +172,8 @@ pub(crate) struct ModelRun {
 }
 
 impl ModelRun {
-    fn of(model: &Model) -> Self {
+    /// What a result says of a loaded model.
+    pub(crate) fn of(model: &Model) -> Self {
         Self {
             name: model.name.clone(),
             version: model.version.clone(),

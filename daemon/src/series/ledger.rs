@@ -6,7 +6,7 @@
 use crate::floor::clock;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::subject::{CompleteBy, Subject};
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// Something that happened to a series and that subscribers may want to hear.
 #[derive(Debug, Clone, Copy)]
@@ -136,14 +136,14 @@ pub(super) fn refused(transaction: &Transaction<'_>, series: &SeriesKey) -> Resu
 }
 
 /// The books: `(name, today, in all)` of every counter, and how much work has no outcome yet.
-pub(crate) fn books(transaction: &Transaction<'_>) -> Result<(Vec<(String, u64, u64)>, u64), rusqlite::Error> {
+pub(crate) fn books(connection: &Connection) -> Result<(Vec<(String, u64, u64)>, u64), rusqlite::Error> {
     let today = clock::day(clock::now_ms());
-    let mut statement = transaction.prepare(
+    let mut statement = connection.prepare(
         "SELECT name, SUM(CASE WHEN day = ?1 THEN value ELSE 0 END), SUM(value) FROM counters GROUP BY name ORDER BY name",
     )?;
     let rows = statement.query_map([today], |row| Ok((row.get(0)?, unsigned(row, 1)?, unsigned(row, 2)?)))?;
     let counters = rows.collect::<Result<Vec<_>, _>>()?;
-    let pending = transaction.query_row("SELECT COUNT(*) FROM work", [], |row| unsigned(row, 0))?;
+    let pending = connection.query_row("SELECT COUNT(*) FROM work", [], |row| unsigned(row, 0))?;
     Ok((counters, pending))
 }
 

@@ -11,6 +11,8 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use sort::series_digest;
+
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Refusal;
 use crate::floor::phi::SiteKey;

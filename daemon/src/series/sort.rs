@@ -173,7 +173,7 @@ impl Room<'_> {
 }
 
 /// SHA-256 over the sorted file digests: the same files in any order and under any names give the same series digest.
-fn series_digest(sorted_digests: &[String]) -> String {
+pub(crate) fn series_digest(sorted_digests: &[String]) -> String {
     let mut hasher = Sha256::new();
     for digest in sorted_digests {
         hasher.update(digest.as_bytes());

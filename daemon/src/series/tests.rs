@@ -166,6 +166,7 @@ fn fake_header(path: &Path) -> HeaderAnswer {
             series_uid: (*series).to_owned(),
             digest,
             expected: expected.parse().ok(),
+            modality: None,
             format: Format::Dicom,
         }),
         _ => HeaderAnswer::Refused(Refusal::new(Code::Scan(Reason::NotAScan), "no scan")),

@@ -18,6 +18,7 @@ pub(super) struct Identity {
     pub(super) study_uid: String,
     pub(super) series_uid: String,
     pub(super) expected: Option<u32>,
+    pub(super) modality: Option<String>,
 }
 
 /// One file of a series, without its pixels.
@@ -81,8 +82,14 @@ pub(super) fn identity(path: &Path) -> Result<Identity, ScanError> {
             study_uid: required(&object, tags::STUDY_INSTANCE_UID, "StudyInstanceUID")?,
             series_uid: required(&object, tags::SERIES_INSTANCE_UID, "SeriesInstanceUID")?,
             expected: expected(&object),
+            modality: text(&object, tags::MODALITY).filter(|code| is_code(code)),
         })
     })
+}
+
+/// Whether a text is a short code in capitals, as defined terms are: what is not may be anything.
+fn is_code(text: &str) -> bool {
+    text.len() <= 8 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// Reads a file of a series, all but its pixels.

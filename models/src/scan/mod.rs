@@ -14,6 +14,7 @@ mod reason;
 #[cfg(test)]
 mod tests;
 mod voxels;
+pub mod write;
 
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
@@ -32,12 +33,12 @@ pub fn header(path: &Path, limits: &Limits) -> Result<Header, ScanError> {
     let digest = file::digest(&file)?;
     match format {
         Format::Dicom => {
-            let dicom::Identity { study_uid, series_uid, expected } = dicom::identity(path)?;
-            Ok(Header { study_uid, series_uid, digest, expected, format })
+            let dicom::Identity { study_uid, series_uid, expected, modality } = dicom::identity(path)?;
+            Ok(Header { study_uid, series_uid, digest, expected, modality, format })
         }
         Format::Nifti => {
             let uid = format!("nifti:{digest}");
-            Ok(Header { study_uid: uid.clone(), series_uid: uid, digest, expected: Some(1), format })
+            Ok(Header { study_uid: uid.clone(), series_uid: uid, digest, expected: Some(1), modality: None, format })
         }
     }
 }
@@ -127,6 +128,8 @@ pub struct Header {
     /// Number of files the header says the series has, when it says so: Images in Acquisition (0020,1002) or Number of
     /// Series Related Instances (0020,1209). A NIfTI file is its whole series: 1.
     pub expected: Option<u32>,
+    /// Modality (0008,0060), e.g. `CT`; `None` for NIfTI and where it is absent or no code.
+    pub modality: Option<String>,
     /// File format.
     pub format: Format,
 }
@@ -218,6 +221,18 @@ pub enum Dropped {
     NotImage,
 }
 
+impl Dropped {
+    /// The published name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DuplicateInstance => "duplicate_instance",
+            Self::DuplicatePosition => "duplicate_position",
+            Self::Localizer => "localizer",
+            Self::NotImage => "not_image",
+        }
+    }
+}
+
 /// Something about the input that a reader of the result should know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -232,4 +247,17 @@ pub enum Warning {
     ImplausibleHu,
     /// The volume covers less than 150 mm along the patient: not a whole chest.
     ShortCoverage,
+}
+
+impl Warning {
+    /// The published name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnevenSpacing => "uneven_spacing",
+            Self::FewerThanExpected => "fewer_than_expected",
+            Self::MissingSlices => "missing_slices",
+            Self::ImplausibleHu => "implausible_hu",
+            Self::ShortCoverage => "short_coverage",
+        }
+    }
 }

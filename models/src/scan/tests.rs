@@ -1,5 +1,5 @@
 use super::*;
-use crate::volume::Voxels;
+use crate::volume::{Geometry, Voxels};
 use ::dicom::core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use ::dicom::dictionary_std::{tags, uids};
 use ::dicom::object::{FileMetaTableBuilder, InMemDicomObject};
@@ -334,4 +334,28 @@ proptest! {
         files.rotate_left(shift);
         prop_assert_eq!(read(&files, &Limits::default()).unwrap(), expected);
     }
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    use crate::phantom::Recipe;
+    let recipe = Recipe { size: [40, 32, 12], spacing_mm: [9.0, 9.0, 28.0], ..Recipe::example() };
+    let volume = recipe.volume().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let files = write::dicom_series(&volume, &write::SeriesTags::synthetic(1), folder.path()).unwrap();
+    assert_eq!(read(&files, &Limits::default()).unwrap().volume, volume);
+    for name in ["phantom.nii", "phantom.nii.gz"] {
+        let path = folder.path().join(name);
+        write::nifti(&volume, &path).unwrap();
+        let Scan { volume: again, facts } = read(&[path], &Limits::default()).unwrap();
+        assert_eq!((again, facts.format), (volume.clone(), Format::Nifti));
+    }
+    let oblique =
+        Geometry::new([2, 2, 3], [1.0; 3], [0.0; 3], [[0.0, 0.6, 0.8], [1.0, 0.0, 0.0], [0.0, 0.8, -0.6]]).unwrap();
+    let halves = Volume::new(oblique, Voxels::F32(vec![0.5; 12].into())).unwrap();
+    let path = folder.path().join("oblique.nii");
+    write::nifti(&halves, &path).unwrap();
+    let again = read(&[path], &Limits::default()).unwrap().volume;
+    assert_eq!((again.geometry().orientation(), again.hu([1, 1, 1])), (halves.geometry().orientation(), Some(0.5)));
+    assert!(write::dicom_series(&halves, &write::SeriesTags::synthetic(1), folder.path()).is_err());
 }

@@ -1,0 +1,125 @@
+//! `ctedge doctor`: is this device set up?
+
+use super::{Outcomes, say};
+use crate::config::Config;
+use crate::floor::phi::SiteKey;
+use crate::infer::{self, Inference};
+use crate::publish;
+use comfy_table::{Table, presets};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// How to print it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: 0 when everything is well, 1 when something is not.")]
+pub(crate) struct Args {
+    /// One JSON object with all checks
+    #[arg(long)]
+    json: bool,
+}
+
+struct Check {
+    name: &'static str,
+    result: Result<String, String>,
+}
+
+/// Looks at everything the daemon needs.
+pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+    let mut checks = vec![
+        Check { name: "drop folder", result: writable(&config.paths.incoming) },
+        Check { name: "spool", result: writable(&config.paths.spool).and_then(|text| same_filesystem(config, text)) },
+        Check { name: "state", result: writable(&config.paths.state) },
+        Check { name: "site key", result: site_key(config) },
+    ];
+    checks.extend(model(config));
+    checks.push(Check { name: "broker", result: broker(config)? });
+    let all = if checks.iter().all(|check| check.result.is_ok()) { Outcomes::Good } else { Outcomes::Bad };
+    if args.json {
+        let told = checks.iter().map(|check| {
+            let (ok, detail) = match &check.result {
+                Ok(detail) => (true, detail),
+                Err(detail) => (false, detail),
+            };
+            serde_json::json!({ "check": check.name, "ok": ok, "detail": detail })
+        });
+        say(&serde_json::json!({ "checks": told.collect::<Vec<_>>() }).to_string());
+    } else {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+        for Check { name, result } in &checks {
+            let (mark, detail) = match result {
+                Ok(detail) => ("ok", detail),
+                Err(detail) => ("PROBLEM", detail),
+            };
+            table.add_row([*name, mark, detail]);
+        }
+        say(&table.to_string());
+    }
+    Ok(all.exit_code())
+}
+
+fn writable(folder: &Path) -> Result<String, String> {
+    let probe = folder.join(format!(".ctedge-doctor-{}", std::process::id()));
+    fs::write(&probe, b"probe")
+        .and_then(|()| fs::remove_file(&probe))
+        .map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(folder.display().to_string())
+}
+
+fn same_filesystem(config: &Config, text: String) -> Result<String, String> {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).map_err(|error| error.to_string());
+    if device(&config.paths.incoming)? == device(&config.paths.spool)? {
+        Ok(text)
+    } else {
+        Ok(format!("{text}; on another filesystem than the drop folder, so that every file is copied"))
+    }
+}
+
+fn site_key(config: &Config) -> Result<String, String> {
+    let path = config.paths.site_key();
+    SiteKey::load_or_create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path.display().to_string())
+}
+
+fn model(config: &Config) -> [Check; 3] {
+    let library = infer::find_library(config.infer.library.as_deref());
+    let library = library.map(|path| path.display().to_string()).map_err(|missing| missing.to_string());
+    match Inference::start(&config.infer, &config.paths.models()) {
+        Err(error) => [
+            Check { name: "ONNX Runtime", result: library },
+            Check { name: "model", result: Err(error.reason) },
+            Check { name: "provider", result: Err("no model is loaded".to_owned()) },
+        ],
+        Ok(inference) => {
+            let model = inference.model();
+            let library = library.map(|path| format!("{} at {path}", model.runtime));
+            let said = format!(
+                "{} {}, {}, signed by {}, golden volume within {:.1e}",
+                model.name,
+                model.version,
+                if model.trained { "trained" } else { "RANDOM WEIGHTS" },
+                model.signer,
+                model.golden_difference
+            );
+            let provider = match model.passed_over.as_slice() {
+                [] => model.provider.name().to_owned(),
+                reasons => format!("{}; not {}", model.provider.name(), reasons.join("; not ")),
+            };
+            [
+                Check { name: "ONNX Runtime", result: library },
+                Check { name: "model", result: Ok(said) },
+                Check { name: "provider", result: Ok(provider) },
+            ]
+        }
+    }
+}
+
+fn broker(config: &Config) -> anyhow::Result<Result<String, String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let place = format!("{}:{}", config.mqtt.host, config.mqtt.port);
+    let probed = runtime.block_on(publish::probe(&config.mqtt));
+    let probed = probed.map(|version| format!("{place}, MQTT {}", version.name()));
+    Ok(probed.map_err(|error| format!("{place}: {error}")))
+}

@@ -1,0 +1,118 @@
+//! `ctedge inspect`: what a file or folder holds.
+
+use super::sorting::{self, Found};
+use super::{Outcomes, complain, montage, say};
+use crate::config::Config;
+use crate::floor::shared::Sealed;
+use crate::volume::{self, Reading, Scan};
+use anyhow::Context;
+use comfy_table::{Table, presets};
+use ctedge_models::bundle;
+use ctedge_models::preprocess;
+use ctedge_models::scan::{Facts, VoxelKind};
+use ctedge_models::volume::{Volume, Voxels};
+use serde_json::json;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// What to look at.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  ctedge inspect /data/incoming\n  ctedge inspect series/ --montage pictures/\n\n\
+    Exit status: 0 when every series can be read, 1 when one cannot.")]
+pub(crate) struct Args {
+    /// A DICOM file, a NIfTI file, or a folder with any number of series
+    path: PathBuf,
+    /// One JSON object a series and line
+    #[arg(long)]
+    json: bool,
+    /// Folder for pictures: <series key>-volume.png, and <series key>-tensor.png as the configured model sees it.
+    /// They show the patient: treat them as you treat the scan
+    #[arg(long, value_name = "FOLDER")]
+    montage: Option<PathBuf>,
+}
+
+/// Reads every series and prints what it is.
+pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.set_header(["series", "files", "modality", "voxels", "spacing mm", "orientation", "HU", "problems"]);
+    let mut all = Outcomes::Good;
+    for found in sorting::sorted(&args.path, config)? {
+        let reading = volume::read(&config.volume, &found.completed).context("no scan worker can be started")?;
+        if reading.scan.is_err() {
+            all = Outcomes::Bad;
+        }
+        if args.json {
+            say(&object(&found, &reading).to_string());
+        } else {
+            table.add_row(row(&found, &reading));
+        }
+        if let (Some(folder), Ok(scan)) = (&args.montage, reading.scan) {
+            pictures(folder, &reading.subject.series_key.0, scan, config)?;
+        }
+    }
+    if !args.json {
+        say(&table.to_string());
+    }
+    Ok(all.exit_code())
+}
+
+fn object(found: &Found, reading: &Reading) -> serde_json::Value {
+    let (facts, refusal) = match &reading.scan {
+        Ok(scan) => (Some(&scan.facts), None),
+        Err(refusal) => (None, Some(json!({ "reason_code": refusal.code.name(), "reason_detail": refusal.detail }))),
+    };
+    json!({
+        "series_key": reading.subject.series_key, "study_key": reading.subject.study_key, "example": found.example,
+        "files": reading.subject.instances, "modality": found.modality, "input": facts, "refusal": refusal,
+        "decode_ms": reading.decode_ms,
+    })
+}
+
+fn row(found: &Found, reading: &Reading) -> [String; 8] {
+    let key: String = reading.subject.series_key.0.chars().take(12).collect();
+    let files = reading.subject.instances.to_string();
+    let modality = found.modality.clone().unwrap_or_else(|| "–".to_owned());
+    match &reading.scan {
+        Err(refusal) => {
+            let name = found.example.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            let none = || "–".to_owned();
+            [key, files, modality, none(), none(), none(), none(), format!("{refusal} ({name})")]
+        }
+        Ok(Scan { facts, .. }) => {
+            let ([i, j, k], [di, dj, dk], [low, high]) = (facts.size, facts.spacing_mm, facts.hu_range);
+            let (size, spacing) = (format!("{i} x {j} x {k}"), format!("{di:.3} x {dj:.3} x {dk:.3}"));
+            [key, files, modality, size, spacing, facts.orientation.clone(), format!("{low} … {high}"), problems(facts)]
+        }
+    }
+}
+
+fn problems(facts: &Facts) -> String {
+    let warnings = facts.warnings.iter().map(|warning| warning.name().to_owned());
+    let dropped = facts.dropped.iter().map(|(why, count)| format!("{count} dropped: {}", why.name()));
+    warnings.chain(dropped).collect::<Vec<_>>().join(", ")
+}
+
+fn pictures(folder: &Path, key: &str, scan: Scan, config: &Config) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let sealed = Sealed::open(scan.voxels)?;
+    let voxels = match scan.kind {
+        VoxelKind::I16 => Voxels::I16(Cow::Borrowed(sealed.as_slice())),
+        VoxelKind::F32 => Voxels::F32(Cow::Borrowed(sealed.as_slice())),
+    };
+    let volume = Volume::new(scan.geometry, voxels)?;
+    let path = folder.join(format!("{key}-volume.png"));
+    montage::volume(&volume, &path)?;
+    complain(&format!("wrote {}", path.display()));
+    match bundle::manifest_of(&config.infer.bundle) {
+        Ok(manifest) => {
+            let tensor = preprocess::tensor(&volume, &manifest.input);
+            let path = folder.join(format!("{key}-tensor.png"));
+            montage::tensor(&tensor, &manifest.input, &path)?;
+            complain(&format!("wrote {}", path.display()));
+        }
+        Err(error) => complain(&format!("no picture of the tensor, since infer.bundle cannot be read: {error}")),
+    }
+    Ok(())
+}

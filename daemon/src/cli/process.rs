@@ -1,0 +1,104 @@
+//! `ctedge process`: one scan without the daemon.
+
+use super::{Outcomes, complain, say, sorting};
+use crate::config::Config;
+use crate::infer::{Inference, Model};
+use crate::message::{self, Topics, Writer};
+use crate::report::{self, Report};
+use crate::volume;
+use anyhow::Context;
+use comfy_table::{Cell, CellAlignment, Table, presets};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What to process and how to print it.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  ctedge process /data/series-folder\n  ctedge process chest.nii.gz --json | jq .flags\n\n\
+    Exit status: 0 when every series got its flags, 1 when one was refused or something failed."
+)]
+pub(crate) struct Args {
+    /// A DICOM file, a NIfTI file, or a folder with any number of series
+    path: PathBuf,
+    /// The result messages as the daemon would publish them, one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the model on every series found.
+pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
+    let found = sorting::sorted(&args.path, config)?;
+    complain(&format!("{} series; loading the model", found.len()));
+    let mut inference = Inference::start(&config.infer, &config.paths.models())?;
+    for reason in &inference.model().passed_over {
+        complain(reason);
+    }
+    let writer = Writer::new(Topics::new(&config.mqtt.prefix, &config.mqtt.device)?, &config.mqtt.device);
+    let mut all = Outcomes::Good;
+    for found in found {
+        let reading = volume::read(&config.volume, &found.completed).context("no scan worker can be started")?;
+        let inferred = inference.run(&reading)?;
+        let report = report::report(&config.report, inferred, inference.model());
+        let id = message::result_id(&report.subject.digest, &inference.model().digest, &config.digest());
+        if report.refusal.is_some() {
+            all = Outcomes::Bad;
+        }
+        if args.json {
+            say(&String::from_utf8_lossy(&writer.result(&id, 0, &report).payload));
+        } else {
+            say(&format!("{}\n{}", found.example.display(), told(&id, &report, inference.model())));
+        }
+    }
+    Ok(all.exit_code())
+}
+
+/// A result for people.
+fn told(id: &str, report: &Report, model: &Model) -> String {
+    let mut lines = vec![format!("{}  result {id}  series {}", report.outcome.name(), report.subject.series_key)];
+    if let Some(refusal) = &report.refusal {
+        lines.push(format!("  {refusal}"));
+    }
+    if let Some(facts) = &report.facts {
+        let ([i, j, k], [di, dj, dk]) = (facts.size, facts.spacing_mm);
+        lines.push(format!("  {i} x {j} x {k} voxels of {di:.3} x {dj:.3} x {dk:.3} mm, {}", facts.orientation));
+        lines.extend(facts.warnings.iter().map(|warning| format!("  warning: {}", warning.name())));
+    }
+    if !report.flags.is_empty() {
+        lines.push(flags(report));
+        lines.push(format!(
+            "  {} {} on {}, ONNX Runtime {}",
+            model.name,
+            model.version,
+            model.provider.name(),
+            model.runtime
+        ));
+        if !model.trained {
+            lines.push("  RANDOM WEIGHTS: the flags mean nothing".to_owned());
+        }
+    }
+    let timing = report.timing;
+    lines.push(format!(
+        "  reading {} ms, preparing {} ms, model {} ms",
+        timing.decode_ms, timing.preprocess_ms, timing.infer_ms
+    ));
+    lines.push("  Unverified draft for a physician, no diagnosis.\n".to_owned());
+    lines.join("\n")
+}
+
+fn flags(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["finding", "p", "threshold", ""]);
+    let mut flags: Vec<_> = report.flags.iter().collect();
+    flags.sort_by(|a, b| b.probability.total_cmp(&a.probability));
+    for flag in flags {
+        let number = |value: f32| Cell::new(format!("{value:.3}")).set_alignment(CellAlignment::Right);
+        let mark = if flag.positive() { "POSITIVE" } else { "" };
+        table.add_row([
+            Cell::new(flag.label.title()),
+            number(flag.probability),
+            number(flag.threshold),
+            Cell::new(mark),
+        ]);
+    }
+    table.to_string()
+}

@@ -1,0 +1,118 @@
+//! Files that an operator names, sorted into series as the daemon would, without touching them.
+
+use crate::config::Config;
+use crate::floor::clock;
+use crate::floor::fate::Refusal;
+use crate::floor::phi::SiteKey;
+use crate::floor::subject::{CompleteBy, Subject};
+use crate::series::{Completed, HeaderAnswer, Series, series_digest};
+use crate::volume::HeaderReader;
+use anyhow::{Context, bail};
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A series on disk, ready to be read.
+pub(super) struct Found {
+    /// As the daemon's rooms see it.
+    pub(super) completed: Completed,
+    /// DICOM's modality code.
+    pub(super) modality: Option<String>,
+    /// The first of its files, for the operator who named it.
+    pub(super) example: PathBuf,
+    // Links to the files, named by their digests, for as long as the series is worked on.
+    _links: TempDir,
+}
+
+/// Sorts a file, or everything in a folder and the folders below it. Files that belong to no series come with their
+/// refusal, each for itself.
+pub(super) fn sorted(path: &Path, config: &Config) -> anyhow::Result<Vec<Found>> {
+    let key = config.paths.site_key();
+    let site = SiteKey::load_or_create(&key)
+        .with_context(|| format!("the site key {} (another place: --set paths.state=FOLDER)", key.display()))?;
+    let mut files = Vec::new();
+    list(path, &mut files).with_context(|| path.display().to_string())?;
+    files.sort();
+    if files.is_empty() {
+        bail!("{} holds no files", path.display());
+    }
+    let mut reader = HeaderReader::new(&config.volume);
+    let mut series: BTreeMap<String, Gathered> = BTreeMap::new();
+    for file in files {
+        let file = file.canonicalize().with_context(|| file.display().to_string())?;
+        match reader.read(&file) {
+            HeaderAnswer::Header(header) => {
+                let gathered = series.entry(header.series_uid.clone()).or_insert_with(|| Gathered {
+                    study_uid: header.study_uid,
+                    modality: header.modality,
+                    ..Gathered::default()
+                });
+                gathered.expected = gathered.expected.max(header.expected);
+                gathered.files.insert(header.digest, file);
+            }
+            HeaderAnswer::Refused(refusal) => {
+                let identity = format!("file:{}", file.display());
+                let gathered = series.entry(identity.clone()).or_default();
+                gathered.study_uid = identity;
+                gathered.refusal = Some(refusal);
+                gathered.files.insert("file".to_owned(), file);
+            }
+            HeaderAnswer::Unavailable => bail!("{} cannot be read", file.display()),
+        }
+    }
+    series.into_iter().map(|(uid, gathered)| gathered.into_found(&uid, &site)).collect()
+}
+
+/// A series as its files are found.
+#[derive(Default)]
+struct Gathered {
+    study_uid: String,
+    modality: Option<String>,
+    expected: Option<u32>,
+    refusal: Option<Refusal>,
+    /// By digest: the same bytes twice are one file.
+    files: BTreeMap<String, PathBuf>,
+}
+
+impl Gathered {
+    fn into_found(self, series_uid: &str, site: &SiteKey) -> anyhow::Result<Found> {
+        let links = tempfile::Builder::new().prefix("ctedge-").tempdir()?;
+        for (digest, file) in &self.files {
+            symlink(file, links.path().join(digest))?;
+        }
+        let digests: Vec<String> = self.files.keys().cloned().collect();
+        let subject = Subject {
+            study_key: site.study(&self.study_uid),
+            series_key: site.series(series_uid),
+            digest: series_digest(&digests),
+            instances: u32::try_from(digests.len())?,
+            expected: self.expected,
+            complete_by: CompleteBy::Operator,
+            revision: 1,
+            replaces: None,
+            completed_ms: clock::now_ms(),
+        };
+        let series = Series { subject, folder: links.path().to_owned() };
+        let example = self.files.into_values().next().unwrap_or_default();
+        let completed = Completed { series, refusal: self.refusal };
+        Ok(Found { completed, modality: self.modality, example, _links: links })
+    }
+}
+
+fn list(path: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        // A link to a folder is left alone: it could lead round in a circle.
+        if entry.file_type()?.is_dir() {
+            list(&entry.path(), files)?;
+        } else if entry.path().is_file() {
+            files.push(entry.path());
+        }
+    }
+    Ok(())
+}

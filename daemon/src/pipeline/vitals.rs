@@ -1,0 +1,138 @@
+//! The daemon's own state: info, health and counters, posted when they change and once a minute.
+
+use super::House;
+use crate::floor::clock::{self, Stopwatch};
+use crate::floor::store::{StoreError, lock};
+use crate::infer::Model;
+use crate::message::{Check, CheckState, Counters, Health, Info};
+use crate::outbox::{self, Waiting};
+use crate::report::ModelRun;
+use crate::series::ledger;
+use std::sync::PoisonError;
+use std::time::Duration;
+use tracing::warn;
+
+/// How it stands with the model.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ModelState {
+    /// Being loaded.
+    Loading,
+    /// Runs.
+    Loaded(Box<Model>),
+    /// Cannot be loaded.
+    Failed(String),
+}
+
+/// What was posted last.
+#[derive(Debug, Default)]
+pub(super) struct Vitals {
+    info: Option<Info>,
+    health: Option<Health>,
+    counters: Option<Counters>,
+    posted: Option<Stopwatch>,
+    swept: Option<Stopwatch>,
+}
+
+/// State is posted again after this long even if nothing changed: a sign of life.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+/// A message that has waited this long is worth a look.
+const OLD_MS: i64 = 10 * 60 * 1000;
+/// How often finished series are looked through for ones to delete.
+const SWEEP: Duration = Duration::from_secs(600);
+
+impl Vitals {
+    /// Posts what has changed.
+    pub(super) fn post(&mut self, house: &House) {
+        self.sweep(house);
+        let due = self.posted.as_ref().is_none_or(|posted| posted.elapsed() >= SIGN_OF_LIFE);
+        let info = info(house);
+        if self.info.as_ref() != Some(&info) {
+            house.board.post(house.writer.info(&info));
+            self.info = Some(info);
+        }
+        let (health, counters) = match numbers(house) {
+            Ok((waiting, counters)) => (Health::of(checks(house, Some(waiting))), Some(counters)),
+            Err(error) => {
+                warn!(%error, "the ledger cannot be read");
+                (Health::of(checks(house, None)), None)
+            }
+        };
+        if due || self.health.as_ref() != Some(&health) {
+            house.board.post(house.writer.health(&health));
+            self.health = Some(health);
+        }
+        if let Some(counters) = counters.filter(|counters| due || self.counters.as_ref() != Some(counters)) {
+            house.board.post(house.writer.counters(&counters));
+            self.counters = Some(counters);
+        }
+        if due {
+            self.posted = Some(Stopwatch::start());
+        }
+    }
+
+    fn sweep(&mut self, house: &House) {
+        if self.swept.as_ref().is_some_and(|swept| swept.elapsed() < SWEEP) {
+            return;
+        }
+        self.swept = Some(Stopwatch::start());
+        let keep = Duration::from_secs_f64(house.config.series.keep_h * 3600.0);
+        if let Err(error) = house.spool.sweep(keep) {
+            warn!(error = %error.kind(), "finished series cannot be deleted");
+        }
+    }
+}
+
+fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
+    let waiting = lock(&house.store).read(outbox::waiting)?;
+    let (books, pending) = lock(&house.store).read(ledger::books)?;
+    Ok((waiting, Counters::of(&books, pending)))
+}
+
+fn info(house: &House) -> Info {
+    let state = house.model.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = if let ModelState::Loaded(model) = &*state { Some(model) } else { None };
+    Info {
+        model: loaded.map(|model| ModelRun::of(model)),
+        passed_over: loaded.map(|model| model.passed_over.clone()).unwrap_or_default(),
+        architecture: std::env::consts::ARCH,
+    }
+}
+
+fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
+    let check = |id, state, detail: String| Check { id, state, detail };
+    let mut checks = Vec::new();
+    match &*house.model.lock().unwrap_or_else(PoisonError::into_inner) {
+        ModelState::Loading => checks.push(check("model", CheckState::Warming, "being loaded".to_owned())),
+        ModelState::Failed(reason) => checks.push(check("model", CheckState::Failed, reason.clone())),
+        ModelState::Loaded(model) => {
+            let detail =
+                if model.trained { String::new() } else { "random weights: the flags mean nothing".to_owned() };
+            let state = if model.trained { CheckState::Ok } else { CheckState::Degraded };
+            checks.push(check("model", state, detail));
+            let state = if model.passed_over.is_empty() { CheckState::Ok } else { CheckState::Degraded };
+            checks.push(check("provider", state, model.passed_over.join("; ")));
+        }
+    }
+    let link = house.link.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let broker = match (&link.problem, link.refused, link.published_to_nobody) {
+        (Some(problem), _, _) => check("broker", CheckState::Degraded, problem.clone()),
+        (None, Some((count, reason)), _) => {
+            check("broker", CheckState::Degraded, format!("{count} messages refused: {reason}"))
+        }
+        (None, None, true) => {
+            check("broker", CheckState::Degraded, "published_to_nobody: no subscriber for results".to_owned())
+        }
+        (None, None, false) => check("broker", CheckState::Ok, String::new()),
+    };
+    checks.push(broker);
+    checks.push(match waiting {
+        None => check("store", CheckState::Failed, "the ledger cannot be read".to_owned()),
+        Some(Waiting { messages, oldest_ms: Some(oldest) }) if clock::now_ms() - oldest > OLD_MS => check(
+            "outbox",
+            CheckState::Degraded,
+            format!("{messages} messages wait, the oldest for more than ten minutes"),
+        ),
+        Some(_) => check("outbox", CheckState::Ok, String::new()),
+    });
+    checks
+}

@@ -1,0 +1,209 @@
+//! What is wrong with a patient, as changes of density.
+
+use super::anatomy::{Chest, Tissue, fraction};
+use super::shape::{Ellipsoid, Point, Tube, add, line, sub};
+use super::{Finding, Lobe, PhantomError, Side, noise};
+use crate::labels::Label;
+use rand_chacha::ChaCha8Rng;
+
+/// One finding, placed.
+#[derive(Debug)]
+pub(super) enum Lesion {
+    /// Soft tissue in the lung.
+    Nodule(Ellipsoid),
+    /// Filled or hazy lung about a centre: what the lung becomes there.
+    Cloud { side: Side, lobe: Lobe, blob: Ellipsoid, filled: bool },
+    /// Fluid behind the lung.
+    Effusion { side: Side, depth_mm: f64 },
+    /// Holes in the lungs.
+    Holes { pitch_mm: f64, seed: u64 },
+    /// A heart of another size.
+    LargeHeart(Ellipsoid),
+    /// Fluid about the heart.
+    HeartFluid { thickness_mm: f64 },
+    /// Collapsed lung in a plate.
+    Plate { side: Side, lobe: Lobe, centre: Point, thickness_mm: f64 },
+    /// Stomach above the diaphragm, with gas.
+    Hernia(Ellipsoid),
+    /// Soft solids between the lungs.
+    Nodes(Vec<Ellipsoid>),
+    /// Tubes of calcium or metal.
+    Dense { tubes: Vec<Tube>, hu: f64 },
+    /// Calcium in the wall of the aorta.
+    Plaque { from_mm: f64, to_mm: f64 },
+    /// A device under the skin with its lead.
+    Device { body: Ellipsoid, lead: Vec<Tube> },
+}
+
+/// What a label needs: side, lobe, and its range of sizes in mm.
+struct Needs(bool, bool, f64, f64);
+
+fn needs(label: Label) -> Result<Needs, PhantomError> {
+    Ok(match label {
+        Label::LungNodule => Needs(true, true, 4.0, 40.0),
+        Label::PleuralEffusion => Needs(true, false, 8.0, 80.0),
+        Label::Consolidation => Needs(true, true, 15.0, 100.0),
+        Label::LungOpacity => Needs(true, true, 15.0, 120.0),
+        Label::Atelectasis => Needs(true, true, 4.0, 40.0),
+        Label::Emphysema => Needs(false, false, 4.0, 25.0),
+        Label::Cardiomegaly => Needs(false, false, 135.0, 190.0),
+        Label::PericardialEffusion => Needs(false, false, 5.0, 30.0),
+        Label::CoronaryArteryWallCalcification => Needs(false, false, 4.0, 40.0),
+        Label::ArterialWallCalcification => Needs(false, false, 5.0, 80.0),
+        Label::HiatalHernia => Needs(false, false, 25.0, 90.0),
+        Label::Lymphadenopathy => Needs(false, false, 10.0, 40.0),
+        Label::MedicalMaterial => Needs(true, false, 25.0, 60.0),
+        Label::PulmonaryFibroticSequela
+        | Label::MosaicAttenuationPattern
+        | Label::PeribronchialThickening
+        | Label::Bronchiectasis
+        | Label::InterlobularSeptalThickening => return Err(PhantomError::Unsupported { label }),
+    })
+}
+
+impl Finding {
+    /// Side and lobe, checked against what the label needs; the right upper lobe stands in where none is needed.
+    fn checked(&self) -> Result<(Side, Lobe), PhantomError> {
+        let Finding { label, side, lobe, size_mm } = *self;
+        let Needs(needs_side, needs_lobe, least_mm, most_mm) = needs(label)?;
+        if side.is_some() != needs_side {
+            return Err(PhantomError::Side { label, needed: needs_side });
+        }
+        if lobe.is_some() != needs_lobe {
+            return Err(PhantomError::Lobe { label, needed: needs_lobe });
+        }
+        if !(least_mm..=most_mm).contains(&size_mm) {
+            return Err(PhantomError::Size { label, size_mm, least_mm, most_mm });
+        }
+        Ok((side.unwrap_or(Side::Right), lobe.unwrap_or(Lobe::Upper)))
+    }
+}
+
+impl Lesion {
+    /// Places a finding in a chest.
+    pub(super) fn new(finding: &Finding, chest: &Chest, random: &mut ChaCha8Rng) -> Result<Self, PhantomError> {
+        let (side, lobe) = finding.checked()?;
+        let (label, size) = (finding.label, finding.size_mm);
+        let jitter = [0, 1, 2].map(|_axis| 12.0 * fraction(random) - 6.0);
+        let site = add(chest.site(side, lobe), jitter);
+        let radius = 0.5 * size;
+        Ok(match label {
+            Label::LungNodule => Self::Nodule(Ellipsoid::sphere(site, radius)),
+            Label::Consolidation | Label::LungOpacity => {
+                let blob = Ellipsoid::sphere(site, radius);
+                Self::Cloud { side, lobe, blob, filled: label == Label::Consolidation }
+            }
+            Label::PleuralEffusion => Self::Effusion { side, depth_mm: size },
+            Label::Atelectasis => Self::Plate { side, lobe, centre: site, thickness_mm: size },
+            Label::Emphysema => Self::Holes { pitch_mm: size, seed: chest.seed ^ 0x0e4f },
+            Label::Cardiomegaly => Self::LargeHeart(chest.heart.scaled(radius / chest.heart.half[0])),
+            Label::PericardialEffusion => Self::HeartFluid { thickness_mm: size },
+            Label::CoronaryArteryWallCalcification => Self::Dense { tubes: coronary(chest, size), hu: 700.0 },
+            Label::ArterialWallCalcification => Self::Plaque { from_mm: 30.0 - size, to_mm: 30.0 },
+            Label::HiatalHernia => Self::Hernia(Ellipsoid::sphere([12.0, 40.0 - 0.2 * radius, -58.0], radius)),
+            Label::Lymphadenopathy => Self::Nodes(nodes(radius)),
+            _ => device(side, size, chest),
+        })
+    }
+
+    /// The density at a point that is of this tissue and had this density so far.
+    pub(super) fn change(&self, chest: &Chest, tissue: Tissue<'_>, point: Point, hu: f64) -> f64 {
+        match (self, tissue) {
+            (_, Tissue::Outside(_)) | (Self::LargeHeart(_), _) => hu,
+            (Self::Nodule(sphere), Tissue::Lung(..)) if sphere.holds(point) => 38.0,
+            (Self::Cloud { side, lobe, blob, filled }, Tissue::Lung(lung, vessel)) => {
+                // Ragged at its border, and held back by the fissures.
+                let ragged = blob.level(point) + 0.5 * (noise::smooth(chest.seed ^ 0xc10d, point, 11.0) - 0.5);
+                let here = lung.side == *side && lung.lobe(point) == *lobe && ragged < 1.0;
+                match (here, filled, vessel) {
+                    (false, _, _) => hu,
+                    // The larger airways stay open: an air bronchogram.
+                    (true, true, Some(radius)) if radius > 2.0 => -850.0,
+                    (true, true, _) => 35.0,
+                    (true, false, Some(_)) => hu,
+                    (true, false, None) => hu + 330.0,
+                }
+            }
+            (Self::Effusion { side, depth_mm }, Tissue::Lung(lung, _)) if lung.side == *side => {
+                if behind(lung.space, point) < *depth_mm * rise(point) { 8.0 } else { hu }
+            }
+            (Self::Holes { pitch_mm, seed }, Tissue::Lung(_, None)) => {
+                let is_hole = noise::cell(*seed, noise::cell_of(point, *pitch_mm)) < 0.45;
+                if is_hole { -985.0 } else { hu - 25.0 }
+            }
+            (Self::HeartFluid { thickness_mm }, Tissue::Lung(..) | Tissue::Mediastinum) => {
+                if chest.heart.grown(*thickness_mm).holds(point) { 12.0 } else { hu }
+            }
+            (Self::Plate { side, lobe, centre, thickness_mm }, Tissue::Lung(lung, _)) => {
+                let [_, y, z] = sub(point, *centre);
+                let here = lung.side == *side && lung.lobe(point) == *lobe && (z + 0.35 * y).abs() < 0.5 * thickness_mm;
+                if here { 28.0 } else { hu }
+            }
+            (Self::Hernia(sac), _) if sac.holds(point) => {
+                let [_, y, _] = sub(point, sac.centre);
+                let is_gas = y < -0.2 * sac.half[1] && sac.level(point) < 0.88;
+                if is_gas { -900.0 } else { 40.0 }
+            }
+            (Self::Nodes(nodes), Tissue::Mediastinum | Tissue::Lung(..))
+                if nodes.iter().any(|node| node.holds(point)) =>
+            {
+                45.0
+            }
+            (Self::Dense { tubes, hu: dense }, _) if tubes.iter().any(|tube| tube.holds(point)) => *dense,
+            (Self::Plaque { from_mm, to_mm }, _) if (*from_mm..*to_mm).contains(&point[2]) => {
+                if in_wall(&chest.aorta, point) { 750.0 } else { hu }
+            }
+            (Self::Device { body, lead }, _) if body.holds(point) || lead.iter().any(|tube| tube.holds(point)) => {
+                3000.0
+            }
+            _ => hu,
+        }
+    }
+}
+
+/// How far a point of a lung's space lies in front of the space's back wall.
+fn behind(space: Ellipsoid, [x, y, z]: Point) -> f64 {
+    let ([cx, cy, cz], [a, b, c]) = (space.centre, space.half);
+    let (u, w) = ((x - cx) / a, (z - cz) / c);
+    cy + b * (1.0 - u * u - w * w).max(0.0).sqrt() - y
+}
+
+/// Fluid of a lying patient is deepest at the base and thins out towards the apex.
+fn rise([_, _, z]: Point) -> f64 {
+    ((75.0 - z) / 120.0).clamp(0.0, 1.0)
+}
+
+/// On the left and front of the descending part of the aorta's wall.
+fn in_wall(aorta: &[Tube], point: Point) -> bool {
+    aorta.iter().skip(4).any(|tube| {
+        let [x, y, _] = sub(point, tube.from);
+        let wall = tube.distance(point) - tube.radius;
+        (-2.5..1.0).contains(&wall) && (x > 2.0 || y < -4.0)
+    })
+}
+
+/// A stretch of the anterior descending artery, on the surface of the heart.
+fn coronary(chest: &Chest, length_mm: f64) -> Vec<Tube> {
+    let ([cx, cy, cz], [a, b, c]) = (chest.heart.centre, chest.heart.half);
+    let surface = |w: f64, u: f64| {
+        let v = (1.0 - u * u - w * w).max(0.0).sqrt();
+        [cx + a * u, cy - b * v, cz + c * w]
+    };
+    let reach = (length_mm / c).min(0.9);
+    line(&[surface(0.62, 0.1), surface(0.62 - 0.5 * reach, 0.22), surface(0.62 - reach, 0.3)], 2.4)
+}
+
+/// Beside the trachea, below its fork, and before the aortic arch.
+fn nodes(radius: f64) -> Vec<Ellipsoid> {
+    let node = |centre| Ellipsoid { centre, half: [radius, radius * 1.1, radius * 1.4] };
+    vec![node([-21.0, 8.0, 66.0]), node([-2.0, 30.0, 12.0]), node([8.0, -24.0, 74.0])]
+}
+
+/// A pacemaker below the collarbone with its lead into the heart.
+fn device(side: Side, size_mm: f64, chest: &Chest) -> Lesion {
+    let out = side.sign();
+    let centre = [out * 88.0, -82.0, 92.0];
+    let body = Ellipsoid { centre, half: [0.5 * size_mm, 6.0, 0.5 * size_mm] };
+    let points = [centre, [out * 40.0, -40.0, 118.0], [-26.0, -14.0, 100.0], [-28.0, -14.0, 20.0], chest.heart.centre];
+    Lesion::Device { body, lead: line(&points, 2.2) }
+}

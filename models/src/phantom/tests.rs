@@ -1,0 +1,179 @@
+use super::*;
+use proptest::prelude::*;
+use sha2::{Digest, Sha256};
+
+/// A normal chest, and the same with one finding: the voxels that differ, as (place in mm, HU before, HU after).
+fn changed(finding: Finding) -> Vec<([f64; 3], f32, f32)> {
+    let normal = Recipe::chest(5);
+    let (before, after) = (normal.volume().unwrap(), normal.clone().with(finding).volume().unwrap());
+    let [ni, nj, nk] = normal.size;
+    let mut changed = Vec::new();
+    for k in 0..nk {
+        for j in 0..nj {
+            for i in 0..ni {
+                let (a, b) = (before.hu([i, j, k]).unwrap(), after.hu([i, j, k]).unwrap());
+                if a != b {
+                    let [x, y, z] = [i, j, k].map(real);
+                    changed.push((before.geometry().position_mm([x, y, z]), a, b));
+                }
+            }
+        }
+    }
+    changed
+}
+
+fn volume_ml(voxels: usize) -> f64 {
+    real(voxels) * 2.4 * 2.4 * 4.8 / 1000.0
+}
+
+fn mean(values: impl Iterator<Item = f32>) -> f32 {
+    let values: Vec<f32> = values.collect();
+    let count = u16::try_from(values.len().min(60_000)).unwrap();
+    values.iter().take(60_000).sum::<f32>() / f32::from(count)
+}
+
+#[test]
+fn the_example_is_the_same_on_every_machine() {
+    let volume = Recipe::example().volume().unwrap();
+    let Voxels::I16(voxels) = volume.voxels() else { panic!("whole HU") };
+    let bytes: Vec<u8> = voxels.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(bytes));
+    // Another digest means that every bundle's golden tensor changes: remake the bundles of the catalog.
+    assert_eq!(digest, "b3afa32ae3d595155107dbf62f577c5f15ea398ef18ad810e4fd4b4d39c6289e");
+    assert_eq!(volume, Recipe::example().volume().unwrap());
+}
+
+#[test]
+fn a_normal_chest_has_the_densities_of_one() {
+    let volume = Recipe::chest(1).volume().unwrap();
+    let at = |place: [f64; 3]| {
+        let geometry = volume.geometry();
+        let origin = geometry.origin_mm();
+        let index = [0, 1, 2].map(|axis| ((place[axis] - origin[axis]) / geometry.spacing_mm()[axis]).round() as usize);
+        // The median of 3 x 3 x 3 voxels: a vessel may cross.
+        let near = |offset: usize| {
+            volume.hu([index[0] + offset % 3 - 1, index[1] + offset / 3 % 3 - 1, index[2] + offset / 9 - 1])
+        };
+        let mut values: Vec<f32> = (0..27).map(|offset| near(offset).unwrap()).collect();
+        values.sort_by(f32::total_cmp);
+        values[13]
+    };
+    assert_eq!(volume.geometry().orientation(), "LPS");
+    for (name, place, low, high) in [
+        ("air beside the body", [185.0, -140.0, 0.0], -1024.0, -920.0),
+        ("heart", [22.0, -28.0, -32.0], 0.0, 100.0),
+        ("trachea", [0.0, 16.0, 100.0], -1024.0, -920.0),
+        ("liver, on the right", [-70.0, 0.0, -125.0], 0.0, 120.0),
+        ("left lung", [80.0, -20.0, 60.0], -950.0, -750.0),
+        ("right lung", [-80.0, -20.0, 60.0], -950.0, -750.0),
+    ] {
+        assert!((low..=high).contains(&at(place)), "{name}: {} HU", at(place));
+    }
+}
+
+#[test]
+fn a_nodule_has_its_size_side_and_lobe() {
+    for (side, sign) in [(Side::Left, 1.0), (Side::Right, -1.0)] {
+        let nodule = changed(Finding::new(Label::LungNodule, 24.0).in_lobe(side, Lobe::Upper));
+        let expected_ml = 4.0 / 3.0 * 3.14159 * 12.0 * 12.0 * 12.0 / 1000.0;
+        let ratio = volume_ml(nodule.len()) / expected_ml;
+        assert!((0.75..1.25).contains(&ratio), "{ratio}");
+        assert!(nodule.iter().all(|([x, _, z], _, _)| x * sign > 0.0 && *z > 20.0));
+        assert!((20.0..60.0).contains(&mean(nodule.iter().map(|(_, _, after)| *after))));
+    }
+}
+
+#[test]
+fn an_effusion_lies_behind_and_below() {
+    let effusion = changed(Finding::new(Label::PleuralEffusion, 40.0).on(Side::Right));
+    assert!(volume_ml(effusion.len()) > 100.0);
+    assert!(effusion.iter().all(|([x, _, z], _, _)| *x < 0.0 && *z < 75.0));
+    let mean_y = effusion.iter().map(|([_, y, _], _, _)| y).sum::<f64>() / real(effusion.len());
+    assert!(mean_y > 20.0, "a lying patient's fluid is behind: {mean_y}");
+    assert!((-10.0..30.0).contains(&mean(effusion.iter().map(|(_, _, after)| *after))));
+}
+
+#[test]
+fn every_finding_changes_what_it_should() {
+    let left_lower = |label| Finding::new(label, 40.0).in_lobe(Side::Left, Lobe::Lower);
+    for (finding, low, high) in [
+        (left_lower(Label::Consolidation), -150.0, 60.0),
+        (left_lower(Label::LungOpacity), -620.0, -420.0),
+        (left_lower(Label::Atelectasis), 0.0, 60.0),
+        (Finding::new(Label::Emphysema, 10.0), -1000.0, -900.0),
+        (Finding::new(Label::Cardiomegaly, 170.0), 0.0, 80.0),
+        (Finding::new(Label::PericardialEffusion, 15.0), -10.0, 40.0),
+        (Finding::new(Label::CoronaryArteryWallCalcification, 20.0), 600.0, 800.0),
+        (Finding::new(Label::ArterialWallCalcification, 60.0), 650.0, 850.0),
+        (Finding::new(Label::HiatalHernia, 60.0), -500.0, 60.0),
+        (Finding::new(Label::Lymphadenopathy, 25.0), 0.0, 80.0),
+        (Finding::new(Label::MedicalMaterial, 45.0).on(Side::Left), 2900.0, 3071.0),
+    ] {
+        let voxels = changed(finding.clone());
+        assert!(voxels.len() >= 10, "{}: {} voxels", finding.label.name(), voxels.len());
+        let density = mean(voxels.iter().map(|(_, _, after)| *after));
+        assert!((low..=high).contains(&density), "{}: {density} HU", finding.label.name());
+        if finding.lobe.is_some() {
+            assert!(voxels.iter().all(|([x, _, _], _, _)| *x > 0.0), "{} on the left", finding.label.name());
+        }
+    }
+}
+
+#[test]
+fn labels_and_report_say_what_is_drawn() {
+    let recipe = Recipe::example();
+    let expected: Vec<Label> =
+        Label::all().zip(recipe.labels()).filter(|(_, has)| *has).map(|(label, _)| label).collect();
+    let mut drawn: Vec<Label> = recipe.findings.iter().map(|finding| finding.label).collect();
+    drawn.sort();
+    assert_eq!(expected, drawn);
+    let Report { findings, impression } = recipe.report();
+    assert!(findings.starts_with("Synthetic phantom, not a patient."));
+    assert!(findings.contains("18 mm solid nodule is seen in the right upper lobe"));
+    assert!(findings.contains("pleural effusion on the left") && !findings.contains("No pleural effusion"));
+    assert!(impression.contains("Cardiomegaly"));
+    assert_eq!(Recipe::chest(1).report().impression, "Normal chest CT.");
+}
+
+#[test]
+fn what_cannot_be_drawn_is_refused() {
+    let error = |finding| Recipe::chest(1).with(finding).volume().unwrap_err();
+    assert_eq!(
+        error(Finding::new(Label::Bronchiectasis, 10.0)),
+        PhantomError::Unsupported { label: Label::Bronchiectasis }
+    );
+    assert!(matches!(error(Finding::new(Label::LungNodule, 10.0)), PhantomError::Side { needed: true, .. }));
+    assert!(matches!(
+        error(Finding::new(Label::LungNodule, 10.0).on(Side::Left)),
+        PhantomError::Lobe { needed: true, .. }
+    ));
+    assert!(matches!(
+        error(Finding::new(Label::Cardiomegaly, 150.0).on(Side::Left)),
+        PhantomError::Side { needed: false, .. }
+    ));
+    let huge = Finding::new(Label::LungNodule, 400.0).in_lobe(Side::Left, Lobe::Upper);
+    assert!(matches!(error(huge), PhantomError::Size { .. }));
+    for (size, spacing_mm) in [([0, 4, 4], [1.0; 3]), ([4096; 3], [1.0; 3]), ([4; 3], [1.0, f64::NAN, 1.0])] {
+        let recipe = Recipe { size, spacing_mm, ..Recipe::chest(1) };
+        assert!(matches!(recipe.volume(), Err(PhantomError::Grid { .. })), "{size:?} {spacing_mm:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn no_recipe_panics(
+        seed: u64, size in prop::array::uniform3(0usize..24), spacing in prop::array::uniform3(0.0f64..60.0),
+        label in 0usize..18, side in 0u8..3, lobe in 0u8..4, size_mm in -10.0f64..300.0,
+    ) {
+        let side = [None, Some(Side::Left), Some(Side::Right)][usize::from(side)];
+        let lobe = [None, Some(Lobe::Upper), Some(Lobe::Middle), Some(Lobe::Lower)][usize::from(lobe)];
+        let finding = Finding { label: Label::all().nth(label).unwrap(), side, lobe, size_mm };
+        let recipe = Recipe { seed, size, spacing_mm: spacing, findings: vec![finding] };
+        if let Ok(volume) = recipe.volume() {
+            prop_assert_eq!(volume.geometry().size(), size);
+        }
+        prop_assert!(!recipe.report().impression.is_empty());
+    }
+}
