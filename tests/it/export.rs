@@ -1,59 +1,51 @@
 //! The exported graph says the same in ONNX Runtime as the network does in the training framework.
 
-use ctedge_models::{preprocess, scan};
+use ctedge_tests::process;
 use ctedge_tests::progress::say;
-use ctedge_tests::{place, tools};
-use ctedge_trainer::device;
-use ctedge_trainer::experiment::Experiment;
-use ctedge_trainer::export::{self, Exported, Trace};
-use ctedge_trainer::net::Tower;
-use ctedge_trainer::run::Run;
+use ctedge_tests::{appliance, place, tools};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tempfile::TempDir;
 
-/// The catalog's network, exported into a folder.
+/// The catalog's network, exported into a folder by the trainer's own commands.
 struct Bench {
     folder: TempDir,
-    run: Run,
-    tower: Tower,
+    trainer: PathBuf,
 }
 
 impl Bench {
     fn new() -> Self {
+        let trainer = appliance::binary().unwrap().with_file_name("ctedge-trainer");
+        assert!(trainer.is_file(), "{} is missing: cargo build -p ctedge-trainer", trainer.display());
+        let bench = Self { folder: tempfile::tempdir().unwrap(), trainer };
         let experiment = place::root().join("models/catalog/scale-vlp-tiny/experiment.toml");
-        let run = Run::init(Experiment::read(&experiment).unwrap()).unwrap();
-        let tower = run.tower(&device::cpu()).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let exported = Exported::of(&run, "2026-01-01T00:00:00Z".to_owned()).unwrap();
-        export::write(&exported, folder.path()).unwrap();
-        Self { folder, run, tower }
+        bench.command("init", &[&experiment], "run");
+        bench.command("export", &[&bench.at("run")], "exported");
+        bench
     }
 
-    /// Runs the network in the training framework and writes down its input and outputs.
-    fn trace(&self, name: &str, tensor: preprocess::Tensor) -> PathBuf {
-        let trace = Trace::of(&self.tower, tensor.into_values().into_iter().collect(), &device::cpu()).unwrap();
-        let folder = self.folder.path().join(name);
-        trace.write(&folder).unwrap();
-        folder
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
-    fn scan(&self, path: &Path) -> preprocess::Tensor {
-        let mut files = vec![path.to_owned()];
-        if path.is_dir() {
-            files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
-            files.sort();
-        }
-        let scan = scan::read(&files, &scan::Limits::default()).unwrap();
-        preprocess::tensor(&scan.volume, &self.run.experiment.input)
+    fn command(&self, name: &str, inputs: &[&Path], out: &str) {
+        let mut command = Command::new(&self.trainer);
+        command.arg(name).args(inputs).args([OsStr::new("--out"), self.at(out).as_os_str()]);
+        process::output(&mut command).unwrap();
     }
 
-    fn phantom(&self) -> PathBuf {
-        self.trace("phantom", export::phantom_tensor(&self.run.experiment).unwrap())
+    /// Writes down what the training framework makes of a scan, or of the experiment's phantom.
+    fn trace(&self, name: &str, scan: Option<&Path>) -> PathBuf {
+        let run = self.at("run");
+        let inputs: Vec<&Path> = std::iter::once(run.as_path()).chain(scan).collect();
+        self.command("trace", &inputs, name);
+        self.at(name)
     }
 
-    /// ONNX's checker, and ONNX Runtime on every trace; prints the largest differences.
+    /// ONNX's checker, and ONNX Runtime on every trace; the largest differences.
     fn check(&self, traces: &[PathBuf]) -> anyhow::Result<String> {
-        let graph = self.folder.path().join(export::VISION_FILE);
+        let graph = self.at("exported/vision.onnx");
         let arguments: Vec<&Path> = std::iter::once(&graph).chain(traces).map(PathBuf::as_path).collect();
         tools::peer("onnx_check.py", &arguments)
     }
@@ -62,7 +54,7 @@ impl Bench {
 #[test]
 fn graph_and_network_agree_on_a_phantom_and_on_real_chests() {
     let bench = Bench::new();
-    let mut traces = vec![bench.phantom()];
+    let mut traces = vec![bench.trace("phantom", None)];
     let scans = [
         ("angiography", "totalsegmentator/chest_cta_1p5mm.nii.gz"),
         ("soft_kernel", "lung_pet_ct_dx_A0002/B40f"),
@@ -70,7 +62,7 @@ fn graph_and_network_agree_on_a_phantom_and_on_real_chests() {
     ];
     for (name, path) in scans {
         if let Some(path) = place::data(path) {
-            traces.push(bench.trace(name, bench.scan(&path)));
+            traces.push(bench.trace(name, Some(&path)));
         }
     }
     let said = bench.check(&traces).unwrap();
@@ -83,11 +75,11 @@ fn graph_and_network_agree_on_a_phantom_and_on_real_chests() {
 #[test]
 fn a_planted_difference_is_caught() {
     let bench = Bench::new();
-    let phantom = bench.phantom();
+    let phantom = bench.trace("phantom", None);
     let path = phantom.join("tokens.f32");
     let mut bytes = std::fs::read(&path).unwrap();
-    let (last, _) = bytes.as_chunks_mut::<4>();
-    let last = last.last_mut().unwrap();
+    let (numbers, _) = bytes.as_chunks_mut::<4>();
+    let last = numbers.last_mut().unwrap();
     *last = (f32::from_le_bytes(*last) + 2e-4).to_le_bytes();
     std::fs::write(&path, bytes).unwrap();
     let complaint = format!("{:#}", bench.check(&[phantom]).unwrap_err());
