@@ -11,6 +11,7 @@
 mod arrival;
 mod code;
 mod crash;
+mod export;
 mod geometry;
 mod harness;
 mod privacy;

@@ -2,7 +2,7 @@
 """Checks an exported graph with ONNX's own checker, and its values in ONNX Runtime against the training framework.
 
     onnx_check.py MODEL.onnx                 check the file; run it on a random and on an empty input
-    onnx_check.py MODEL.onnx TRACE_FOLDER    also compare with what `ctedge-trainer trace` wrote there
+    onnx_check.py MODEL.onnx TRACE_FOLDER …  also compare with what `ctedge-trainer trace` wrote there
 
 A trace folder holds `volume.f32` and one `NAME.f32` for each output: raw little-endian float32 in C order.
 Prints one line a check and the largest absolute difference of each output. Exit status 1 when a check fails.
@@ -26,7 +26,7 @@ SEED = 7
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("trace", type=Path, nargs="?", help="folder written by `ctedge-trainer trace`")
+    parser.add_argument("traces", type=Path, nargs="*", help="folders written by `ctedge-trainer trace`")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="largest absolute difference (default 1e-4)")
     arguments = parser.parse_args()
 
@@ -35,8 +35,8 @@ def main() -> int:
     shape = session.get_inputs()[0].shape
     failures = check_values(session, "random", np.random.default_rng(SEED).uniform(-1, 1, shape).astype(np.float32))
     failures += check_values(session, "empty", np.full(shape, -1, np.float32))
-    if arguments.trace:
-        failures += compare(session, arguments.trace, arguments.tolerance)
+    for trace in arguments.traces:
+        failures += compare(session, trace, arguments.tolerance)
     return 1 if failures else 0
 
 
@@ -61,7 +61,8 @@ def check_values(session, name: str, volume: np.ndarray) -> int:
         problems.append(f"saliency sums to {outputs['saliency'].sum()}")
     if abs(np.linalg.norm(outputs["embedding"]) - 1) > 1e-4:
         problems.append(f"the embedding's length is {np.linalg.norm(outputs['embedding'])}")
-    print(f"{name} input: {'; '.join(problems) if problems else 'passed'}")
+    verdict = "; ".join(problems) if problems else "passed"
+    print(f"{name} input: {verdict}", file=sys.stderr if problems else sys.stdout)
     return len(problems)
 
 
@@ -74,9 +75,12 @@ def compare(session, trace: Path, tolerance: float) -> int:
     for name, value in zip(names, session.run(names, {entry.name: volume})):
         expected = np.fromfile(trace / f"{name}.f32", "<f4").reshape(value.shape)
         difference = float(np.abs(expected - value).max())
-        verdict = "passed" if difference <= tolerance else f"ABOVE {tolerance:g}"
-        failures += difference > tolerance
-        print(f"{trace.name} {name}: largest difference {difference:.3g} of {np.abs(expected).max():.3g}: {verdict}")
+        # Written this way round, so that a difference that is no number fails.
+        passed = difference <= tolerance
+        failures += not passed
+        verdict = "passed" if passed else f"ABOVE {tolerance:g}"
+        line = f"{trace.name} {name}: largest difference {difference:.3g} of {np.abs(expected).max():.3g}: {verdict}"
+        print(line, file=sys.stdout if passed else sys.stderr)
     return failures
 
 

@@ -3,11 +3,10 @@
 //! Every key is documented here and in `models/catalog/*/experiment.toml`. An unknown key is an error; wrong values are
 //! reported all at once, each under its key. The digest of the file travels with every weight and bundle made from it.
 
-use crate::net::{Architecture, TokenGrid};
 use ctedge_models::phantom::Recipe;
 use ctedge_models::spec::{Grid, PreprocessSpec};
 use data_encoding::HEXLOWER;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -51,6 +50,24 @@ pub struct Identity {
     pub serial: u64,
     /// One sentence that every result repeats.
     pub intended_use: String,
+}
+
+/// The shape of a volume tower, as an experiment file writes it under `[vision]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Edges of a patch in voxels, (z, y, x); each divides the input's size.
+    pub patch: [usize; 3],
+    /// Width of a token.
+    pub dim: usize,
+    /// Number of transformer blocks.
+    pub depth: usize,
+    /// Attention heads; divides `dim`.
+    pub heads: usize,
+    /// Width of the hidden layer of a block's perceptron, as a multiple of `dim`.
+    pub mlp_ratio: usize,
+    /// Width of the volume embedding.
+    pub embedding: usize,
 }
 
 /// `[export]`: how the weights are written.
@@ -121,7 +138,8 @@ pub enum ExperimentError {
 }
 
 fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("\n  {problem}")).collect()
+    let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    lines.concat()
 }
 
 impl Experiment {
@@ -190,7 +208,7 @@ fn check_vision(vision: &Architecture, grid: &Grid, expect: &mut impl FnMut(bool
     let divides = size.iter().zip(patch).all(|(&edge, step)| step > 0 && edge % step == 0);
     expect(divides, "vision.patch", format!("{patch:?} does not divide the input's size {size:?}"));
     if divides {
-        let tokens = TokenGrid::new(grid, patch).tokens();
+        let tokens: usize = size.iter().zip(patch).map(|(&edge, step)| edge / step).product();
         let message = format!("{patch:?} makes {tokens} tokens of {size:?}, more than {TOKENS_MAX}");
         expect(tokens <= TOKENS_MAX, "vision.patch", message);
     }

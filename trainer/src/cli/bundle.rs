@@ -1,1 +1,161 @@
-//! `pack`, `sign` and `keygen`.
+//! `pack`, `sign` and `keygen`: an exported folder to a signed bundle.
+
+use super::{Outcome, Progress};
+use crate::export;
+use crate::run;
+use anyhow::{Context, ensure};
+use clap::Args;
+use ctedge_models::bundle::{self, BundleDigest, SigningKey};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Pack an exported folder into one bundle file, NAME-VERSION.ctb.
+///
+/// Everything in the folder goes in. Name and version come from its manifest.json; the graph must have the inputs,
+/// outputs and operator set that the manifest states. The same folder gives the same bytes.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ctedge-trainer pack exported --out bundles")]
+pub(super) struct Pack {
+    /// The folder that `ctedge-trainer export` wrote.
+    folder: PathBuf,
+    /// Folder for the bundle.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
+impl Pack {
+    pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
+        progress.say("checking the folder");
+        let (manifest, files) = export::contents(&self.folder)?;
+        let out = self.out.join(format!("{}-{}.ctb", manifest.name, manifest.version));
+        ensure!(
+            !out.exists(),
+            "{} exists, and a released version never changes; raise model.version and model.serial in the experiment, \
+             or remove the file",
+            out.display()
+        );
+        run::make_folder(&self.out)?;
+        progress.say("packing");
+        let digest = packed(&manifest, &files, &out)?;
+        let bytes = fs::metadata(&out).with_context(|| out.display().to_string())?.len();
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        let text = format!(
+            "wrote {file} ({bytes} bytes): manifest.json, {names}\nsha256 {digest}\n\
+             next: ctedge-trainer sign {file} --key keys/site.key",
+            file = out.display(),
+            names = names.join(", "),
+        );
+        let json = json!({
+            "bundle": out, "bytes": bytes, "sha256": digest.as_str(), "name": manifest.name,
+            "version": manifest.version, "serial": manifest.serial, "files": names,
+        });
+        Ok(Outcome { text, json })
+    }
+}
+
+/// Packs under another name first, so that nobody ever reads half a bundle.
+fn packed(manifest: &bundle::Manifest, files: &[(String, PathBuf)], out: &Path) -> anyhow::Result<BundleDigest> {
+    let partial = out.with_extension("partial");
+    let digest = bundle::pack(manifest, files, &partial).inspect_err(|_failed| drop(fs::remove_file(&partial)))?;
+    fs::rename(&partial, out).with_context(|| out.display().to_string())?;
+    Ok(digest)
+}
+
+/// Sign a bundle: writes the signature NAME-VERSION.ctb.minisig beside it.
+///
+/// Appliances take a bundle only with a signature by a key they trust. Anybody can check it with minisign.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  ctedge-trainer sign scale-vlp-tiny-0.1.0.ctb --key keys/site.key\n  \
+    minisign -V -p keys/site.pub -m scale-vlp-tiny-0.1.0.ctb")]
+pub(super) struct Sign {
+    /// The bundle that `ctedge-trainer pack` wrote.
+    bundle: PathBuf,
+    /// The secret key that `ctedge-trainer keygen` made.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// File whose first line is the key's password, if it has one.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Sign {
+    pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
+        let password = self.password_file.as_deref().map(password).transpose()?;
+        let manifest = bundle::manifest_of(&self.bundle)
+            .with_context(|| format!("{} is no bundle; `ctedge-trainer pack` makes one", self.bundle.display()))?;
+        let advice = match (&password, self.key.exists()) {
+            (_, false) => "there is no such key; `ctedge-trainer keygen` makes one",
+            (None, true) => "the key cannot be used; one made with a password needs --password-file",
+            (Some(_), true) => "the key cannot be used with this password",
+        };
+        progress.say("opening the key");
+        let key = SigningKey::load(&self.key, password).context(advice)?;
+        progress.say("signing");
+        let comment = format!("{} {} serial {}", manifest.name, manifest.version, manifest.serial);
+        let signature = bundle::sign(&self.bundle, &key, &comment)?;
+        let text = format!(
+            "wrote {} by key {}\nnext: give the appliance both files, and the key's .pub if it does not trust it yet",
+            signature.display(),
+            key.id()
+        );
+        let json = json!({ "bundle": self.bundle, "signature": signature, "key_id": key.id(), "comment": comment });
+        Ok(Outcome { text, json })
+    }
+}
+
+/// Make a key pair for signing bundles: NAME.key (secret, mode 0600) and NAME.pub.
+///
+/// Keep the secret key off the appliances; they need only NAME.pub in their trust folder (infer.trust). Existing files
+/// are never overwritten.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ctedge-trainer keygen --out keys")]
+pub(super) struct Keygen {
+    /// Folder for the two files.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// What the files are called, without extension.
+    #[arg(long, default_value = "site")]
+    name: String,
+    /// File whose first line becomes the password of the secret key; without it the key has none.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+impl Keygen {
+    pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
+        let plain = !self.name.is_empty() && !self.name.starts_with('.') && !self.name.contains(['/', '\\']);
+        ensure!(plain, "--name {:?} is no file name; use letters, digits and -", self.name);
+        let password = self.password_file.as_deref().map(password).transpose()?;
+        for kind in ["key", "pub"] {
+            let path = self.out.join(format!("{}.{kind}", self.name));
+            ensure!(
+                !path.exists(),
+                "{} exists, and keys are never overwritten; choose another --name or --out",
+                path.display()
+            );
+        }
+        run::make_folder(&self.out)?;
+        progress.say("making a key pair");
+        let locked = password.is_some();
+        let (secret, public, id) = bundle::keygen(&self.out, &self.name, password)?;
+        let lock = if locked { "with a password" } else { "without a password: guard the file itself" };
+        let text = format!(
+            "key {id}\nwrote {} (secret, {lock})\nwrote {} (for the trust folder of the appliances)\n\
+             next: ctedge-trainer sign NAME-VERSION.ctb --key {}",
+            secret.display(),
+            public.display(),
+            secret.display()
+        );
+        let json = json!({ "key_id": id, "secret": secret, "public": public, "password": locked });
+        Ok(Outcome { text, json })
+    }
+}
+
+/// The first line of a file.
+fn password(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("the password file {}", path.display()))?;
+    let line = text.lines().next().unwrap_or_default().to_owned();
+    ensure!(!line.is_empty(), "the first line of the password file {} is empty", path.display());
+    Ok(line)
+}

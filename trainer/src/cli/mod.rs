@@ -3,6 +3,7 @@
 //! Results go to standard output, as text or with `--json` as one object; progress and errors go to standard error.
 //! Exit status: 0 done, 1 failed, 2 wrong usage.
 
+mod bundle;
 mod export;
 mod init;
 mod trace;
@@ -18,7 +19,7 @@ const EXAMPLES: &str = "\
 From an experiment to a bundle that appliances install:
   ctedge-trainer init models/catalog/scale-vlp-tiny/experiment.toml --out run
   ctedge-trainer export run --out exported
-  ctedge-trainer pack exported --out scale-vlp-tiny-0.1.0.ctb
+  ctedge-trainer pack exported
   ctedge-trainer keygen --out keys
   ctedge-trainer sign scale-vlp-tiny-0.1.0.ctb --key keys/site.key
 
@@ -39,7 +40,23 @@ pub struct Cli {
 enum Command {
     Init(init::Init),
     Export(export::Export),
+    Pack(bundle::Pack),
+    Sign(bundle::Sign),
+    Keygen(bundle::Keygen),
     Trace(trace::Trace),
+}
+
+impl Command {
+    fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
+        match self {
+            Self::Init(command) => command.run(progress),
+            Self::Export(command) => command.run(progress),
+            Self::Pack(command) => command.run(progress),
+            Self::Sign(command) => command.run(progress),
+            Self::Keygen(command) => command.run(progress),
+            Self::Trace(command) => command.run(progress),
+        }
+    }
 }
 
 /// What a command has to say at its end.
@@ -53,11 +70,7 @@ impl Cli {
     /// Carries the command out and says how it went.
     pub fn run(self) -> ExitCode {
         let progress = Progress::new(if self.json { Speech::Silent } else { Speech::Spoken });
-        let done = match self.command {
-            Command::Init(command) => command.run(&progress),
-            Command::Export(command) => command.run(&progress),
-            Command::Trace(command) => command.run(&progress),
-        };
+        let done = self.command.run(&progress);
         progress.finish();
         let (text, json, code) = match done {
             Ok(outcome) => (outcome.text, outcome.json, ExitCode::SUCCESS),
@@ -105,3 +118,6 @@ impl Progress {
         self.0.finish_and_clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,15 @@
 
 use super::{Outcome, Progress};
 use crate::device;
-use crate::export::Trace as Numbers;
-use crate::run::{self, Run};
+use crate::export::{Trace as Numbers, phantom_tensor};
+use crate::run::Run;
+use anyhow::{Context, ensure};
 use clap::Args;
+use ctedge_models::{preprocess, scan};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
+use std::fs;
 use std::path::PathBuf;
 
 /// Write down one forward pass, to compare another runtime with.
@@ -16,12 +19,12 @@ use std::path::PathBuf;
 /// embedding.f32, logits.f32, tokens.f32 and saliency.f32. Without a scan the input is the experiment's phantom.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ctedge-trainer trace run --out traced\n  \
-    ctedge-trainer trace run chest.nii.gz --out traced\n  ctedge-trainer trace run series/*.dcm --out traced\n  \
+    ctedge-trainer trace run chest.nii.gz --out traced\n  ctedge-trainer trace run series --out traced\n  \
     python tests/peers/onnx_check.py exported/vision.onnx traced")]
 pub(super) struct Trace {
     /// The run folder.
     run: PathBuf,
-    /// Files of one CT series (DICOM), or one NIfTI file.
+    /// Files of one CT series (DICOM) or their folder, or one NIfTI file.
     scan: Vec<PathBuf>,
     /// Uniform random numbers from this seed as the input, instead of a scan.
     #[arg(long, value_name = "SEED", conflicts_with = "scan")]
@@ -39,20 +42,44 @@ impl Trace {
         let volume = self.volume(&run)?;
         progress.say("running the network");
         let trace = Numbers::of(&tower, volume, &device::cpu())?;
-        run::make_folder(&self.out)?;
-        for (name, values) in trace.arrays() {
-            run::write(&self.out.join(format!("{name}.f32")), &crate::net::little_endian(values))?;
-        }
+        trace.write(&self.out)?;
         let names = trace.arrays().map(|(name, values)| format!("{name}.f32 ({} numbers)", values.len()));
         let text = format!("wrote {} to {}", names.join(", "), self.out.display());
         let lengths = trace.arrays().map(|(name, values)| json!({ "name": name, "numbers": values.len() }));
         Ok(Outcome { text, json: json!({ "folder": self.out, "arrays": lengths }) })
     }
 
+    /// The input tensor, in C order.
     fn volume(&self, run: &Run) -> anyhow::Result<Vec<f32>> {
-        let size: usize = run.experiment.input.grid.size().iter().product();
-        Ok(random(self.random.unwrap_or_default(), size))
+        let input = &run.experiment.input;
+        if let Some(seed) = self.random {
+            return Ok(random(seed, input.grid.size().iter().product()));
+        }
+        let tensor = if self.scan.is_empty() {
+            phantom_tensor(&run.experiment)?
+        } else {
+            let scan = scan::read(&files(&self.scan)?, &scan::Limits::default())?;
+            preprocess::tensor(&scan.volume, input)
+        };
+        Ok(tensor.into_values().into_iter().collect())
     }
+}
+
+/// A folder stands for the files in it.
+fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
+            let inside = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>();
+            found.extend(inside?.into_iter().filter(|path| path.is_file()));
+        } else {
+            found.push(path.clone());
+        }
+    }
+    found.sort();
+    ensure!(!found.is_empty(), "the folder holds no files; name the files of one CT series");
+    Ok(found)
 }
 
 /// Uniform numbers in [-1, 1).

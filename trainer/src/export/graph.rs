@@ -4,7 +4,7 @@
 use super::ExportError;
 use super::onnx::IR_VERSION;
 use super::onnx::{Attribute, FLOAT, Graph, INT64, Model, Node, OPSET, OperatorSet, StringPair, Tensor, ValueInfo};
-use crate::net::{Array, LAYER_NORM_EPSILON, Weights};
+use crate::run::{Array, LAYER_NORM_EPSILON, Weights};
 use prost::Message;
 
 /// Rises when the same network is written in other bytes. It is not the program's version, since a new release must be
@@ -38,7 +38,7 @@ impl Builder {
 
     /// A constant of floats.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<Value, ExportError> {
-        let raw_data = crate::net::little_endian(values);
+        let raw_data = crate::run::little_endian(values);
         let dims = lengths(shape)?;
         self.graph.initializer.push(Tensor { dims, data_type: FLOAT, name: name.into(), raw_data });
         Ok(name.into())

@@ -1,23 +1,16 @@
 //! What a bundle says of a network: its manifest, its golden test and the properties inside the graph.
 
 use super::onnx::OPSET;
-use super::trace::Trace;
 use super::vision::VisionGraph;
-use crate::experiment::Experiment;
-use crate::run::{Checkpoint, Run};
-use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, Requires, Training};
+use crate::run::{Checkpoint, Experiment, Run};
+use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, Training};
 use ctedge_models::labels::Label;
 use std::collections::BTreeMap;
 
 /// Path of the volume graph in a bundle.
 pub const VISION_FILE: &str = "vision.onnx";
-/// Value of a manifest's `schema`.
-const SCHEMA: &str = "ctedge-bundle/1";
 /// First ctedge that reads it.
 const CTEDGE_MIN: &str = "0.1.0";
-/// Largest difference of a logit on a device. Reduced-precision matrix units (TF32) stay below it; a wrong graph, input
-/// or operator does not.
-const GOLDEN_TOLERANCE: f32 = 0.01;
 /// ONNX Runtime itself with its thread pools.
 const RUNTIME_MIB: u64 = 128;
 /// Probability at which an uncalibrated flag is raised.
@@ -54,12 +47,6 @@ pub fn manifest(run: &Run, graph: &VisionGraph, golden: Golden, created: String)
         golden,
         intended_use: identity.intended_use.clone(),
     }
-}
-
-/// The golden test: the experiment's phantom, its tensor and what the network said of it.
-pub fn golden(experiment: &Experiment, tensor_sha256: String, trace: &Trace) -> Golden {
-    let (phantom, logits) = (experiment.golden.clone(), trace.logits.clone());
-    Golden { phantom, tensor_sha256, logits, tolerance: GOLDEN_TOLERANCE }
 }
 
 /// Properties for the graph's own metadata, so that a loose `vision.onnx` still says what it is.

@@ -5,7 +5,7 @@ use prost::Message;
 
 /// IR version that goes with operator set 17.
 pub const IR_VERSION: i64 = 8;
-/// Operator set: the newest whose primitives every TensorRT of the supported JetPacks parses.
+/// Operator set: the newest whose primitives every TensorRT of the supported `JetPacks` parses.
 pub const OPSET: i64 = 17;
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;

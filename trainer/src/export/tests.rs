@@ -1,12 +1,14 @@
 use super::onnx::{FLOAT, INT64, Model, Node};
 use super::*;
 use crate::device::cpu;
-use crate::net::{Architecture, Tower, initial};
+use crate::run::{Architecture, Experiment, Run, Tower, initial};
+use ctedge_models::bundle::{self, Manifest, TrustedKeys};
 use ctedge_models::spec::Grid;
 use data_encoding::HEXLOWER;
 use prost::Message;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 fn exported() -> VisionGraph {
     let architecture = Architecture { patch: [2, 4, 4], dim: 24, depth: 2, heads: 3, mlp_ratio: 2, embedding: 10 };
@@ -84,7 +86,7 @@ fn constants_hold_as_many_bytes_as_their_shapes_ask() {
             INT64 => 8,
             other => panic!("{} has element type {other}", tensor.name),
         };
-        assert_eq!(tensor.raw_data.len() as i64, count * size, "{}", tensor.name);
+        assert_eq!(i64::try_from(tensor.raw_data.len()).unwrap(), count * size, "{}", tensor.name);
     }
 }
 
@@ -123,5 +125,77 @@ fn queries_are_scaled_before_they_meet_the_keys() {
 fn the_same_network_is_the_same_file() {
     let digest = HEXLOWER.encode(&Sha256::digest(exported().bytes));
     assert_eq!(digest, HEXLOWER.encode(&Sha256::digest(exported().bytes)));
-    assert_eq!(digest, "5d297273f7338deff2e3c9f1d2e937dd7fe0586cde4d0de93351221b174b51dd");
+    assert_eq!(digest, "994fb5d743cb855e6cf5ea63f398af3d5bcabb31c33cd4edc8f8c6aa2de67f8d");
+}
+
+/// The committed demonstration bundle.
+struct Catalog {
+    folder: PathBuf,
+    bundle: PathBuf,
+    manifest: Manifest,
+}
+
+impl Catalog {
+    fn open() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/catalog/scale-vlp-tiny");
+        let bundle = folder.join("scale-vlp-tiny-0.1.0.ctb");
+        let manifest = bundle::manifest_of(&bundle).unwrap();
+        Self { folder, bundle, manifest }
+    }
+
+    fn run(&self) -> Run {
+        Run::init(Experiment::read(&self.folder.join("experiment.toml")).unwrap()).unwrap()
+    }
+}
+
+/// What to do when one of the tests below fails on purpose.
+const REMAKE: &str =
+    "if that is meant, make the bundle again: models/catalog/scale-vlp-tiny/CARD.md, 'How it was made'";
+
+#[test]
+fn a_device_that_trusts_the_committed_key_opens_the_committed_bundle() {
+    let catalog = Catalog::open();
+    let trusted = TrustedKeys::load(&catalog.folder).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let opened = bundle::open(&catalog.bundle, &trusted, place.path()).unwrap();
+    assert_eq!(trusted.ids(), [opened.signer()], "one committed key, and it signed the bundle");
+    assert!(!opened.manifest().training.trained);
+    let card = std::fs::read_to_string(catalog.folder.join("CARD.md")).unwrap();
+    for fact in [opened.digest().as_str(), opened.signer(), &catalog.manifest.files[VISION_FILE].sha256] {
+        assert!(card.contains(fact), "CARD.md does not state {fact}; {REMAKE}");
+    }
+    let bytes = std::fs::metadata(&catalog.bundle).unwrap().len();
+    assert!(bytes < 3 << 20, "{bytes} bytes are much for a repository");
+}
+
+#[test]
+fn the_committed_graph_follows_from_the_seed() {
+    let catalog = Catalog::open();
+    let run = catalog.run();
+    let graph = vision(&run.tower(&cpu()).unwrap(), &properties(&run)).unwrap();
+    let digest = HEXLOWER.encode(&Sha256::digest(&graph.bytes));
+    assert_eq!(digest, catalog.manifest.files[VISION_FILE].sha256, "the graph changed; {REMAKE}");
+}
+
+#[test]
+fn the_committed_golden_test_still_holds() {
+    let catalog = Catalog::open();
+    let run = catalog.run();
+    let golden = &catalog.manifest.golden;
+    let tensor = phantom_tensor(&run.experiment).unwrap();
+    assert_eq!(tensor.sha256(), golden.tensor_sha256, "phantom or preprocessing changed; {REMAKE}");
+    let trace = Trace::of(&run.tower(&cpu()).unwrap(), tensor.into_values().into_iter().collect(), &cpu()).unwrap();
+    for (committed, now) in golden.logits.iter().zip(&trace.logits) {
+        assert!((committed - now).abs() < 1e-4, "{committed} became {now}; {REMAKE}");
+    }
+}
+
+#[test]
+fn the_committed_manifest_is_what_export_writes_today() {
+    let catalog = Catalog::open();
+    let mut today = Exported::of(&catalog.run(), catalog.manifest.created.clone()).unwrap().manifest;
+    // The file table is packing's; the logits may differ in the last bits between processors.
+    today.files.clone_from(&catalog.manifest.files);
+    today.golden.logits.clone_from(&catalog.manifest.golden.logits);
+    assert_eq!(today, catalog.manifest, "the manifest changed; {REMAKE}");
 }

@@ -1,8 +1,9 @@
 //! One forward pass as plain numbers: what golden tests store, and what other runtimes are compared with.
 
 use super::ExportError;
-use crate::net::Tower;
+use crate::run::{self, Tower, little_endian};
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
+use std::path::Path;
 
 /// Input and outputs of a tower on one volume, in C order.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +36,16 @@ impl Trace {
             tokens: read(outputs.tokens.try_into_vec_as())?,
             saliency: read(outputs.saliency.try_into_vec_as())?,
         })
+    }
+
+    /// Writes each array as `NAME.f32`: raw 32-bit floats, little endian, C order.
+    pub fn write(&self, folder: &Path) -> Result<(), ExportError> {
+        let failed = |source| ExportError::Run { source };
+        run::make_folder(folder).map_err(failed)?;
+        for (name, values) in self.arrays() {
+            run::write(&folder.join(format!("{name}.f32")), &little_endian(values)).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Every array with its name in the graph.

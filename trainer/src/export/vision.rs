@@ -5,7 +5,7 @@
 
 use super::ExportError;
 use super::graph::{Builder, Value};
-use crate::net::{SHORTEST_EMBEDDING, Tower, Weights};
+use crate::run::{SHORTEST_EMBEDDING, Tower, Weights};
 use ctedge_models::bundle::TensorIo;
 use ctedge_models::labels::LABEL_COUNT;
 

@@ -1,6 +1,6 @@
 //! Initial weights from a seed, the same to the last bit on every machine and release.
 //!
-//! Each parameter has its own ChaCha8 stream, keyed by SHA-256 of seed and path, so that a new parameter changes no
+//! Each parameter has its own `ChaCha8` stream, keyed by SHA-256 of seed and path, so that a new parameter changes no
 //! other. Values are uniform: 24 random bits scaled by a bound that needs a square root only, both exact in IEEE
 //! arithmetic, where a normal distribution would need logarithms whose last bit differs between libraries.
 
@@ -13,8 +13,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
 
-/// Bound of the pooling query: small, so that all tokens count alike at first.
-const QUERY_BOUND: f64 = 0.05;
+/// Bound of the pooling query. Normalised tokens then score with a standard deviation of `1 / sqrt(3)`: the weights
+/// differ by a factor of a few from the start, so that which tokens count most does not hang on rounding.
+const QUERY_BOUND: f64 = 1.0;
 
 /// The weights of an untrained tower.
 ///

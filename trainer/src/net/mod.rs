@@ -1,6 +1,6 @@
 //! The networks: definitions only.
 //!
-//! In: a batch of input tensors `[B, 1, z, y, x]`. Out: what the volume tower says of it ([`Outputs`]). Owns nothing on
+//! In: the shape that an [`Experiment`] asks for, and a batch of input tensors `[B, 1, z, y, x]`. Out: what the volume tower says of it ([`Outputs`]). Owns nothing on
 //! disk; knows no loss, no data set and no ONNX.
 //!
 //! **What is published of SCALE-VLP** (arXiv 2511.02996) about this tower, and kept: a 3D vision transformer over
@@ -32,25 +32,8 @@ pub use tower::{Outputs, Tower};
 pub(crate) use weights::little_endian;
 pub use weights::{Array, Weights, WeightsError};
 
-use serde::{Deserialize, Serialize};
-
-/// The shape of a volume tower, as an experiment file writes it under `[vision]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Architecture {
-    /// Edges of a patch in voxels, (z, y, x); each divides the input's size.
-    pub patch: [usize; 3],
-    /// Width of a token.
-    pub dim: usize,
-    /// Number of transformer blocks.
-    pub depth: usize,
-    /// Attention heads; divides `dim`.
-    pub heads: usize,
-    /// Width of the hidden layer of a block's perceptron, as a multiple of `dim`.
-    pub mlp_ratio: usize,
-    /// Width of the volume embedding.
-    pub embedding: usize,
-}
+/// What the rooms on the right need of the experiment; they name this room only.
+pub use crate::experiment::{Architecture, Experiment, ExperimentError};
 
 #[cfg(test)]
 mod tests;

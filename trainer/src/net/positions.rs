@@ -87,7 +87,7 @@ fn angular_frequencies(count: usize) -> Vec<f64> {
 fn root(number: f64, degree: usize) -> f64 {
     let (mut low, mut high) = (1.0, number);
     for _ in 0..64 {
-        let middle = (low + high) / 2.0;
+        let middle = f64::midpoint(low, high);
         let power = (0..degree).fold(1.0, |product, _| product * middle);
         if power < number {
             low = middle;

@@ -11,8 +11,11 @@ mod checkpoint;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 
-use crate::experiment::{Experiment, ExperimentError};
-use crate::net::{Tower, WeightsError, initial};
+/// What the room on the right needs of the network and its experiment; it names this room only.
+pub use crate::net::{Architecture, Array, Experiment, LAYER_NORM_EPSILON, Tower, Weights, WeightsError, initial};
+pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
+
+use crate::net::ExperimentError;
 use burn::tensor::Device;
 use std::fs;
 use std::io;

@@ -1,0 +1,221 @@
+use super::*;
+use ctedge_models::bundle::{self, BundleError, TrustedKeys};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A network that exports in a moment.
+fn experiment() -> String {
+    let tiny = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
+    let changes = [
+        ("size = [80, 144, 144]", "size = [16, 32, 32]"),
+        ("spacing_mm = [4.5, 2.5, 2.5]", "spacing_mm = [20.0, 12.0, 12.0]"),
+        ("dim = 96", "dim = 24"),
+        ("depth = 4", "depth = 1"),
+        ("size = [160, 128, 72]", "size = [48, 40, 24]"),
+        ("spacing_mm = [2.4, 2.4, 4.8]", "spacing_mm = [8.0, 8.0, 14.0]"),
+    ];
+    changes.iter().fold(tiny.to_owned(), |text, (was, is)| {
+        assert!(text.contains(was), "{was} is not in the preset");
+        text.replace(was, is)
+    })
+}
+
+/// A folder with an experiment, and the commands in it.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("experiment.toml"), experiment()).unwrap();
+        Self { folder }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Runs a command line; words that begin with `@` are names in the folder.
+    fn run(&self, line: &str) -> anyhow::Result<Outcome> {
+        let words = line.split_whitespace().map(|word| match word.strip_prefix('@') {
+            Some(name) => self.at(name).into_os_string(),
+            None => word.into(),
+        });
+        let line = std::iter::once("ctedge-trainer".into()).chain(words);
+        Cli::try_parse_from(line)?.command.run(&Progress::new(Speech::Silent))
+    }
+
+    fn done(&self, lines: &[&str]) {
+        for line in lines {
+            self.run(line).unwrap_or_else(|error| panic!("{line}: {error:#}"));
+        }
+    }
+
+    fn complaint(&self, line: &str) -> String {
+        format!("{:#}", self.run(line).unwrap_err())
+    }
+
+    fn packed() -> Self {
+        let desk = Self::new();
+        desk.done(&[
+            "init @experiment.toml --out @run",
+            "export @run --out @exported --created 2026-11-24T00:00:00Z",
+            "pack @exported --out @bundles",
+        ]);
+        desk
+    }
+}
+
+const BUNDLE: &str = "bundles/scale-vlp-tiny-0.1.0.ctb";
+
+#[test]
+fn from_an_experiment_to_a_bundle_that_a_device_opens() {
+    let desk = Desk::packed();
+    desk.done(&["keygen --out @keys", &format!("sign @{BUNDLE} --key @keys/site.key")]);
+    let trusted = TrustedKeys::load(&desk.at("keys")).unwrap();
+    let opened = bundle::open(&desk.at(BUNDLE), &trusted, &desk.at("device")).unwrap();
+    let manifest = opened.manifest();
+    assert_eq!(manifest.created, "2026-11-24T00:00:00Z");
+    assert!(!manifest.training.trained && manifest.training.method.contains("random weights"));
+    assert_eq!(manifest.files.keys().collect::<Vec<_>>(), ["vision.onnx"]);
+    assert_eq!(
+        fs::read(desk.at("exported/vision.onnx")).unwrap(),
+        fs::read(opened.path("vision.onnx").unwrap()).unwrap()
+    );
+    assert_eq!((manifest.golden.logits.len(), manifest.golden.tensor_sha256.len()), (18, 64));
+}
+
+#[test]
+fn the_same_experiment_gives_the_same_bundle() {
+    let digest = |desk: &Desk| bundle::BundleDigest::of(&desk.at(BUNDLE)).unwrap();
+    assert_eq!(digest(&Desk::packed()), digest(&Desk::packed()));
+}
+
+#[test]
+fn a_released_version_is_not_replaced() {
+    let desk = Desk::packed();
+    let complaint = desk.complaint("pack @exported --out @bundles");
+    assert!(complaint.contains("model.version"), "{complaint}");
+    assert_eq!(fs::read_dir(desk.at("bundles")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_key_is_secret_and_never_overwritten() {
+    let desk = Desk::new();
+    desk.done(&["keygen --out @keys --name mine"]);
+    let secret = desk.at("keys/mine.key");
+    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    let before = fs::read(&secret).unwrap();
+    let complaint = desk.complaint("keygen --out @keys --name mine");
+    assert!(complaint.contains("never overwritten"), "{complaint}");
+    assert_eq!(fs::read(&secret).unwrap(), before);
+    fs::remove_file(&secret).unwrap();
+    assert!(desk.complaint("keygen --out @keys --name mine").contains("mine.pub"));
+    assert!(!secret.exists());
+    assert!(desk.complaint("keygen --out @keys --name ../mine").contains("no file name"));
+}
+
+#[test]
+fn a_password_locks_the_key() {
+    let desk = Desk::packed();
+    fs::write(desk.at("password"), "correct horse\n").unwrap();
+    fs::write(desk.at("wrong"), "battery staple\n").unwrap();
+    desk.done(&["keygen --out @keys --password-file @password"]);
+    let sign = format!("sign @{BUNDLE} --key @keys/site.key");
+    assert!(desk.complaint(&sign).contains("--password-file"), "{}", desk.complaint(&sign));
+    assert!(desk.complaint(&format!("{sign} --password-file @wrong")).contains("with this password"));
+    assert!(!desk.at(&format!("{BUNDLE}.minisig")).exists());
+    desk.done(&[&format!("{sign} --password-file @password")]);
+    let trusted = TrustedKeys::load(&desk.at("keys")).unwrap();
+    bundle::open(&desk.at(BUNDLE), &trusted, &desk.at("device")).unwrap();
+}
+
+#[test]
+fn every_refusal_names_the_next_step() {
+    let desk = Desk::packed();
+    let cases = [
+        ("export @keys --out @x", "ctedge-trainer init"),
+        ("pack @run", "ctedge-trainer export"),
+        ("sign @experiment.toml --key @none", "ctedge-trainer pack"),
+        (&format!("sign @{BUNDLE} --key @none"), "ctedge-trainer keygen"),
+        ("init @experiment.toml --out @run", "name a new folder"),
+    ];
+    for (line, step) in cases {
+        let complaint = desk.complaint(line);
+        assert!(complaint.contains(step), "{line}: {complaint}");
+    }
+}
+
+fn change(path: &Path, was: &str, is: &str) {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.contains(was), "{was} is not in {}", path.display());
+    fs::write(path, text.replace(was, is)).unwrap();
+}
+
+#[test]
+fn a_folder_whose_graph_is_not_the_manifests_is_not_packed() {
+    let desk = Desk::packed();
+    let manifest = desk.at("exported/manifest.json");
+    for (was, is) in [("\"opset\": 17", "\"opset\": 18"), ("\"embedding\"", "\"embeddings\"")] {
+        change(&manifest, was, is);
+        let complaint = desk.complaint("pack @exported --out @other");
+        assert!(complaint.contains("vision.onnx does not fit manifest.json"), "{complaint}");
+        change(&manifest, is, was);
+    }
+    fs::write(desk.at("exported/vision.onnx"), "no graph").unwrap();
+    assert!(desk.complaint("pack @exported --out @other").contains("no ONNX model"));
+    fs::remove_file(desk.at("exported/vision.onnx")).unwrap();
+    assert!(desk.complaint("pack @exported --out @other").contains("not among the files"));
+    assert!(fs::read_dir(desk.at("other")).map_or(true, |mut entries| entries.next().is_none()));
+}
+
+#[test]
+fn links_and_hidden_files_stay_out_of_a_bundle() {
+    for name in ["exported/.DS_Store", "exported/link"] {
+        let desk = Desk::packed();
+        std::os::unix::fs::symlink("/etc/passwd", desk.at(name)).unwrap();
+        let complaint = desk.complaint("pack @exported --out @other");
+        assert!(complaint.contains(name) && complaint.contains("remove it"), "{complaint}");
+    }
+    let desk = Desk::packed();
+    fs::create_dir(desk.at("exported/notes")).unwrap();
+    fs::write(desk.at("exported/notes/card.md"), "# Card").unwrap();
+    let Outcome { json, .. } = desk.run("pack @exported --out @other").unwrap();
+    assert_eq!(json["files"], serde_json::json!(["notes/card.md", "vision.onnx"]));
+}
+
+#[test]
+fn a_trace_holds_input_and_outputs_as_plain_numbers() {
+    let desk = Desk::packed();
+    desk.done(&["trace @run --out @phantom", "trace @run --random 5 --out @random"]);
+    for (name, numbers) in
+        [("volume", 16 * 32 * 32), ("embedding", 128), ("logits", 18), ("tokens", 8 * 24), ("saliency", 8)]
+    {
+        for trace in ["phantom", "random"] {
+            let bytes = fs::read(desk.at(trace).join(format!("{name}.f32"))).unwrap();
+            assert_eq!(bytes.len(), 4 * numbers, "{trace} {name}");
+        }
+    }
+    let manifest: bundle::Manifest =
+        serde_json::from_slice(&fs::read(desk.at("exported/manifest.json")).unwrap()).unwrap();
+    let logits = fs::read(desk.at("phantom/logits.f32")).unwrap();
+    assert_eq!(logits, crate::net::little_endian(&manifest.golden.logits));
+    fs::create_dir(desk.at("nothing")).unwrap();
+    assert!(desk.complaint("trace @run @nothing --out @x").contains("no files"));
+    assert!(desk.complaint("trace @run @experiment.toml --out @x").contains("not_a_scan"));
+}
+
+#[test]
+fn a_damaged_bundle_is_not_signed_as_one() {
+    let desk = Desk::packed();
+    fs::write(desk.at(BUNDLE), "damaged").unwrap();
+    desk.done(&["keygen --out @keys"]);
+    let error = desk.run(&format!("sign @{BUNDLE} --key @keys/site.key")).unwrap_err();
+    assert!(
+        matches!(error.downcast_ref(), Some(BundleError::BadArchive { .. } | BundleError::NoManifest)),
+        "{error:#}"
+    );
+}
