@@ -44,12 +44,18 @@ pub const LABEL_COUNT: usize = 18;
 
 struct Entry(Label, &'static str, &'static str, Option<Code>);
 
-const fn sct(value: &'static str, confirmed: bool) -> Option<Code> {
-    Some(Code { scheme: "SCT", value, confirmed })
+const fn sct(value: &'static str) -> Code {
+    Code { scheme: "SCT", value, confirmed: true }
 }
 
-const fn dcm(value: &'static str) -> Option<Code> {
-    Some(Code { scheme: "DCM", value, confirmed: true })
+const fn dcm(value: &'static str) -> Code {
+    Code { scheme: "DCM", value, confirmed: true }
+}
+
+impl Code {
+    const fn unconfirmed(self) -> Self {
+        Self { confirmed: false, ..self }
+    }
 }
 
 const TABLE: [Entry; LABEL_COUNT] = [
@@ -58,38 +64,43 @@ const TABLE: [Entry; LABEL_COUNT] = [
         Label::ArterialWallCalcification,
         "arterial_wall_calcification",
         "Arterial wall calcification",
-        sct("237897009", true),
+        Some(sct("237897009")),
     ),
-    Entry(Label::Cardiomegaly, "cardiomegaly", "Cardiomegaly", sct("287272002", true)),
-    Entry(Label::PericardialEffusion, "pericardial_effusion", "Pericardial effusion", sct("373945007", true)),
+    Entry(Label::Cardiomegaly, "cardiomegaly", "Cardiomegaly", Some(sct("287272002"))),
+    Entry(Label::PericardialEffusion, "pericardial_effusion", "Pericardial effusion", Some(sct("373945007"))),
     Entry(
         Label::CoronaryArteryWallCalcification,
         "coronary_artery_wall_calcification",
         "Coronary artery wall calcification",
-        sct("445512009", false),
+        Some(sct("445512009").unconfirmed()),
     ),
-    Entry(Label::HiatalHernia, "hiatal_hernia", "Hiatal hernia", sct("84089009", false)),
-    Entry(Label::Lymphadenopathy, "lymphadenopathy", "Lymphadenopathy", sct("30746006", true)),
-    Entry(Label::Emphysema, "emphysema", "Emphysema", sct("87433001", false)),
-    Entry(Label::Atelectasis, "atelectasis", "Atelectasis", sct("46621007", false)),
-    Entry(Label::LungNodule, "lung_nodule", "Lung nodule", sct("27925004", true)),
-    Entry(Label::LungOpacity, "lung_opacity", "Lung opacity", dcm("112001")),
+    Entry(Label::HiatalHernia, "hiatal_hernia", "Hiatal hernia", Some(sct("84089009").unconfirmed())),
+    Entry(Label::Lymphadenopathy, "lymphadenopathy", "Lymphadenopathy", Some(sct("30746006"))),
+    Entry(Label::Emphysema, "emphysema", "Emphysema", Some(sct("87433001").unconfirmed())),
+    Entry(Label::Atelectasis, "atelectasis", "Atelectasis", Some(sct("46621007").unconfirmed())),
+    Entry(Label::LungNodule, "lung_nodule", "Lung nodule", Some(sct("27925004"))),
+    Entry(Label::LungOpacity, "lung_opacity", "Lung opacity", Some(dcm("112001"))),
     Entry(
         Label::PulmonaryFibroticSequela,
         "pulmonary_fibrotic_sequela",
         "Pulmonary fibrotic sequela",
-        sct("112674009", true),
+        Some(sct("112674009")),
     ),
-    Entry(Label::PleuralEffusion, "pleural_effusion", "Pleural effusion", sct("60046008", true)),
-    Entry(Label::MosaicAttenuationPattern, "mosaic_attenuation_pattern", "Mosaic attenuation pattern", dcm("112130")),
+    Entry(Label::PleuralEffusion, "pleural_effusion", "Pleural effusion", Some(sct("60046008"))),
+    Entry(
+        Label::MosaicAttenuationPattern,
+        "mosaic_attenuation_pattern",
+        "Mosaic attenuation pattern",
+        Some(dcm("112130")),
+    ),
     Entry(Label::PeribronchialThickening, "peribronchial_thickening", "Peribronchial thickening", None),
-    Entry(Label::Consolidation, "consolidation", "Consolidation", sct("95436008", false)),
-    Entry(Label::Bronchiectasis, "bronchiectasis", "Bronchiectasis", sct("12295008", false)),
+    Entry(Label::Consolidation, "consolidation", "Consolidation", Some(sct("95436008").unconfirmed())),
+    Entry(Label::Bronchiectasis, "bronchiectasis", "Bronchiectasis", Some(sct("12295008").unconfirmed())),
     Entry(
         Label::InterlobularSeptalThickening,
         "interlobular_septal_thickening",
         "Interlobular septal thickening",
-        dcm("112114"),
+        Some(dcm("112114")),
     ),
 ];
 
@@ -104,14 +115,19 @@ impl Label {
         TABLE.iter().position(|entry| entry.0 == self).unwrap_or_default()
     }
 
+    #[expect(clippy::indexing_slicing, reason = "an index is a position in the table")]
+    fn entry(self) -> &'static Entry {
+        &TABLE[self.index()]
+    }
+
     /// The stable name used in messages, manifests and configuration, e.g. `pleural_effusion`.
     pub fn name(self) -> &'static str {
-        TABLE[self.index()].1
+        self.entry().1
     }
 
     /// CT-RATE's column name, e.g. `Pleural effusion`.
     pub fn title(self) -> &'static str {
-        TABLE[self.index()].2
+        self.entry().2
     }
 
     /// The label of that stable name or CT-RATE column name.
@@ -121,7 +137,7 @@ impl Label {
 
     /// Its code, where a terminology has one.
     pub fn code(self) -> Option<Code> {
-        TABLE[self.index()].3
+        self.entry().3
     }
 }
 

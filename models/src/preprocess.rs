@@ -57,7 +57,7 @@ impl Tensor {
     pub fn position_mm(&self, index: [f64; 3]) -> [f64; 3] {
         let mut voxel = [0.0; 3];
         for (axis, step) in self.axes.iter().zip(index) {
-            voxel[axis.index_axis] = axis.source(step);
+            voxel[axis.along] = axis.source(step);
         }
         self.geometry.position_mm(voxel)
     }
@@ -66,7 +66,7 @@ impl Tensor {
 /// One axis of the tensor over one index axis of the volume.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Axis {
-    index_axis: usize,
+    along: usize,
     /// Voxels of the volume along it.
     length: usize,
     flipped: bool,
@@ -136,20 +136,20 @@ fn axes(geometry: &Geometry, spec: &PreprocessSpec) -> [Axis; 3] {
     let wanted = spec.orientation.axes();
     [0, 1, 2].map(|place| {
         let (patient_axis, grows) = wanted[2 - place];
-        let index_axis = geometry.axes().iter().position(|&(axis, _)| axis == patient_axis).unwrap_or(place);
-        let length = geometry.size()[index_axis];
+        let along = geometry.axes().iter().position(|&(axis, _)| axis == patient_axis).unwrap_or(place);
+        let length = geometry.size()[along];
         let size = spec.grid.size()[place];
         let (ratio, resampled) = match &spec.grid {
             Grid::Spacing { spacing_mm, .. } => {
-                let ratio = spacing_mm[place] / geometry.spacing_mm()[index_axis];
+                let ratio = spacing_mm[place] / geometry.spacing_mm()[along];
                 (ratio, ((length as f64 / ratio).round() as usize).max(1))
             }
             Grid::Resize { .. } => (length as f64 / size as f64, size),
         };
-        let flipped = (geometry.axes()[index_axis].1 > 0.0) != grows;
+        let flipped = (geometry.axes()[along].1 > 0.0) != grows;
         // Truncates towards zero: the odd voxel of a crop or a pad is at the high end.
         let start = (resampled as i64 - size as i64) / 2;
-        Axis { index_axis, length, flipped, ratio, resampled, start, size }
+        Axis { along, length, flipped, ratio, resampled, start, size }
     })
 }
 
@@ -162,7 +162,7 @@ fn sample<T: Copy + Into<f32> + Sync>(
 ) {
     let strides = [1, size[0], size[0] * size[1]];
     let [zs, ys, xs] = axes.map(|axis| axis.taps());
-    let [z_stride, y_stride, x_stride] = axes.map(|axis| strides[axis.index_axis]);
+    let [z_stride, y_stride, x_stride] = axes.map(|axis| strides[axis.along]);
     let scale = Scale::of(spec);
     let fill = scale.apply(spec.fill_hu);
     // The part of an input row that any output voxel looks at.

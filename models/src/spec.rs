@@ -1,5 +1,6 @@
 //! What a model wants to be fed: the input contract that travels inside its bundle.
 
+use crate::volume::axis_letter;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -117,33 +118,18 @@ pub struct OrientationError {
 impl TryFrom<String> for Orientation {
     type Error = OrientationError;
     fn try_from(given: String) -> Result<Self, OrientationError> {
-        let axis = |letter| match letter {
-            'L' => Some((0, true)),
-            'R' => Some((0, false)),
-            'P' => Some((1, true)),
-            'A' => Some((1, false)),
-            'S' => Some((2, true)),
-            'I' => Some((2, false)),
-            _ => None,
-        };
+        let directions = [(0, true), (0, false), (1, true), (1, false), (2, true), (2, false)];
+        let axis = |letter| directions.into_iter().find(|&direction| axis_letter(direction) == letter);
         let axes: Option<Vec<(usize, bool)>> = given.chars().map(axis).collect();
-        let mut seen = [false; 3];
-        if let Some([x, y, z]) = axes.as_deref() {
-            for (axis, _) in [x, y, z] {
-                seen[*axis] = true;
-            }
-            if seen == [true; 3] {
-                return Ok(Self([*x, *y, *z]));
-            }
+        match axes.as_deref() {
+            Some(&[x, y, z]) if x.0 != y.0 && y.0 != z.0 && z.0 != x.0 => Ok(Self([x, y, z])),
+            _ => Err(OrientationError { given }),
         }
-        Err(OrientationError { given })
     }
 }
 
 impl From<Orientation> for String {
     fn from(orientation: Orientation) -> Self {
-        let letter =
-            |(axis, positive): (usize, bool)| [['R', 'L'], ['A', 'P'], ['I', 'S']][axis][usize::from(positive)];
-        orientation.0.map(letter).iter().collect()
+        orientation.0.map(axis_letter).iter().collect()
     }
 }

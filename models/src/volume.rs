@@ -128,11 +128,12 @@ impl Geometry {
     /// The letters of the patient directions that the index axes (i, j, k) grow towards, the nearest ones for an
     /// oblique grid: `"LPS"` for the usual axial CT.
     pub fn orientation(&self) -> String {
-        self.axes().iter().map(|&(axis, sign)| AXIS_LETTERS[axis][usize::from(sign < 0.0)]).collect()
+        self.axes().iter().map(|&(axis, sign)| axis_letter((axis, sign > 0.0))).collect()
     }
 
     /// For each index axis the patient axis (0 = x, 1 = y, 2 = z) that it runs along most, each used once, and the
     /// sign of its growth.
+    #[expect(clippy::indexing_slicing, reason = "indexed by permutations of the three axes")]
     pub fn axes(&self) -> [(usize, f64); 3] {
         let permutations = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
         let alignment = |order: &[usize; 3]| -> f64 {
@@ -143,7 +144,17 @@ impl Geometry {
     }
 }
 
-const AXIS_LETTERS: [[char; 2]; 3] = [['L', 'R'], ['P', 'A'], ['S', 'I']];
+/// The letter of the direction in which patient axis 0 (x), 1 (y) or 2 (z) of LPS grows, or falls.
+pub(crate) fn axis_letter((axis, grows): (usize, bool)) -> char {
+    match (axis, grows) {
+        (0, true) => 'L',
+        (0, false) => 'R',
+        (1, true) => 'P',
+        (1, false) => 'A',
+        (_, true) => 'S',
+        (_, false) => 'I',
+    }
+}
 
 fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()

@@ -1,6 +1,6 @@
 //! What is wrong with a patient, as changes of density.
 
-use super::anatomy::{Chest, Tissue, fraction};
+use super::anatomy::{Chest, Lung, Tissue, fraction};
 use super::shape::{Ellipsoid, Point, Tube, add, line, sub};
 use super::{Finding, Lobe, PhantomError, Side, noise};
 use crate::labels::Label;
@@ -12,7 +12,7 @@ pub(super) enum Lesion {
     /// Soft tissue in the lung.
     Nodule(Ellipsoid),
     /// Filled or hazy lung about a centre: what the lung becomes there.
-    Cloud { side: Side, lobe: Lobe, blob: Ellipsoid, filled: bool },
+    Cloud { side: Side, lobe: Lobe, blob: Ellipsoid, haze: Haze },
     /// Fluid behind the lung.
     Effusion { side: Side, depth_mm: f64 },
     /// Holes in the lungs.
@@ -35,16 +35,24 @@ pub(super) enum Lesion {
     Device { body: Ellipsoid, lead: Vec<Tube> },
 }
 
+/// How full of fluid or cells a part of the lung is.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Haze {
+    /// Consolidated.
+    Filled,
+    /// Ground glass.
+    GroundGlass,
+}
+
 /// What a label needs: side, lobe, and its range of sizes in mm.
 struct Needs(bool, bool, f64, f64);
 
 fn needs(label: Label) -> Result<Needs, PhantomError> {
     Ok(match label {
-        Label::LungNodule => Needs(true, true, 4.0, 40.0),
         Label::PleuralEffusion => Needs(true, false, 8.0, 80.0),
         Label::Consolidation => Needs(true, true, 15.0, 100.0),
         Label::LungOpacity => Needs(true, true, 15.0, 120.0),
-        Label::Atelectasis => Needs(true, true, 4.0, 40.0),
+        Label::LungNodule | Label::Atelectasis => Needs(true, true, 4.0, 40.0),
         Label::Emphysema => Needs(false, false, 4.0, 25.0),
         Label::Cardiomegaly => Needs(false, false, 135.0, 190.0),
         Label::PericardialEffusion => Needs(false, false, 5.0, 30.0),
@@ -91,7 +99,8 @@ impl Lesion {
             Label::LungNodule => Self::Nodule(Ellipsoid::sphere(site, radius)),
             Label::Consolidation | Label::LungOpacity => {
                 let blob = Ellipsoid::sphere(site, radius);
-                Self::Cloud { side, lobe, blob, filled: label == Label::Consolidation }
+                let haze = if label == Label::Consolidation { Haze::Filled } else { Haze::GroundGlass };
+                Self::Cloud { side, lobe, blob, haze }
             }
             Label::PleuralEffusion => Self::Effusion { side, depth_mm: size },
             Label::Atelectasis => Self::Plate { side, lobe, centre: site, thickness_mm: size },
@@ -102,63 +111,88 @@ impl Lesion {
             Label::ArterialWallCalcification => Self::Plaque { from_mm: 30.0 - size, to_mm: 30.0 },
             Label::HiatalHernia => Self::Hernia(Ellipsoid::sphere([12.0, 40.0 - 0.2 * radius, -58.0], radius)),
             Label::Lymphadenopathy => Self::Nodes(nodes(radius)),
-            _ => device(side, size, chest),
+            Label::MedicalMaterial => device(side, size, chest),
+            Label::PulmonaryFibroticSequela
+            | Label::MosaicAttenuationPattern
+            | Label::PeribronchialThickening
+            | Label::Bronchiectasis
+            | Label::InterlobularSeptalThickening => return Err(PhantomError::Unsupported { label }),
         })
     }
 
     /// The density at a point that is of this tissue and had this density so far.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what a finding does not touch stays as it is")]
     pub(super) fn change(&self, chest: &Chest, tissue: Tissue<'_>, point: Point, hu: f64) -> f64 {
         match (self, tissue) {
-            (_, Tissue::Outside(_)) | (Self::LargeHeart(_), _) => hu,
-            (Self::Nodule(sphere), Tissue::Lung(..)) if sphere.holds(point) => 38.0,
-            (Self::Cloud { side, lobe, blob, filled }, Tissue::Lung(lung, vessel)) => {
-                // Ragged at its border, and held back by the fissures.
-                let ragged = blob.level(point) + 0.5 * (noise::smooth(chest.seed ^ 0xc10d, point, 11.0) - 0.5);
-                let here = lung.side == *side && lung.lobe(point) == *lobe && ragged < 1.0;
-                match (here, filled, vessel) {
-                    (false, _, _) => hu,
-                    // The larger airways stay open: an air bronchogram.
-                    (true, true, Some(radius)) if radius > 2.0 => -850.0,
-                    (true, true, _) => 35.0,
-                    (true, false, Some(_)) => hu,
-                    (true, false, None) => hu + 330.0,
+            (_, Tissue::Outside(_)) => return hu,
+            (_, Tissue::Lung(lung, vessel)) => {
+                if let Some(changed) = self.in_lung(chest, (lung, vessel), point, hu) {
+                    return changed;
                 }
             }
-            (Self::Effusion { side, depth_mm }, Tissue::Lung(lung, _)) if lung.side == *side => {
-                if behind(lung.space, point) < *depth_mm * rise(point) { 8.0 } else { hu }
-            }
-            (Self::Holes { pitch_mm, seed }, Tissue::Lung(_, None)) => {
-                let is_hole = noise::cell(*seed, noise::cell_of(point, *pitch_mm)) < 0.45;
-                if is_hole { -985.0 } else { hu - 25.0 }
-            }
-            (Self::HeartFluid { thickness_mm }, Tissue::Lung(..) | Tissue::Mediastinum) => {
-                if chest.heart.grown(*thickness_mm).holds(point) { 12.0 } else { hu }
-            }
-            (Self::Plate { side, lobe, centre, thickness_mm }, Tissue::Lung(lung, _)) => {
-                let [_, y, z] = sub(point, *centre);
-                let here = lung.side == *side && lung.lobe(point) == *lobe && (z + 0.35 * y).abs() < 0.5 * thickness_mm;
-                if here { 28.0 } else { hu }
-            }
-            (Self::Hernia(sac), _) if sac.holds(point) => {
-                let [_, y, _] = sub(point, sac.centre);
-                let is_gas = y < -0.2 * sac.half[1] && sac.level(point) < 0.88;
-                if is_gas { -900.0 } else { 40.0 }
-            }
-            (Self::Nodes(nodes), Tissue::Mediastinum | Tissue::Lung(..))
-                if nodes.iter().any(|node| node.holds(point)) =>
+            _ => {}
+        }
+        let may_give_way = matches!(tissue, Tissue::Lung(..) | Tissue::Mediastinum);
+        match self {
+            Self::HeartFluid { thickness_mm } if may_give_way && chest.heart.grown(*thickness_mm).holds(point) => 12.0,
+            Self::Nodes(nodes) if may_give_way && nodes.iter().any(|node| node.holds(point)) => 45.0,
+            Self::Hernia(sac) if sac.holds(point) => stomach(sac, point),
+            Self::Dense { tubes, hu: dense } if tubes.iter().any(|tube| tube.holds(point)) => *dense,
+            Self::Plaque { from_mm, to_mm }
+                if (*from_mm..*to_mm).contains(&point[2]) && in_wall(&chest.aorta, point) =>
             {
-                45.0
+                750.0
             }
-            (Self::Dense { tubes, hu: dense }, _) if tubes.iter().any(|tube| tube.holds(point)) => *dense,
-            (Self::Plaque { from_mm, to_mm }, _) if (*from_mm..*to_mm).contains(&point[2]) => {
-                if in_wall(&chest.aorta, point) { 750.0 } else { hu }
-            }
-            (Self::Device { body, lead }, _) if body.holds(point) || lead.iter().any(|tube| tube.holds(point)) => {
-                3000.0
-            }
+            Self::Device { body, lead } if body.holds(point) || lead.iter().any(|tube| tube.holds(point)) => 3000.0,
             _ => hu,
         }
     }
+
+    /// What lung becomes, for the findings that are a state of the lung.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what a finding does not touch stays as it is")]
+    fn in_lung(&self, chest: &Chest, (lung, vessel): (&Lung, Option<f64>), point: Point, hu: f64) -> Option<f64> {
+        let is_part = |side: Side, lobe: Lobe| lung.side == side && lung.lobe(point) == lobe;
+        match self {
+            Self::Nodule(sphere) if sphere.holds(point) => Some(38.0),
+            Self::Cloud { side, lobe, blob, haze } if is_part(*side, *lobe) => {
+                // Ragged at its border, and held back by the fissures.
+                let ragged = blob.level(point) + 0.5 * (noise::smooth(chest.seed ^ 0xc10d, point, 11.0) - 0.5);
+                (ragged < 1.0).then(|| haze.hu(vessel, hu))
+            }
+            Self::Effusion { side, depth_mm } if lung.side == *side => {
+                (behind(lung.space, point) < *depth_mm * rise(point)).then_some(8.0)
+            }
+            Self::Holes { pitch_mm, seed } if vessel.is_none() => {
+                let is_hole = noise::cell(*seed, noise::cell_of(point, *pitch_mm)) < 0.45;
+                Some(if is_hole { -985.0 } else { hu - 25.0 })
+            }
+            Self::Plate { side, lobe, centre, thickness_mm } if is_part(*side, *lobe) => {
+                let [_, y, z] = sub(point, *centre);
+                ((z + 0.35 * y).abs() < 0.5 * thickness_mm).then_some(28.0)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Haze {
+    /// Density where it was `hu`; `vessel` is the radius of a vessel at the point.
+    fn hu(self, vessel: Option<f64>, hu: f64) -> f64 {
+        match (self, vessel) {
+            // The larger airways stay open: an air bronchogram.
+            (Self::Filled, Some(radius)) if radius > 2.0 => -850.0,
+            (Self::Filled, _) => 35.0,
+            (Self::GroundGlass, Some(_)) => hu,
+            (Self::GroundGlass, None) => hu + 330.0,
+        }
+    }
+}
+
+/// Gas gathers at the front of a lying patient's stomach.
+fn stomach(sac: &Ellipsoid, point: Point) -> f64 {
+    let [_, y, _] = sub(point, sac.centre);
+    let is_gas = y < -0.2 * sac.half[1] && sac.level(point) < 0.88;
+    if is_gas { -900.0 } else { 40.0 }
 }
 
 /// How far a point of a lung's space lies in front of the space's back wall.

@@ -87,6 +87,10 @@ fn sentence(finding: &Finding) -> String {
         Label::HiatalHernia => format!("A hiatal hernia of {size:.0} mm is seen behind the heart."),
         Label::Lymphadenopathy => format!("Enlarged mediastinal lymph nodes, up to {size:.0} mm in short axis."),
         Label::MedicalMaterial => format!("A cardiac device with its lead is seen{place}."),
-        other => format!("{}{place}.", other.title()),
+        Label::PulmonaryFibroticSequela
+        | Label::MosaicAttenuationPattern
+        | Label::PeribronchialThickening
+        | Label::Bronchiectasis
+        | Label::InterlobularSeptalThickening => format!("{}{place}.", finding.label.title()),
     }
 }

@@ -1,8 +1,9 @@
 //! One DICOM file: the attributes that decide how it joins a volume, and its pixels.
 
-use super::{Reason, ScanError};
+use super::{Reason, ScanError, file};
 use dicom::core::Tag;
 use dicom::dictionary_std::{tags, uids};
+use dicom::encoding::TransferSyntax;
 use dicom::encoding::transfer_syntax::TransferSyntaxIndex;
 use dicom::object::{DefaultDicomObject, OpenFileOptions};
 use dicom::transfer_syntax::TransferSyntaxRegistry;
@@ -98,7 +99,7 @@ pub(super) fn instance(path: &Path) -> Result<Instance, ScanError> {
         let object = open(path, Until::Pixels)?;
         Ok(Instance {
             path: path.to_owned(),
-            file_bytes: path.metadata().map_err(|error| super::file::unreadable(&error))?.len(),
+            file_bytes: path.metadata().map_err(|error| file::unreadable(&error))?.len(),
             uid: text(&object, tags::SOP_INSTANCE_UID).unwrap_or_default(),
             acquisition: integer(&object, tags::ACQUISITION_NUMBER).unwrap_or_default(),
             expected: expected(&object),
@@ -144,31 +145,21 @@ fn broken(error: &(dyn Error + 'static)) -> ScanError {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<io::Error>() {
-            return match io.kind() {
-                io::ErrorKind::UnexpectedEof => truncated(),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => corrupt(),
-                _ => super::file::unreadable(io),
-            };
+            return file::broken(io, NOT_DICOM);
         }
         cause = error.source();
     }
     let words = error.to_string();
     if words.contains("Premature data set end") {
-        truncated()
+        file::truncated()
     } else if words.contains("transfer syntax") {
         ScanError::new(Reason::UnsupportedTransferSyntax, "a transfer syntax that this build does not know")
     } else {
-        corrupt()
+        ScanError::new(Reason::Corrupt, NOT_DICOM)
     }
 }
 
-pub(super) fn truncated() -> ScanError {
-    ScanError::new(Reason::Truncated, "the file ends before its data does")
-}
-
-fn corrupt() -> ScanError {
-    ScanError::new(Reason::Corrupt, "not valid DICOM")
-}
+const NOT_DICOM: &str = "not valid DICOM";
 
 fn content(object: &DefaultDicomObject) -> Result<Content, ScanError> {
     let class = sop_class(object);
@@ -196,7 +187,7 @@ fn content(object: &DefaultDicomObject) -> Result<Content, ScanError> {
 
 fn decodable(object: &DefaultDicomObject) -> Result<(), ScanError> {
     let syntax = TransferSyntaxRegistry.get(object.meta().transfer_syntax());
-    if syntax.is_some_and(|syntax| syntax.can_decode_all()) {
+    if syntax.is_some_and(TransferSyntax::can_decode_all) {
         return Ok(());
     }
     let detail = known_syntax(object).unwrap_or("a transfer syntax that this build does not know");
@@ -205,7 +196,7 @@ fn decodable(object: &DefaultDicomObject) -> Result<(), ScanError> {
 
 /// The standard's UID of the file's transfer syntax.
 fn known_syntax(object: &DefaultDicomObject) -> Option<&'static str> {
-    TransferSyntaxRegistry.get(object.meta().transfer_syntax()).map(|syntax| syntax.uid())
+    TransferSyntaxRegistry.get(object.meta().transfer_syntax()).map(TransferSyntax::uid)
 }
 
 fn slice(object: &DefaultDicomObject) -> Result<Slice, ScanError> {

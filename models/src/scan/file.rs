@@ -82,6 +82,23 @@ fn no_scan() -> ScanError {
     ScanError::new(Reason::NotAScan, "neither DICOM (part 10) nor NIfTI-1 in one file")
 }
 
+/// Reading stopped: at the end of the file, at bytes that `corrupt` describes, or at the operating system's word.
+pub(super) fn broken(error: &io::Error, corrupt: &str) -> ScanError {
+    let kind = error.kind();
+    if kind == io::ErrorKind::UnexpectedEof {
+        truncated()
+    } else if matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other) {
+        ScanError::new(Reason::Corrupt, corrupt)
+    } else {
+        unreadable(error)
+    }
+}
+
+/// The file is shorter than it says.
+pub(super) fn truncated() -> ScanError {
+    ScanError::new(Reason::Truncated, "the file ends before its data does")
+}
+
 /// The operating system would not let us read. Only the kind of error is told: its text may name the path.
 pub(super) fn unreadable(error: &io::Error) -> ScanError {
     ScanError::new(Reason::Unreadable, error.kind().to_string())

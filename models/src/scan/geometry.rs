@@ -159,7 +159,7 @@ fn tilt(slices: &[Placed], normal: [f64; 3]) -> Result<f64, ScanError> {
     let across = |placed: &Placed| -> [f64; 3] {
         let step = sub(placed.slice.position_mm, first.slice.position_mm);
         let along = dot(step, normal);
-        [0, 1, 2].map(|axis| step[axis] - along * normal[axis])
+        sub(step, normal.map(|value| along * value))
     };
     let lean = across(last);
     let tilt_deg = norm(lean).atan2(length_mm).to_degrees();

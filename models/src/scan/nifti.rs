@@ -26,9 +26,8 @@ impl Image {
     /// Reads and checks the header.
     pub(super) fn open(path: &Path, limits: &Limits) -> Result<Self, ScanError> {
         let (opened, _format) = file::open(path, limits)?;
-        let header = NiftiHeader::from_reader(file::unpacked(opened)?).map_err(|error| match error {
-            nifti::NiftiError::Io(io) => broken(&io),
-            _ => corrupt("no valid NIfTI-1 header"),
+        let header = NiftiHeader::from_reader(file::unpacked(opened)?).map_err(|error| {
+            if let nifti::NiftiError::Io(io) = error { broken(&io) } else { corrupt("no valid NIfTI-1 header") }
         })?;
         if header.sizeof_hdr != 348 || !header.magic.starts_with(b"n+1") {
             return Err(ScanError::new(Reason::NotAScan, "no NIfTI-1 file with header and voxels in one"));
@@ -68,7 +67,7 @@ impl Image {
         let skipped =
             io::copy(&mut stream.by_ref().take(self.offset), &mut io::sink()).map_err(|error| broken(&error))?;
         if skipped < self.offset {
-            return Err(truncated().into());
+            return Err(file::truncated().into());
         }
         let (width, read) = reader(self.kind, self.endianness).ok_or_else(unsupported)?;
         let [columns, rows, _] = self.geometry.size();
@@ -84,7 +83,10 @@ impl Image {
 }
 
 /// Bytes of a stored value, and how to read it.
-fn reader(kind: NiftiType, endianness: Endianness) -> Option<(usize, fn(&[u8]) -> f64)> {
+type Reader = (usize, fn(&[u8]) -> f64);
+
+/// How values of a type are read; `None` for types that hold no CT.
+fn reader(kind: NiftiType, endianness: Endianness) -> Option<Reader> {
     /// The bytes of one value, in an array; the caller hands over exactly as many.
     fn of<const N: usize>(bytes: &[u8]) -> [u8; N] {
         bytes.try_into().unwrap_or([0; N])
@@ -106,7 +108,14 @@ fn reader(kind: NiftiType, endianness: Endianness) -> Option<(usize, fn(&[u8]) -
         NiftiType::Int32 => (4, either!(i32)),
         NiftiType::Float32 => (4, either!(f32)),
         NiftiType::Float64 => (8, either!(f64)),
-        _ => return None,
+        NiftiType::Complex64
+        | NiftiType::Rgb24
+        | NiftiType::Int64
+        | NiftiType::Uint64
+        | NiftiType::Float128
+        | NiftiType::Complex128
+        | NiftiType::Complex256
+        | NiftiType::Rgba32 => return None,
     })
 }
 
@@ -191,15 +200,7 @@ fn qform(header: &NiftiHeader) -> [[f64; 4]; 3] {
 }
 
 fn broken(error: &io::Error) -> ScanError {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => truncated(),
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => corrupt("the compressed data is damaged"),
-        _ => file::unreadable(error),
-    }
-}
-
-fn truncated() -> ScanError {
-    ScanError::new(Reason::Truncated, "the file ends before its data does")
+    file::broken(error, "the compressed data is damaged")
 }
 
 fn corrupt(detail: &str) -> ScanError {

@@ -46,7 +46,7 @@ pub fn plan(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
         files.par_iter().map(|path| Ok(file::open(path, limits)?.1)).collect::<Result<Vec<_>, ScanError>>()?;
     match (formats.as_slice(), files) {
         ([], _) => Err(ScanError::new(Reason::TooFewSlices, "no files")),
-        ([Format::Nifti], [path]) => plan_nifti(nifti::Image::open(path, limits)?),
+        ([Format::Nifti], [path]) => Ok(plan_nifti(nifti::Image::open(path, limits)?)),
         (all, _) if all.contains(&Format::Nifti) => {
             Err(ScanError::new(Reason::MixedGeometry, "a NIfTI file among other files of one series"))
         }
@@ -54,10 +54,10 @@ pub fn plan(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     }
 }
 
-fn plan_nifti(image: nifti::Image) -> Result<Plan, ScanError> {
+fn plan_nifti(image: nifti::Image) -> Plan {
     let (geometry, kind) = (image.geometry().clone(), image.voxel_kind());
     let facts = facts(Format::Nifti, 1, &geometry);
-    Ok(Plan { geometry, kind, source: Source::Nifti(Box::new(image)), facts })
+    Plan { geometry, kind, source: Source::Nifti(Box::new(image)), facts }
 }
 
 fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {

@@ -6,7 +6,7 @@
 )]
 
 use super::dicom::{self, Slice, Stored};
-use super::{FillError, Reason, ScanError};
+use super::{FillError, Reason, ScanError, file};
 use std::path::Path;
 
 /// A voxel type of [`crate::volume::Voxels`].
@@ -53,7 +53,7 @@ pub(super) fn slice<T: Hu>(path: &Path, slice: &Slice, plane: &mut [T]) -> Resul
     let bytes = dicom::pixels(path)?;
     let (pairs, _odd) = bytes.as_chunks::<2>();
     if pairs.len() < plane.len() {
-        return Err(dicom::truncated().into());
+        return Err(file::truncated().into());
     }
     let Stored { bits, high_bit, signed } = slice.stored;
     // The value's bits are moved to the top and back down, which drops what lies above and below and extends the sign.

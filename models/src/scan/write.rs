@@ -119,7 +119,7 @@ fn stored(volume: &Volume<'_>, k: usize) -> Result<Vec<u16>, WriteError> {
     match volume.voxels() {
         Voxels::I16(values) => {
             let values = values.get(plane).unwrap_or_default().iter();
-            values.map(|&hu| u16::try_from(i32::from(hu) - INTERCEPT).map_err(|_| too_far())).collect()
+            values.map(|&hu| u16::try_from(i32::from(hu) - INTERCEPT).map_err(|_too_far| too_far())).collect()
         }
         Voxels::F32(_) => Err(unfit("HU that are not whole; write NIfTI instead")),
     }
