@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Exit status for a bad configuration (sysexits' EX_CONFIG), named in the unit's `RestartPreventExitStatus=`.
+/// Exit status for a bad configuration (sysexits' `EX_CONFIG`), named in the unit's `RestartPreventExitStatus=`.
 pub(crate) const BAD_CONFIG: u8 = 78;
 
 /// A scanner-side CT appliance: watches a DICOM drop folder, runs a chest CT model on every series, and publishes

@@ -23,9 +23,9 @@ fn start_log(config: &Config) -> anyhow::Result<()> {
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
     if json {
-        builder.json().flatten_event(true).init()
+        builder.json().flatten_event(true).init();
     } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).init()
+        builder.with_ansi(std::io::stderr().is_terminal()).init();
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use crate::message::Topics;
 use crate::publish;
 use anyhow::Context;
 use serde_json::Value;
-use std::fmt::Write;
 use std::process::ExitCode;
 
 /// What to subscribe to and how to print it.
@@ -68,25 +67,24 @@ fn total(payload: &Value) -> String {
 
 fn describe_result(short: &str, payload: &Value) -> String {
     let text = |key: &str| payload.get(key).map(plain).unwrap_or_default();
-    let mut lines = format!("{short:<24} {} revision {} of {}", text("id"), text("revision"), text("series_key"));
+    let mut lines = vec![format!("{short:<24} {} revision {} of {}", text("id"), text("revision"), text("series_key"))];
     if let Some(reason) = payload.get("reason_code").filter(|reason| !reason.is_null()) {
-        drop(write!(lines, "\n    {}: {}", plain(reason), text("reason_detail")));
+        lines.push(format!("    {}: {}", plain(reason), text("reason_detail")));
     }
     let mut flags: Vec<&Value> = payload.get("flags").and_then(Value::as_array).into_iter().flatten().collect();
     flags.sort_by(|a, b| probability(b).total_cmp(&probability(a)));
     for flag in flags {
         let positive = flag.get("positive").and_then(Value::as_bool).unwrap_or_default();
         let code = flag.get("code").map(plain).unwrap_or_default();
-        drop(write!(lines, "\n    {} {:5.3}  {code}", if positive { "■" } else { "·" }, probability(flag)));
+        lines.push(format!("    {} {:5.3}  {code}", if positive { "■" } else { "·" }, probability(flag)));
     }
     if let Some(model) = payload.get("model").filter(|model| model.is_object()) {
         let of = |key: &str| model.get(key).map(plain).unwrap_or_default();
-        drop(write!(lines, "\n    {} {} on {}", of("name"), of("version"), of("ep")));
-        if of("trained") == "false" {
-            lines.push_str(": RANDOM WEIGHTS, the flags mean nothing");
-        }
+        let untrained = if of("trained") == "false" { ": RANDOM WEIGHTS, the flags mean nothing" } else { "" };
+        lines.push(format!("    {} {} on {}{untrained}", of("name"), of("version"), of("ep")));
     }
-    lines + "\n    unverified draft for a physician, no diagnosis"
+    lines.push("    unverified draft for a physician, no diagnosis".to_owned());
+    lines.join("\n")
 }
 
 fn probability(flag: &Value) -> f64 {

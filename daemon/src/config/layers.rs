@@ -124,9 +124,10 @@ fn is_optional(path: &str) -> bool {
 fn paths(table: &Table, prefix: &str) -> Vec<String> {
     let mut all = Vec::new();
     for (key, value) in table {
-        match value {
-            Value::Table(inner) if !inner.is_empty() => all.extend(paths(inner, &format!("{prefix}{key}."))),
-            _ => all.push(format!("{prefix}{key}")),
+        if let Some(inner) = value.as_table().filter(|inner| !inner.is_empty()) {
+            all.extend(paths(inner, &format!("{prefix}{key}.")));
+        } else {
+            all.push(format!("{prefix}{key}"));
         }
     }
     all

@@ -82,10 +82,10 @@ impl Code {
 
     /// The published name.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Scan(reason) => reason.name(),
-            own => Self::OWN.iter().find(|(code, _)| *code == own).map_or("unknown", |(_, name)| name),
+        if let Self::Scan(reason) = self {
+            return reason.name();
         }
+        Self::OWN.iter().find(|(code, _)| *code == self).map_or("unknown", |(_, name)| name)
     }
 
     /// Whether the input or the device is at fault.

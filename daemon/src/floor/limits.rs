@@ -14,7 +14,7 @@ pub(crate) const SCANS: usize = 1;
 /// more is broken or hostile.
 pub(crate) const WORKER_MESSAGE_BYTES: usize = 64 << 10;
 
-/// QoS 1 messages in flight. Far below the broker's receive maximum, so that packet ids never collide.
+/// `QoS` 1 messages in flight. Far below the broker's receive maximum, so that packet ids never collide.
 pub(crate) const IN_FLIGHT: u16 = 8;
 
 /// Bytes of one MQTT message. A result is about 2 kB, its budget 8 kB; some brokers refuse more than 64 kB.

@@ -16,7 +16,7 @@ use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// What a worker may use. `None` leaves a resource to the unit's limits.
@@ -72,10 +72,11 @@ impl Worker {
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
         command.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
         let mut child = command.spawn()?;
-        let (sender, last_words) = channel();
+        let (sender, last_words) = sync_channel(1);
         let stderr = child.stderr.take();
         // Ends with the worker. Its words are only searched for the cause of death: they may quote a file.
-        std::thread::spawn(move || drop(sender.send(stderr.map(tail).unwrap_or_default())));
+        let listen = move || drop(sender.send(stderr.map(tail).unwrap_or_default()));
+        std::thread::Builder::new().name("last words".to_owned()).spawn(listen)?;
         Ok(Self { child, socket: ours, last_words })
     }
 
@@ -181,7 +182,7 @@ fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, descriptor: Option<Bo
     }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let descriptors = descriptor.as_ref().map(std::slice::from_ref).unwrap_or_default();
+    let descriptors = descriptor.as_slice();
     if !descriptors.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(descriptors));
     }
@@ -203,9 +204,8 @@ fn receive<T: DeserializeOwned>(socket: BorrowedFd<'_>, within: Option<Duration>
             other => break other?,
         }
     };
-    let descriptor = ancillary.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
-        _ => None,
+    let descriptor = ancillary.drain().find_map(|message| {
+        if let RecvAncillaryMessage::ScmRights(mut descriptors) = message { descriptors.next() } else { None }
     });
     match bytes.get(..received.bytes) {
         None | Some([]) => Ok(None),

@@ -10,7 +10,7 @@ mod onnx;
 mod tests;
 mod worker;
 
-pub(crate) use library::{NotFound, find as find_library};
+pub(crate) use library::find as find_library;
 pub(crate) use worker::work;
 
 use crate::floor::fate::{Code, Refusal};

@@ -193,7 +193,9 @@ fn hints(settings: &Settings, incoming: &Path) -> (Receiver<()>, Option<notify::
         return (receiver, None);
     }
     // A full channel already holds the hint, so a failed send loses nothing.
-    let notice = move |_event| drop(sender.try_send(()));
+    let notice = move |_event| {
+        sender.try_send(()).ok();
+    };
     let watcher = notify::recommended_watcher(notice).and_then(|mut watcher| {
         watcher.watch(incoming, notify::RecursiveMode::Recursive)?;
         Ok(watcher)

@@ -21,7 +21,7 @@ pub(super) struct Listing {
 }
 
 /// Empty subfolders older than this are removed: a sender that makes a folder per study would fill the drop folder.
-const EMPTY_FOLDER_AGE: Duration = Duration::from_secs(3600);
+const EMPTY_FOLDER_AGE: Duration = Duration::from_hours(1);
 
 /// Depth of subfolders that are looked into.
 const DEPTH: usize = 16;

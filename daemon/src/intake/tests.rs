@@ -1,3 +1,5 @@
+#![expect(clippy::as_conversions, reason = "small counts")]
+
 use super::*;
 use settle::Look;
 use std::collections::BTreeMap;

@@ -7,7 +7,7 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use payload::{Check, CheckState, Counters, Health, Info, Overall, State, StepKind, Writer};
+pub(crate) use payload::{Check, CheckState, Counters, Health, Info, State, StepKind, Writer};
 
 use crate::report::Report;
 use data_encoding::BASE32_NOPAD;

@@ -103,7 +103,6 @@ pub(crate) struct Counters {
 
 /// Number of series by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[expect(missing_docs, reason = "the fields are named by the outcomes")]
 pub(crate) struct Books {
     pub(crate) received: u64,
     pub(crate) pending: u64,

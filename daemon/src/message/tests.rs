@@ -1,3 +1,4 @@
+use super::payload::Overall;
 use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{SeriesKey, StudyKey};

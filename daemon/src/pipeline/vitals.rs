@@ -34,11 +34,11 @@ pub(super) struct Vitals {
 }
 
 /// State is posted again after this long even if nothing changed: a sign of life.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
+const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 /// A message that has waited this long is worth a look.
 const OLD_MS: i64 = 10 * 60 * 1000;
 /// How often finished series are looked through for ones to delete.
-const SWEEP: Duration = Duration::from_secs(600);
+const SWEEP: Duration = Duration::from_mins(10);
 
 impl Vitals {
     /// Posts what has changed.

@@ -154,7 +154,7 @@ impl Connection<'_> {
             self.fill(&session).await?;
             tokio::select! {
                 signal = session.next() => {
-                    self.handle(signal?)?;
+                    self.handle(&signal?)?;
                     progress = Instant::now();
                 }
                 () = self.publisher.board.changed() => {
@@ -203,12 +203,12 @@ impl Connection<'_> {
         session.publish(message).await
     }
 
-    fn handle(&mut self, signal: Signal) -> Result<(), SessionError> {
+    fn handle(&mut self, signal: &Signal) -> Result<(), SessionError> {
         match signal {
-            Signal::Sent(packet) => self.link.sent(packet),
+            Signal::Sent(packet) => self.link.sent(*packet),
             Signal::Answered(packet, verdict) => {
-                if let Some(Ticket::Row(seq)) = self.link.answered(packet) {
-                    self.answered(seq, verdict)?;
+                if let Some(Ticket::Row(seq)) = self.link.answered(*packet) {
+                    self.answered(seq, *verdict)?;
                 }
             }
             Signal::Connected(_) | Signal::Subscribed | Signal::Message { .. } => {}
@@ -240,7 +240,7 @@ impl Connection<'_> {
         let last_answers = async {
             while self.link.under_way() > 0 {
                 let signal = session.next().await?;
-                self.handle(signal)?;
+                self.handle(&signal)?;
             }
             Ok::<(), SessionError>(())
         };

@@ -159,7 +159,7 @@ impl Session {
         Err(ended.unwrap_or_else(|error| SessionError::Lost { reason: error.to_string() }))
     }
 
-    /// Hands a message over, QoS 1.
+    /// Hands a message over, `QoS` 1.
     pub(super) async fn publish(&self, message: Message) -> Result<(), SessionError> {
         let Message { topic, payload, retain, expiry_s, .. } = message;
         match &self.client {
@@ -184,10 +184,10 @@ impl Session {
     pub(super) async fn subscribe(&mut self, filter: &str) -> Result<(), SessionError> {
         match &self.client {
             Client::Five(client) => {
-                client.subscribe(filter, v5::mqttbytes::QoS::AtLeastOnce).await.map_err(|error| lost(&error))?
+                client.subscribe(filter, v5::mqttbytes::QoS::AtLeastOnce).await.map_err(|error| lost(&error))?;
             }
             Client::ThreeOneOne(client) => {
-                client.subscribe(filter, QoS::AtLeastOnce).await.map_err(|error| lost(&error))?
+                client.subscribe(filter, QoS::AtLeastOnce).await.map_err(|error| lost(&error))?;
             }
         }
         while !matches!(

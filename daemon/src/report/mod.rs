@@ -189,6 +189,7 @@ impl ModelRun {
 }
 
 /// Milliseconds of each step.
+#[expect(clippy::struct_field_names, reason = "the unit stands last in every name")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Timing {
     /// From complete series to the start of reading.

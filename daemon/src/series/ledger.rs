@@ -135,8 +135,11 @@ pub(super) fn refused(transaction: &Transaction<'_>, series: &SeriesKey) -> Resu
     Ok(reason.optional()?.flatten())
 }
 
-/// The books: `(name, today, in all)` of every counter, and how much work has no outcome yet.
-pub(crate) fn books(connection: &Connection) -> Result<(Vec<(String, u64, u64)>, u64), rusqlite::Error> {
+/// A counter: name, value today, value in all.
+pub(crate) type Counter = (String, u64, u64);
+
+/// The books: every counter, and how much work has no outcome yet.
+pub(crate) fn books(connection: &Connection) -> Result<(Vec<Counter>, u64), rusqlite::Error> {
     let today = clock::day(clock::now_ms());
     let mut statement = connection.prepare(
         "SELECT name, SUM(CASE WHEN day = ?1 THEN value ELSE 0 END), SUM(value) FROM counters GROUP BY name ORDER BY name",

@@ -153,4 +153,4 @@ pub(crate) fn run(
 }
 
 /// Longest sleep of the room, so that a blocked series is looked at again.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);

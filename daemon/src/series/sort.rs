@@ -82,7 +82,7 @@ impl Room<'_> {
         for key in self.spool.frozen_keys()? {
             again.extend(self.resume_frozen(&key)?);
         }
-        let open = lock(self.store).commit(|transaction| ledger::open_keys(transaction))?;
+        let open = lock(self.store).commit(ledger::open_keys)?;
         for (key, study) in open {
             gather.expect(key, study, now);
         }

@@ -1,3 +1,5 @@
+#![expect(clippy::as_conversions, reason = "small counts")]
+
 use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};

@@ -1,3 +1,5 @@
+#![expect(clippy::as_conversions, reason = "sizes of small files")]
+
 use super::*;
 use crate::labels::Label;
 use crate::phantom::Recipe;
@@ -80,7 +82,7 @@ impl Bench {
         sign(&bundle, &key, "test-model 1.2.3").unwrap();
         let trusted = TrustedKeys::load(&public).unwrap();
         fs::create_dir(at("models")).unwrap();
-        Self { bundle, trusted, key, folder }
+        Self { folder, bundle, trusted, key }
     }
 
     fn open(&self) -> Result<VerifiedBundle, BundleError> {

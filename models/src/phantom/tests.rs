@@ -1,3 +1,11 @@
+#![expect(
+    clippy::float_cmp,
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is not touched must be the same; indices are small"
+)]
+
 use super::*;
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
@@ -75,7 +83,7 @@ fn a_normal_chest_has_the_densities_of_one() {
 fn a_nodule_has_its_size_side_and_lobe() {
     for (side, sign) in [(Side::Left, 1.0), (Side::Right, -1.0)] {
         let nodule = changed(Finding::new(Label::LungNodule, 24.0).in_lobe(side, Lobe::Upper));
-        let expected_ml = 4.0 / 3.0 * 3.14159 * 12.0 * 12.0 * 12.0 / 1000.0;
+        let expected_ml = 4.0 / 3.0 * std::f64::consts::PI * 12.0 * 12.0 * 12.0 / 1000.0;
         let ratio = volume_ml(nodule.len()) / expected_ml;
         assert!((0.75..1.25).contains(&ratio), "{ratio}");
         assert!(nodule.iter().all(|([x, _, z], _, _)| x * sign > 0.0 && *z > 20.0));

@@ -1,3 +1,5 @@
+#![expect(clippy::float_cmp, reason = "numbers that must come out exact")]
+
 use super::*;
 use crate::volume::{Geometry, Voxels};
 use ::dicom::core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
@@ -240,7 +242,7 @@ fn each_missing_or_odd_attribute_is_refused_by_name() {
         Reason::UnsupportedSopClass
     );
     let three_samples = |object: &mut InMemDicomObject| {
-        drop(object.put(DataElement::new(tags::SAMPLES_PER_PIXEL, VR::US, dicom_value!(U16, [3]))))
+        drop(object.put(DataElement::new(tags::SAMPLES_PER_PIXEL, VR::US, dicom_value!(U16, [3]))));
     };
     assert_eq!(refusal(three_samples), Reason::UnsupportedPixels);
     let short = |object: &mut InMemDicomObject| {

@@ -102,7 +102,6 @@ pub(crate) struct Log {
 /// Form of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the field's documentation says what each does")]
 pub(crate) enum LogFormat {
     Auto,
     Json,

@@ -151,8 +151,14 @@ impl House {
         self.room(scope, "series", move || {
             series::run(self.series_room(), &arrived, &completed).map_err(|error| error.to_string())
         })?;
-        self.room(scope, "volume", move || Ok(self.read_series(&complete, &readings)))?;
-        self.room(scope, "infer", move || Ok(self.infer(&read)))?;
+        self.room(scope, "volume", move || {
+            self.read_series(&complete, &readings);
+            Ok(())
+        })?;
+        self.room(scope, "infer", move || {
+            self.infer(&read);
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -166,7 +172,7 @@ impl House {
         let body = move || {
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             if !self.stop.load(Ordering::Relaxed) {
-                let reason = ended.map_or_else(|_panic| Err("it panicked".to_owned()), |ended| ended).err();
+                let reason = ended.unwrap_or_else(|_panic| Err("it panicked".to_owned())).err();
                 error!(room = name, reason = reason.as_deref().unwrap_or("it ended"), "a room has ended");
                 self.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(name);
             }
@@ -334,7 +340,7 @@ impl House {
         let watch = move || {
             std::thread::sleep(grace);
             warn!("a room does not end; leaving its work for the next start");
-            #[expect(clippy::exit, reason = "the other threads cannot be ended in any other way")]
+            // The other threads cannot be ended in any other way.
             std::process::exit(i32::from(ended));
         };
         // Detached: when all rooms end in time, the process is gone before it wakes.
