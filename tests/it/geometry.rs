@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Reads a scan, writes it down for the peer, and returns what the peer says of it.
-fn compared(source: &Path) -> String {
+pub(crate) fn compared(source: &Path) -> String {
     let files = if source.is_dir() {
         fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).collect()
     } else {

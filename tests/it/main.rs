@@ -14,6 +14,7 @@ mod crash;
 mod export;
 mod geometry;
 mod harness;
+mod phantom;
 mod privacy;
 mod rooms;
 mod scene;

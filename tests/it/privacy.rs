@@ -14,7 +14,7 @@ fn told(scene: &Scene, secrets: &[String]) -> Vec<String> {
     for message in scene.subscriber.messages() {
         places.push((format!("message {}", message.topic), message.raw.into_bytes()));
     }
-    places.push(("the log".to_owned(), scene.appliance.log().into_bytes()));
+    places.extend(scene.appliance.log().lines().map(|line| (format!("the log: {line}"), line.as_bytes().to_vec())));
     for folder in ["spool", "state"] {
         names(&scene.appliance.path(folder), &mut places);
     }

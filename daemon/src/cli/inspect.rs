@@ -3,7 +3,7 @@
 use super::sorting::{self, Found};
 use super::{Outcomes, complain, montage, say};
 use crate::config::Config;
-use crate::floor::shared::Sealed;
+use crate::floor::worker::shared::Sealed;
 use crate::volume::{self, Reading, Scan};
 use anyhow::Context;
 use comfy_table::{Table, presets};

@@ -1,7 +1,7 @@
 //! `ctedge worker`: the other side of `floor::worker`.
 
 use crate::floor::worker::Jail;
-use crate::floor::{jail, scan_worker};
+use crate::floor::worker::{jail, scan};
 use crate::infer;
 use std::process::ExitCode;
 
@@ -25,7 +25,7 @@ enum Role {
 pub(crate) fn run(args: &Args) -> ExitCode {
     let limits = Jail { memory_bytes: args.memory_bytes, cpu_s: args.cpu_s };
     let worked = jail::enter(limits).and_then(|()| match args.role {
-        Role::Scan => scan_worker::work(),
+        Role::Scan => scan::work(),
         Role::Infer => infer::work(),
     });
     // The supervisor sees the closed socket; it has no use for words.

@@ -3,11 +3,8 @@
 pub(crate) mod clock;
 pub(crate) mod durable;
 pub(crate) mod fate;
-pub(crate) mod jail;
 pub(crate) mod limits;
 pub(crate) mod phi;
-pub(crate) mod scan_worker;
-pub(crate) mod shared;
 pub(crate) mod store;
 pub(crate) mod subject;
 pub(crate) mod worker;

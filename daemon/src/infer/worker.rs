@@ -3,8 +3,8 @@
 use super::model::Loaded;
 use super::{Answer, Request};
 use crate::floor::fate::Code;
-use crate::floor::shared::Sealed;
 use crate::floor::worker::Desk;
+use crate::floor::worker::shared::Sealed;
 use ctedge_models::scan::VoxelKind;
 use ctedge_models::volume::{Geometry, Volume, VolumeError, Voxels};
 use std::borrow::Cow;

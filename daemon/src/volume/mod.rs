@@ -8,8 +8,8 @@ mod tests;
 
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
-use crate::floor::scan_worker::{self, Answer, Request, SCAN};
 use crate::floor::subject::Subject;
+use crate::floor::worker::scan::{self, Answer, Request, SCAN};
 use crate::floor::worker::{Jail, Worker};
 use crate::series::{Completed, HeaderAnswer, Series};
 use ctedge_models::scan::{Facts, Limits, Reason, VoxelKind};
@@ -117,7 +117,7 @@ fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal
         }
         Ok((Answer::Refused(error), _)) => Err(error.into()),
         Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
-        Err(lost) => Err(scan_worker::refusal(lost)),
+        Err(lost) => Err(scan::refusal(lost)),
     })
 }
 
@@ -168,7 +168,7 @@ impl<'a> HeaderReader<'a> {
                 }
             }
             Ok((Answer::Volume { .. }, _)) => HeaderAnswer::Unavailable,
-            Err(lost) => HeaderAnswer::Refused(scan_worker::refusal(lost)),
+            Err(lost) => HeaderAnswer::Refused(scan::refusal(lost)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One series: its geometry first, its voxels second.
 
-use super::dicom::{self, Instance};
+use super::dicom::{self, Content, Instance};
 use super::geometry::{self, Placed, Stack};
 use super::voxels::{self, Extremes, Hu, Scale};
 use super::{Facts, FillError, Format, Limits, Reason, Scan, ScanError, VoxelKind, Warning, file, nifti};
@@ -66,7 +66,10 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     let transfer_syntax = Some(syntaxes.into_iter().collect::<Vec<_>>().join(","));
     let expected = instances.iter().filter_map(|instance| instance.expected).max();
     let handed_in = u32::try_from(files.len()).unwrap_or(u32::MAX);
-    let Stack { slices, geometry, dropped, tilt_deg, mut warnings } = geometry::stack(instances, limits)?;
+    let is_slice = |instance: &&Instance| matches!(instance.content, Content::Slice(_));
+    let paths: Vec<PathBuf> = instances.iter().filter(is_slice).map(|slice| slice.path.clone()).collect();
+    let stack = geometry::stack(instances, limits).map_err(|error| cause(error, &paths))?;
+    let Stack { slices, geometry, dropped, tilt_deg, mut warnings } = stack;
     if expected.is_some_and(|expected| handed_in < expected) {
         warnings.insert(Warning::FewerThanExpected);
     }
@@ -77,6 +80,12 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     facts.warnings = warnings.into_iter().collect();
     let facts = Facts { dropped, transfer_syntax, tilt_deg, ..facts };
     Ok(Plan { geometry, kind, source: Source::Dicom(slices), facts })
+}
+
+/// A slice that cannot be read is told before the stack that it fails to make: the sender can mend the one.
+fn cause(error: ScanError, slices: &[PathBuf]) -> ScanError {
+    let broken = || slices.iter().find_map(|path| dicom::pixels(path).err());
+    if error.reason == Reason::TooFewSlices { broken().unwrap_or(error) } else { error }
 }
 
 fn facts(format: Format, instances: u32, geometry: &Geometry) -> Facts {

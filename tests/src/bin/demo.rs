@@ -222,7 +222,7 @@ fn describe_result(payload: &Value) {
     say(&format!(
         "    series {}, {} files, complete by {}",
         text(payload, "series_key"),
-        text(input, "instances"),
+        text(input, "files"),
         text(input, "complete_by")
     ));
     let mut flags: Vec<&Value> = part(payload, "flags").as_array().into_iter().flatten().collect();

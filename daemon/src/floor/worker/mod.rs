@@ -4,6 +4,10 @@
 //! packet, and with it at most one file descriptor. It reads no configuration and no command line but its limits. When
 //! the supervisor dies its workers die with it.
 
+pub(crate) mod jail;
+pub(crate) mod scan;
+pub(crate) mod shared;
+
 use super::limits::WORKER_MESSAGE_BYTES;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{

@@ -1,9 +1,9 @@
 //! What is said between the supervisor and the scan worker, and the worker itself: the only process that reads foreign
 //! files.
 
-use super::fate::{Code, Refusal};
 use super::shared::Filling;
-use super::worker::{Desk, Lost};
+use super::{Desk, Lost};
+use crate::floor::fate::{Code, Refusal};
 use ctedge_models::scan::{self, Facts, FillError, Header, Limits, Plan, Reason, ScanError, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};

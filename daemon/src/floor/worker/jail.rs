@@ -1,6 +1,6 @@
 //! The limits that a worker puts on itself before it touches anything foreign.
 
-use super::worker::Jail;
+use super::Jail;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use std::io;
 
