@@ -3,6 +3,7 @@
 use crate::scene::{self, Scene, distinct};
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::place;
+use ctedge_tests::runtime::Lock;
 
 /// Drops each scan of the shared data and expects one result for each of its series, made by the model.
 fn walks(scans: &[&str]) {
@@ -26,6 +27,8 @@ fn walks(scans: &[&str]) {
         assert!(result.topic.ends_with(&format!("/result/{}", result.text("outcome"))) && !result.retained);
         assert_eq!(result.payload["flags"].as_array().unwrap().len(), 18, "{}", result.raw);
         assert_eq!(result.payload["model"]["ep"], "cpu");
+        let version = result.payload["model"]["runtime"].as_str().unwrap();
+        assert_eq!(version, Lock::read().unwrap().version, "the pinned ONNX Runtime by its own word");
     }
     assert_eq!(scene::count(&books, "rejected") + scene::count(&books, "failed"), 0);
 }

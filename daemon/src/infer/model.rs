@@ -43,7 +43,7 @@ impl Loaded {
             provider: engine.provider(),
             passed_over,
             library,
-            runtime: runtime.version(),
+            runtime: runtime.version().to_owned(),
             golden_difference,
         };
         Ok(Self { engine, input: manifest.input.clone(), model, _runtime: runtime })

@@ -27,7 +27,10 @@ pub(super) struct Graph {
 }
 
 /// ONNX Runtime's library, loaded. There is one a process, and it outlives its sessions.
-pub(super) struct Runtime(Environment);
+pub(super) struct Runtime {
+    environment: Environment,
+    version: String,
+}
 
 impl Runtime {
     /// Loads the library.
@@ -35,16 +38,28 @@ impl Runtime {
         let unusable = |error: &dyn std::fmt::Display| format!("ONNX Runtime at {}: {error}", library.display());
         let environment = ort::init_from(library).map_err(|error| unusable(&error))?;
         // Only older builds listen to this; ORT_DISABLE_TELEMETRY, set by the supervisor, is for the newer ones.
-        environment.with_telemetry(false).build().map(Self).map_err(|error| unusable(&error))
+        let environment = environment.with_telemetry(false).build().map_err(|error| unusable(&error))?;
+        let version = version_of(library).map_err(|error| unusable(&error))?;
+        Ok(Self { environment, version })
     }
 
-    /// The version, as the build tells it.
-    #[expect(clippy::unused_self, reason = "there is a version only once the library is loaded")]
-    pub(super) fn version(&self) -> String {
-        let build = ort::info();
-        let branch = build.split("git-branch=").nth(1).and_then(|rest| rest.split(',').next());
-        branch.map_or(build, |branch| branch.trim_start_matches("rel-")).to_owned()
+    /// Version of the library, e.g. `1.28.0`.
+    pub(super) fn version(&self) -> &str {
+        &self.version
     }
+}
+
+/// What the library calls itself. Its build information names a branch, which is `HEAD` in the published packages.
+#[expect(unsafe_code, reason = "calls the C interface of ONNX Runtime")]
+fn version_of(library: &Path) -> Result<String, libloading::Error> {
+    // SAFETY: `ort` has loaded and used this very library, so that its initialisers have run and its entry point is what
+    // onnxruntime_c_api.h says: a function that returns a static table, whose version is a static C string.
+    let version = unsafe {
+        let library = libloading::Library::new(library)?;
+        let entry = library.get::<unsafe extern "C" fn() -> *const ort::sys::OrtApiBase>(b"OrtGetApiBase")?;
+        CStr::from_ptr(((*entry()).GetVersionString)())
+    };
+    Ok(version.to_string_lossy().into_owned())
 }
 
 /// A graph in ONNX Runtime.
@@ -62,7 +77,7 @@ impl Engine {
         graph: &Graph,
         wanted: Provider,
     ) -> Result<Self, String> {
-        let session = build(&runtime.0, settings, graph, wanted)?;
+        let session = build(&runtime.environment, settings, graph, wanted)?;
         let provider = provider_of(&session)?;
         Ok(Self { session, labels: graph.labels, provider })
     }
