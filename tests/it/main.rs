@@ -9,6 +9,7 @@
 )]
 
 mod arrival;
+mod broker;
 mod code;
 mod crash;
 mod export;
@@ -20,3 +21,4 @@ mod rooms;
 mod scene;
 mod tidy;
 mod walk;
+mod worker;

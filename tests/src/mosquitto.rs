@@ -27,13 +27,17 @@ pub struct Mosquitto {
 impl Mosquitto {
     /// Starts a broker on a free port.
     pub fn start(memory: Memory) -> anyhow::Result<Self> {
-        let mut broker = Self::planned(memory)?;
+        Self::with(memory, "")
+    }
+
+    /// The same with more lines at the end of its configuration, e.g. a second listener with rules of its own.
+    pub fn with(memory: Memory, more: &str) -> anyhow::Result<Self> {
+        let mut broker = Self::planned(memory, more)?;
         broker.resume()?;
         Ok(broker)
     }
 
-    /// A broker with port and configuration that does not run yet.
-    pub fn planned(memory: Memory) -> anyhow::Result<Self> {
+    fn planned(memory: Memory, more: &str) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("ctedge-mosquitto-").tempdir()?;
         let port = process::free_port()?;
         let here = folder.path().display();
@@ -48,7 +52,8 @@ impl Mosquitto {
         };
         let user = std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "root".to_owned());
         let limits = "max_queued_messages 0\nmax_inflight_messages 100\n";
-        let config = format!("listener {port} 127.0.0.1\nallow_anonymous true\nuser {user}\n{limits}{persistence}");
+        let door = format!("listener {port} 127.0.0.1\nallow_anonymous true\n");
+        let config = format!("per_listener_settings true\nuser {user}\n{limits}{persistence}{door}{more}");
         fs::write(folder.path().join("mosquitto.conf"), config)?;
         Ok(Self { folder, port, running: None })
     }

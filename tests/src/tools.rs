@@ -22,9 +22,10 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 8] = [
+pub const TOOLS: [Tool; 9] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
+    tool("openssl", "openssl", "certificates of a broker"),
     tool("dcm2niix", "dcm2niix", "geometry of DICOM series"),
     tool("dcmdump", "dcmtk", "reads the DICOM files we write"),
     tool("dcmodify", "dcmtk", "plants patient markers in DICOM files"),

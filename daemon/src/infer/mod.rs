@@ -6,8 +6,6 @@
 mod library;
 mod model;
 mod onnx;
-#[cfg(test)]
-mod tests;
 mod worker;
 
 pub(crate) use library::find as find_library;

@@ -9,8 +9,6 @@ mod link;
 mod publisher;
 mod session;
 mod settings;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use board::Board;
 pub(crate) use publisher::{LinkState, Presence, Publisher};

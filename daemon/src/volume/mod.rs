@@ -3,9 +3,6 @@
 //! In: [`Completed`] series. Out: [`Reading`]: a [`Scan`] whose voxels lie in sealed shared memory, or a refusal. Owns
 //! nothing on disk; the files stay in the spool. This process never opens them.
 
-#[cfg(test)]
-mod tests;
-
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
