@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// One JSON object a series and line
     #[arg(long)]
     json: bool,
-    /// Folder for pictures: <series key>-volume.png, and <series key>-tensor.png as the configured model sees it.
+    /// Folder for pictures, named by series key: `-volume.png`, and `-tensor.png` as the configured model sees it.
     /// They show the patient: treat them as you treat the scan
     #[arg(long, value_name = "FOLDER")]
     montage: Option<PathBuf>,

@@ -87,7 +87,7 @@ impl Engine {
         self.provider
     }
 
-    /// Runs the graph. Returns `logits` [labels].
+    /// Runs the graph. Returns `logits`, one a label.
     pub(super) fn logits(&mut self, tensor: &Tensor) -> Result<Vec<f32>, String> {
         let input = tensor.values().view().insert_axis(Axis(0));
         let input = TensorRef::from_array_view(input).map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! Model bundles: one signed file that holds graphs, labels, input contract and a golden test. `BUNDLE.md` is normative.
 //!
-//! [`pack`] makes a bundle, [`sign`] signs it, and only [`open`] makes a [`VerifiedBundle`], after every check.
+//! [`pack()`] makes a bundle, [`sign`] signs it, and only [`open()`] makes a [`VerifiedBundle`], after every check.
 
 mod digest;
 mod manifest;

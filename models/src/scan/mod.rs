@@ -1,7 +1,7 @@
 //! Files to a volume in Hounsfield units. The only room that knows dicom-rs and nifti.
 //!
 //! Three steps, so that a jailed worker can decode straight into shared memory: [`header`] says which series a file
-//! belongs to; [`plan`] reads the headers of one series and settles its geometry; [`Plan::fill_i16`] and
+//! belongs to; [`plan()`] reads the headers of one series and settles its geometry; [`Plan::fill_i16`] and
 //! [`Plan::fill_f32`] decode the voxels into a buffer of the planned size. [`read`] does plan and fill for callers that
 //! want a volume in their own memory. Nothing here writes, logs, or keeps state.
 
