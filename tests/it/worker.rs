@@ -31,7 +31,7 @@ fn a_volume_beyond_the_workers_memory_is_rejected_and_the_next_one_is_not() {
 fn inference_worker(scene: &Scene) -> Option<u64> {
     let log = scene.appliance.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    lines.filter_map(|line| line["worker"].as_u64()).last()
+    lines.filter_map(|line| line["worker"].as_u64()).next_back()
 }
 
 #[test]
