@@ -39,40 +39,34 @@ impl Message {
 #[derive(Debug)]
 pub struct Subscriber {
     heard: Arc<Mutex<Vec<Message>>>,
-    port: u16,
-    id: String,
-    running: Option<Running>,
+    /// The program that runs now. It goes with its last owner, and we are that but for a moment.
+    _running: Arc<Mutex<Option<Running>>>,
 }
+
+const MISSING: &str = "mosquitto_sub is missing: apt-get install mosquitto-clients";
 
 impl Subscriber {
     /// Subscribes to everything on a broker, at least once, and waits until the broker has confirmed it.
     pub fn start(port: u16) -> anyhow::Result<Self> {
         let id = format!("sub-{}-{port}", std::process::id());
-        let mut subscriber = Self { heard: Arc::default(), port, id, running: None };
-        subscriber.resume()?;
-        Ok(subscriber)
-    }
-
-    /// Connects again with the same session, e.g. after it was closed.
-    pub fn resume(&mut self) -> anyhow::Result<()> {
-        let missing = "mosquitto_sub is missing: apt-get install mosquitto-clients";
         // `-E` leaves when the broker has confirmed the subscription; from then on its session misses nothing.
-        process::output(self.command().arg("-E")).context(missing)?;
-        let mut command = self.command();
-        command.args(["-F", "%r %t %p"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut running = Running::start(&mut command).context(missing)?;
-        let output = running.child().stdout.take().context("its output")?;
-        let heard = Arc::clone(&self.heard);
-        std::thread::Builder::new().name("subscriber".to_owned()).spawn(move || listen(output, &heard))?;
-        self.running = Some(running);
-        Ok(())
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new("mosquitto_sub");
-        command.args(["-h", "127.0.0.1", "-V", "5", "-q", "1", "-c", "-x", "86400", "-t", "#"]);
-        command.args(["-p", &self.port.to_string(), "-i", &self.id]);
-        command
+        process::output(command(port, &id).arg("-E")).context(MISSING)?;
+        let heard = Arc::default();
+        let running = Arc::default();
+        let mut output = connect(port, &id, &running)?;
+        let (hears, owner) = (Arc::clone(&heard), Arc::downgrade(&running));
+        let attend = move || {
+            loop {
+                listen(output, &hears);
+                // It leaves when the broker says that it shuts down; with its session it misses nothing.
+                std::thread::sleep(Duration::from_millis(100));
+                let Some(running) = owner.upgrade() else { return };
+                let Ok(again) = connect(port, &id, &running) else { return };
+                output = again;
+            }
+        };
+        std::thread::Builder::new().name("subscriber".to_owned()).spawn(attend)?;
+        Ok(Self { heard, _running: running })
     }
 
     /// Everything heard so far.
@@ -105,6 +99,23 @@ impl Subscriber {
         let messages = self.wait(patience, |messages| distinct(messages) >= count)?;
         Ok(messages.into_iter().filter(Message::is_result).collect())
     }
+}
+
+fn command(port: u16, id: &str) -> Command {
+    let mut command = Command::new("mosquitto_sub");
+    command.args(["-h", "127.0.0.1", "-V", "5", "-q", "1", "-c", "-x", "86400", "-t", "#"]);
+    command.args(["-p", &port.to_string(), "-i", id]);
+    command
+}
+
+/// Starts the program and returns what it prints.
+fn connect(port: u16, id: &str, running: &Mutex<Option<Running>>) -> anyhow::Result<ChildStdout> {
+    let mut command = command(port, id);
+    command.args(["-F", "%r %t %p"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut started = Running::start(&mut command).context(MISSING)?;
+    let output = started.child().stdout.take().context("its output")?;
+    *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);
+    Ok(output)
 }
 
 /// Reads lines of `retained topic payload`.
