@@ -66,6 +66,7 @@ impl Tensor {
 /// One axis of the tensor over one index axis of the volume.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Axis {
+    /// The volume's index axis that it runs along.
     along: usize,
     /// Voxels of the volume along it.
     length: usize,
