@@ -6,7 +6,9 @@ use ctedge_tests::place;
 /// The daemon's corridor, in the order the data walks.
 const DAEMON: [&str; 8] = ["intake", "series", "volume", "infer", "report", "message", "outbox", "publish"];
 /// The trainer's; `corpus` and `text` stand side by side.
-const TRAINER: [&str; 9] = ["experiment", "corpus", "text", "batch", "net", "loss", "run", "eval", "export"];
+const TRAINER: [&str; 8] = ["corpus", "text", "batch", "net", "loss", "run", "eval", "export"];
+/// What lies under every room of the trainer: what was asked for, and on which device it runs.
+const UNDER_TRAINER: [&str; 2] = ["device", "experiment"];
 /// Files and folders of the daemon that know every room.
 const DAEMON_JOINERS: [&str; 6] = ["main", "lib", "config", "pipeline", "cli", ""];
 /// And of the trainer.
@@ -22,9 +24,9 @@ fn daemon_plan(room: &str) -> Option<Vec<&'static str>> {
 }
 
 /// Which rooms of the trainer a room may name. Rooms that are still to come leave no hole: the nearest one that stands on
-/// the left is the neighbour. `device` lies under all.
+/// the left is the neighbour.
 fn trainer_plan(room: &str, standing: &[&'static str]) -> Option<Vec<&'static str>> {
-    if room == "device" {
+    if UNDER_TRAINER.contains(&room) {
         return Some(Vec::new());
     }
     let place = TRAINER.iter().position(|&name| name == room)?;
@@ -34,7 +36,7 @@ fn trainer_plan(room: &str, standing: &[&'static str]) -> Option<Vec<&'static st
         Some(&"text") if left.contains(&"corpus") && room != "text" => 2,
         _ => 1,
     };
-    let mut allowed = vec!["device"];
+    let mut allowed = UNDER_TRAINER.to_vec();
     allowed.extend(left.iter().rev().take(reach));
     Some(allowed)
 }
@@ -180,9 +182,9 @@ fn planted_breaches_are_caught() {
 
 #[test]
 fn planted_breaches_are_caught_in_the_trainer_and_in_manifests() {
-    let standing = ["experiment", "net", "run", "export"];
-    assert_eq!(trainer_plan("export", &standing).unwrap(), ["device", "run"]);
-    assert_eq!(trainer_plan("batch", &["experiment", "corpus", "text"]).unwrap(), ["device", "text", "corpus"]);
+    let standing = ["net", "run", "export"];
+    assert_eq!(trainer_plan("export", &standing).unwrap(), ["device", "experiment", "run"]);
+    assert_eq!(trainer_plan("batch", &["corpus", "text"]).unwrap(), ["device", "experiment", "text", "corpus"]);
 
     let rename = "fn f() { std::fs::rename(a, b); } mod tests { fn g() { fs::rename(a, b); } }";
     assert_eq!(renames("daemon/src/intake/spool.rs", &code::paths(rename, &[])).len(), 1);

@@ -1,7 +1,8 @@
 //! The golden test: a synthetic volume, its tensor, and what the training framework computed for it.
 
 use super::{ExportError, Trace};
-use crate::run::{Experiment, Tower};
+use crate::experiment::Experiment;
+use crate::run::Tower;
 use burn::tensor::Device;
 use ctedge_models::bundle::Golden;
 use ctedge_models::preprocess::{self, Tensor};

@@ -2,7 +2,8 @@
 
 use super::onnx::OPSET;
 use super::vision::VisionGraph;
-use crate::run::{Checkpoint, Experiment, Run};
+use crate::experiment::Experiment;
+use crate::run::{Checkpoint, Run};
 use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, Training};
 use ctedge_models::labels::Label;
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 use super::onnx::{FLOAT, INT64, Model, Node};
 use super::*;
 use crate::device::cpu;
-use crate::run::{Architecture, Experiment, Run, Tower, initial};
+use crate::experiment::{Experiment, Positions, Tune, Vision};
+use crate::run::{Run, Tower, initial};
 use ctedge_models::bundle::{self, Manifest, TrustedKeys};
 use ctedge_models::spec::Grid;
 use data_encoding::HEXLOWER;
@@ -11,7 +12,17 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 fn exported() -> VisionGraph {
-    let architecture = Architecture { patch: [2, 4, 4], dim: 24, depth: 2, heads: 3, mlp_ratio: 2, embedding: 10 };
+    let architecture = Vision {
+        patch: [2, 4, 4],
+        dim: 24,
+        depth: 2,
+        heads: 3,
+        mlp_ratio: 2,
+        embedding: 10,
+        positions: Positions::Sine,
+        class_token: false,
+        tune: Tune::Full,
+    };
     let grid = Grid::Spacing { spacing_mm: [5.0, 2.0, 2.0], size: [4, 8, 12] };
     let weights = initial(&architecture, &grid, 7).unwrap();
     let tower = Tower::new(&architecture, &grid, &weights, &cpu()).unwrap();

@@ -1,6 +1,6 @@
 //! One pre-LayerNorm transformer block. Its twin in ONNX is `export/vision.rs`, operator by operator.
 
-use super::Architecture;
+use crate::experiment::Vision;
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::ops::AttentionModuleOptions;
@@ -23,8 +23,8 @@ pub struct Block {
 }
 
 impl Block {
-    pub(super) fn new(architecture: &Architecture, device: &Device) -> Self {
-        let Architecture { dim, heads, mlp_ratio, .. } = *architecture;
+    pub(super) fn new(architecture: &Vision, device: &Device) -> Self {
+        let Vision { dim, heads, mlp_ratio, .. } = *architecture;
         Self {
             norm_attention: layer_norm(dim, device),
             attention: Attention {

@@ -4,10 +4,10 @@
 //! other. Values are uniform: 24 random bits scaled by a bound that needs a square root only, both exact in IEEE
 //! arithmetic, where a normal distribution would need logarithms whose last bit differs between libraries.
 
-use super::Architecture;
 use super::block::width;
 use super::tower::Tower;
 use super::weights::{Array, Weights, WeightsError};
+use crate::experiment::Vision;
 use ctedge_models::spec::Grid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -22,7 +22,7 @@ const QUERY_BOUND: f64 = 1.0;
 /// Matrices are uniform with Glorot's bound `sqrt(6 / (in + out))`; those that end a residual branch are divided by
 /// `sqrt(2 * depth)`, so that the tokens' variance does not grow with depth. Biases and the shifts of layer
 /// normalisations are zero, their scales one.
-pub fn initial(architecture: &Architecture, grid: &Grid, seed: u64) -> Result<Weights, WeightsError> {
+pub fn initial(architecture: &Vision, grid: &Grid, seed: u64) -> Result<Weights, WeightsError> {
     let empty = Tower::empty(architecture, grid, &crate::device::cpu());
     let mut weights = Weights::of(&empty)?;
     let residual = (2.0 * width(architecture.depth.max(1))).sqrt();

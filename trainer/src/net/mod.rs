@@ -32,8 +32,7 @@ pub use tower::{Outputs, Tower};
 pub(crate) use weights::little_endian;
 pub use weights::{Array, Weights, WeightsError};
 
-/// What the rooms on the right need of the experiment; they name this room only.
-pub use crate::experiment::{Architecture, Experiment, ExperimentError};
+use crate::experiment::Vision;
 
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,22 @@
 
 use super::*;
 use crate::device::cpu;
+use crate::experiment::{Positions, Tune, Vision};
 use burn::tensor::{Tensor, TensorData};
 use ctedge_models::spec::Grid;
 
-fn small() -> (Architecture, Grid) {
-    let architecture = Architecture { patch: [2, 4, 4], dim: 24, depth: 2, heads: 3, mlp_ratio: 2, embedding: 10 };
+fn small() -> (Vision, Grid) {
+    let architecture = Vision {
+        patch: [2, 4, 4],
+        dim: 24,
+        depth: 2,
+        heads: 3,
+        mlp_ratio: 2,
+        embedding: 10,
+        positions: Positions::Sine,
+        class_token: false,
+        tune: Tune::Full,
+    };
     (architecture, Grid::Spacing { spacing_mm: [5.0, 2.0, 2.0], size: [4, 8, 12] })
 }
 

@@ -1,11 +1,11 @@
 //! The volume tower: patches, positions, blocks, pooling, projection and flags.
 
-use super::Architecture;
 use super::block::{Block, layer_norm};
 use super::patch::patches;
 use super::pool::AttentionPool;
 use super::positions::TokenGrid;
 use super::weights::{Weights, WeightsError};
+use crate::experiment::Vision;
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -53,18 +53,13 @@ pub struct Outputs {
 
 impl Tower {
     /// A tower of that shape with these weights; every parameter must be there, and nothing else.
-    pub fn new(
-        architecture: &Architecture,
-        grid: &Grid,
-        weights: &Weights,
-        device: &Device,
-    ) -> Result<Self, WeightsError> {
+    pub fn new(architecture: &Vision, grid: &Grid, weights: &Weights, device: &Device) -> Result<Self, WeightsError> {
         weights.fill(Self::empty(architecture, grid, device))
     }
 
     /// The shape alone. Its parameters hold nothing useful until [`Weights::fill`] has filled them.
-    pub(super) fn empty(architecture: &Architecture, grid: &Grid, device: &Device) -> Self {
-        let Architecture { patch, dim, depth, embedding, .. } = *architecture;
+    pub(super) fn empty(architecture: &Vision, grid: &Grid, device: &Device) -> Self {
+        let Vision { patch, dim, depth, embedding, .. } = *architecture;
         Self {
             patch: LinearConfig::new(patch.iter().product(), dim).init(device),
             positions: TokenGrid::new(grid, patch).table(dim, device),

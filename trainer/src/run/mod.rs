@@ -12,10 +12,10 @@ mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointError};
 
 /// What the room on the right needs of the network and its experiment; it names this room only.
-pub use crate::net::{Architecture, Array, Experiment, LAYER_NORM_EPSILON, Tower, Weights, WeightsError, initial};
+pub use crate::net::{Array, LAYER_NORM_EPSILON, Tower, Weights, WeightsError, initial};
 pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 
-use crate::net::ExperimentError;
+use crate::experiment::{Experiment, ExperimentError};
 use burn::tensor::Device;
 use std::fs;
 use std::io;
@@ -117,7 +117,7 @@ impl Run {
         let bytes = self.checkpoint.to_bytes().map_err(|source| RunError::Checkpoint { source })?;
         make_folder(folder)?;
         write(&folder.join(WEIGHTS_FILE), &bytes)?;
-        write(&folder.join(EXPERIMENT_FILE), self.experiment.text().as_bytes())
+        write(&folder.join(EXPERIMENT_FILE), self.experiment.source().as_bytes())
     }
 
     /// Reads a run folder and checks that its files belong together.

@@ -13,7 +13,7 @@ fn a_run_is_written_and_read_back() {
     let run = Run::init(experiment()).unwrap();
     run.create(&place).unwrap();
     assert_eq!(Run::open(&place).unwrap(), run);
-    assert_eq!(fs::read_to_string(place.join(EXPERIMENT_FILE)).unwrap(), run.experiment.text());
+    assert_eq!(fs::read_to_string(place.join(EXPERIMENT_FILE)).unwrap(), run.experiment.source());
     assert_eq!(fs::read_dir(&place).unwrap().count(), 2);
     let tower = run.tower(&cpu()).unwrap();
     assert_eq!(tower.input_size, [80, 144, 144]);
@@ -33,7 +33,7 @@ fn weights_of_another_experiment_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("run");
     Run::init(experiment()).unwrap().create(&place).unwrap();
-    let text = experiment().text().replace("seed = 2511", "seed = 2512");
+    let text = experiment().source().replace("seed = 2511", "seed = 2512");
     fs::write(place.join(EXPERIMENT_FILE), text).unwrap();
     let error = Run::open(&place).unwrap_err();
     assert!(matches!(error, RunError::Mismatch { .. }), "{error}");

@@ -1,41 +1,60 @@
-//! The experiment: one TOML file that says everything about a model but its data.
+//! The experiment: one TOML file that says everything about a model but where its data lie.
 //!
 //! Every key is documented here and in `models/catalog/*/experiment.toml`. An unknown key is an error; wrong values are
 //! reported all at once, each under its key. The digest of the file travels with every weight and bundle made from it.
 
+mod data;
+mod learning;
+mod towers;
+
+pub use data::{Augment, Corpus, Data};
+pub use learning::{Duplicates, Knowledge, KnowledgeSource, Loss, Pairs, Spatial, Training};
+pub use towers::{Positions, Text, TextPool, Tune, Vision};
+
 use ctedge_models::phantom::Recipe;
-use ctedge_models::spec::{Grid, PreprocessSpec};
+use ctedge_models::spec::PreprocessSpec;
 use data_encoding::HEXLOWER;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Value of `schema` in the files that this version reads.
-pub const SCHEMA: &str = "ctedge-experiment/1";
-/// Most tokens; attention's cost grows with their square.
-const TOKENS_MAX: usize = 16_384;
+pub const SCHEMA: &str = "ctedge-experiment/2";
 
-/// Everything that determines a model before it sees data.
+/// Tells whether a value may stand: if not, its key and what is wrong.
+pub(crate) type Expect<'a> = dyn FnMut(bool, &'static str, String) + 'a;
+
+/// Everything that determines a model but where its data lie.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Format of the file, [`SCHEMA`].
     pub schema: String,
-    /// Seed of the initial weights.
+    /// Seed of the initial weights, of the order of patients and of what is done to their volumes.
     pub seed: u64,
     /// Who the model is.
     pub model: Identity,
     /// How a volume becomes the input tensor; the same contract that the bundle carries to the appliance.
     pub input: PreprocessSpec,
-    /// Shape of the volume tower.
-    pub vision: Architecture,
+    /// What it learns from.
+    pub data: Data,
+    /// What is done to a volume each time it is seen.
+    pub augment: Augment,
+    /// The volume tower.
+    pub vision: Vision,
+    /// The report tower.
+    pub text: Text,
+    /// What is minimised.
+    pub loss: Loss,
+    /// How.
+    pub training: Training,
     /// How the weights are written.
     pub export: Export,
     /// The synthetic volume of the bundle's self-test.
     pub golden: Recipe,
     #[serde(skip)]
-    text: String,
+    source: String,
 }
 
 /// `[model]`: name and number of the bundle.
@@ -52,24 +71,6 @@ pub struct Identity {
     pub intended_use: String,
 }
 
-/// The shape of a volume tower, as an experiment file writes it under `[vision]`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Architecture {
-    /// Edges of a patch in voxels, (z, y, x); each divides the input's size.
-    pub patch: [usize; 3],
-    /// Width of a token.
-    pub dim: usize,
-    /// Number of transformer blocks.
-    pub depth: usize,
-    /// Attention heads; divides `dim`.
-    pub heads: usize,
-    /// Width of the hidden layer of a block's perceptron, as a multiple of `dim`.
-    pub mlp_ratio: usize,
-    /// Width of the volume embedding.
-    pub embedding: usize,
-}
-
 /// `[export]`: how the weights are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +85,8 @@ pub struct Export {
 pub enum Precision {
     /// 32-bit floats.
     F32,
+    /// 16-bit floats; layer normalisation, softmax and lengths are computed in 32 bits.
+    F16,
 }
 
 impl Precision {
@@ -91,6 +94,7 @@ impl Precision {
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
+            Self::F16 => "f16",
         }
     }
 }
@@ -152,19 +156,19 @@ impl Experiment {
     /// Checks the text of an experiment file.
     pub fn parse(text: &str) -> Result<Self, ExperimentError> {
         let mut experiment: Self = toml::from_str(text).map_err(|source| ExperimentError::Parse { source })?;
-        text.clone_into(&mut experiment.text);
+        text.clone_into(&mut experiment.source);
         let problems = experiment.problems();
         if problems.is_empty() { Ok(experiment) } else { Err(ExperimentError::Invalid { problems }) }
     }
 
     /// The file's text, byte for byte.
-    pub fn text(&self) -> &str {
-        &self.text
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// SHA-256 of the file, lower-case hex, as `sha256sum` prints it.
     pub fn sha256(&self) -> String {
-        HEXLOWER.encode(&Sha256::digest(&self.text))
+        HEXLOWER.encode(&Sha256::digest(&self.source))
     }
 
     fn problems(&self) -> Vec<Problem> {
@@ -177,14 +181,19 @@ impl Experiment {
         expect(self.schema == SCHEMA, "schema", format!("{:?} is not {SCHEMA:?}", self.schema));
         self.model.check(&mut expect);
         check_input(&self.input, &mut expect);
-        check_vision(&self.vision, &self.input.grid, &mut expect);
+        self.data.check(&mut expect);
+        self.augment.check(self.input.grid.size(), &mut expect);
+        self.vision.check(&self.input.grid, &mut expect);
+        self.text.check(&mut expect);
+        self.loss.check(&mut expect);
+        self.training.check(&mut expect);
         check_golden(&self.golden, &mut expect);
         found
     }
 }
 
 impl Identity {
-    fn check(&self, expect: &mut impl FnMut(bool, &'static str, String)) {
+    fn check(&self, expect: &mut Expect<'_>) {
         let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
         let named = (1..=64).contains(&self.name.len()) && self.name.chars().all(plain);
         expect(named, "model.name", format!("{:?} is not 1 to 64 of a-z, 0-9 and -", self.name));
@@ -197,31 +206,13 @@ impl Identity {
     }
 }
 
-fn check_input(input: &PreprocessSpec, expect: &mut impl FnMut(bool, &'static str, String)) {
+fn check_input(input: &PreprocessSpec, expect: &mut Expect<'_>) {
     for problem in input.check().err().map(|error| error.problems).unwrap_or_default() {
         expect(false, "input", problem);
     }
 }
 
-fn check_vision(vision: &Architecture, grid: &Grid, expect: &mut impl FnMut(bool, &'static str, String)) {
-    let (size, patch) = (grid.size(), vision.patch);
-    let divides = size.iter().zip(patch).all(|(&edge, step)| step > 0 && edge % step == 0);
-    expect(divides, "vision.patch", format!("{patch:?} does not divide the input's size {size:?}"));
-    if divides {
-        let tokens: usize = size.iter().zip(patch).map(|(&edge, step)| edge / step).product();
-        let message = format!("{patch:?} makes {tokens} tokens of {size:?}, more than {TOKENS_MAX}");
-        expect(tokens <= TOKENS_MAX, "vision.patch", message);
-    }
-    expect((6..=4096).contains(&vision.dim), "vision.dim", format!("{} is not 6 to 4096", vision.dim));
-    let even = vision.heads > 0 && vision.dim.is_multiple_of(vision.heads);
-    expect(even, "vision.heads", format!("{} does not divide dim {}", vision.heads, vision.dim));
-    expect((1..=64).contains(&vision.depth), "vision.depth", format!("{} is not 1 to 64", vision.depth));
-    expect((1..=8).contains(&vision.mlp_ratio), "vision.mlp_ratio", format!("{} is not 1 to 8", vision.mlp_ratio));
-    let width = (1..=4096).contains(&vision.embedding);
-    expect(width, "vision.embedding", format!("{} is not 1 to 4096", vision.embedding));
-}
-
-fn check_golden(golden: &Recipe, expect: &mut impl FnMut(bool, &'static str, String)) {
+fn check_golden(golden: &Recipe, expect: &mut Expect<'_>) {
     let size = golden.size;
     let sized = size.iter().all(|edge| (16..=1024).contains(edge));
     expect(sized, "golden.size", format!("{size:?} is not 16 to 1024 voxels along each axis"));
@@ -236,13 +227,13 @@ fn check_golden(golden: &Recipe, expect: &mut impl FnMut(bool, &'static str, Str
 mod tests {
     use super::*;
 
-    pub(crate) const TINY: &str = include_str!("../../models/catalog/scale-vlp-tiny/experiment.toml");
+    pub(crate) const TINY: &str = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
 
     #[test]
     fn the_committed_preset_is_a_valid_experiment() {
         let experiment = Experiment::parse(TINY).unwrap();
         assert_eq!(experiment.model.name, "scale-vlp-tiny");
-        assert_eq!(experiment.text(), TINY);
+        assert_eq!(experiment.source(), TINY);
         assert_eq!(experiment.sha256().len(), 64);
         assert_ne!(experiment.sha256(), Experiment::parse(&format!("{TINY}\n")).unwrap().sha256());
     }

@@ -1,0 +1,157 @@
+//! `[loss]` and `[training]`: what is minimised, and how.
+
+use super::Expect;
+use serde::{Deserialize, Serialize};
+
+/// `[loss]`: the objective.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loss {
+    /// Which contrastive loss.
+    pub pairs: Pairs,
+    /// Weight of the 18 flags' binary cross-entropy beside the contrastive loss; 0 leaves it out.
+    pub flags: f64,
+    /// First value of the factor on cosines, `t`; SigLIP: 10, CLIP: 14.3. It is learned as its logarithm.
+    pub scale: f64,
+    /// First value of the bias `b` of sigmoid losses; SigLIP: -10.
+    pub bias: f64,
+    /// What becomes of pairs whose reports say the same.
+    pub duplicates: Duplicates,
+    /// Whether each row of weights is divided by its sum (SCALE-VLP's equation 2); `paper` weights only.
+    pub row_normalise: bool,
+    /// The spatial kernel of weights between volumes; without this table it is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spatial: Option<Spatial>,
+    /// Knowledge in the weights between reports; without this table they come from the text tower alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knowledge: Option<Knowledge>,
+}
+
+/// Which contrastive loss; `ctedge_trainer::loss` has the equations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pairs {
+    /// Softmax cross-entropy both ways (CLIP).
+    Clip,
+    /// Pairwise sigmoid (`SigLIP`).
+    Siglip,
+    /// Softmax with continuously weighted targets (CWCL).
+    Cwcl,
+    /// SCALE-VLP as its reviewers print it: the weight multiplies the loss, the target off the diagonal is 0.
+    SwcaPaper,
+    /// The weight is the target.
+    SwcaSoftTarget,
+    /// Negatives are multiplied by one minus the weight.
+    SwcaDiscount,
+}
+
+/// What becomes of a pair off the diagonal whose two reports say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// A negative like any other.
+    Keep,
+    /// Left out of the loss.
+    Mask,
+    /// A positive.
+    Positive,
+}
+
+/// `[loss.spatial]`: kernel over centroid and covariance of token saliency in mm (R8).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spatial {
+    /// Bandwidth of the squared distance of centroids in mm^2; the batch's median where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centroid_mm2: Option<f64>,
+    /// Bandwidth of the squared Frobenius distance of covariances in mm^4; the batch's median where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covariance_mm4: Option<f64>,
+}
+
+/// `[loss.knowledge]`: what is known of the reports beforehand (R9, R10).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Knowledge {
+    /// Where it comes from.
+    pub source: KnowledgeSource,
+    /// Share of the text tower's own similarity in the blend; 1 is no knowledge, 0 nothing else.
+    pub alpha: f64,
+}
+
+/// Where knowledge of the reports comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnowledgeSource {
+    /// The 18 labels.
+    Labels,
+    /// Words, weighted by their rarity in the corpus.
+    TfIdf,
+    /// Embeddings of a frozen text model; `ctedge-trainer embed` computes them once.
+    Embeddings,
+}
+
+/// `[training]`: the loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Optimiser steps.
+    pub steps: usize,
+    /// Pairs of a step; every one is a negative of every other.
+    pub batch: usize,
+    /// Pairs that go through the towers together; divides `batch`. Gradients are exact whatever it is.
+    pub micro_batch: usize,
+    /// Highest learning rate.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises to it; afterwards it falls along a cosine.
+    pub warmup_steps: usize,
+    /// Learning rate at the end over the highest.
+    pub final_share: f64,
+    /// Decoupled weight decay, of matrices only.
+    pub weight_decay: f64,
+    /// Longest gradient over all parameters (global norm).
+    pub clip_norm: f64,
+    /// Steps between two looks at the validation patients, and between two checkpoints.
+    pub validate_every: usize,
+    /// Checkpoints that are kept beside the best.
+    pub keep_checkpoints: usize,
+    /// Looks without improvement after which training ends; 0 never ends it.
+    pub patience: usize,
+}
+
+impl Loss {
+    pub(super) fn check(&self, expect: &mut Expect<'_>) {
+        expect((0.0..=1e3).contains(&self.flags), "loss.flags", format!("{} is not 0 to 1000", self.flags));
+        expect((0.01..=100.0).contains(&self.scale), "loss.scale", format!("{} is not 0.01 to 100", self.scale));
+        expect((-100.0..=100.0).contains(&self.bias), "loss.bias", format!("{} is not -100 to 100", self.bias));
+        if let Some(spatial) = self.spatial {
+            let positive = |value: Option<f64>| value.is_none_or(|value| value.is_finite() && value > 0.0);
+            expect(positive(spatial.centroid_mm2), "loss.spatial.centroid_mm2", "is not positive".into());
+            expect(positive(spatial.covariance_mm4), "loss.spatial.covariance_mm4", "is not positive".into());
+        }
+        if let Some(Knowledge { alpha, .. }) = self.knowledge {
+            expect((0.0..=1.0).contains(&alpha), "loss.knowledge.alpha", format!("{alpha} is not 0 to 1"));
+        }
+    }
+}
+
+impl Training {
+    pub(super) fn check(&self, expect: &mut Expect<'_>) {
+        expect(self.steps > 0, "training.steps", "0 steps learn nothing".into());
+        expect(self.batch > 1, "training.batch", format!("{} pairs have no negatives", self.batch));
+        let whole = self.micro_batch > 0 && self.batch.is_multiple_of(self.micro_batch);
+        expect(whole, "training.micro_batch", format!("{} does not divide batch {}", self.micro_batch, self.batch));
+        let rate = self.learning_rate;
+        expect(rate > 0.0 && rate < 1.0, "training.learning_rate", format!("{rate} is not 0 to 1"));
+        let warm = self.warmup_steps < self.steps;
+        expect(warm, "training.warmup_steps", format!("{} of {} steps", self.warmup_steps, self.steps));
+        let share = self.final_share;
+        expect((0.0..=1.0).contains(&share), "training.final_share", format!("{share} is not 0 to 1"));
+        let decay = self.weight_decay;
+        expect((0.0..=10.0).contains(&decay), "training.weight_decay", format!("{decay} is not 0 to 10"));
+        let clip = self.clip_norm;
+        expect(clip > 0.0, "training.clip_norm", format!("{clip} is not positive"));
+        expect(self.validate_every > 0, "training.validate_every", "0 never looks".into());
+        expect(self.keep_checkpoints > 0, "training.keep_checkpoints", "0 keeps nothing to go on from".into());
+    }
+}
