@@ -32,7 +32,6 @@ pub use tower::{Outputs, Tower};
 pub(crate) use weights::little_endian;
 pub use weights::{Array, Weights, WeightsError};
 
-use crate::experiment::Vision;
 
 #[cfg(test)]
 mod tests;
