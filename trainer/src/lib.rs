@@ -4,5 +4,6 @@ pub mod cli;
 pub mod device;
 pub mod experiment;
 pub mod export;
+pub mod loss;
 pub mod net;
 pub mod run;

@@ -223,11 +223,13 @@ fn check_golden(golden: &Recipe, expect: &mut Expect<'_>) {
     expect(visible, "golden.findings", "a finding's size_mm is not positive".into());
 }
 
+/// The committed preset, for tests.
+#[cfg(test)]
+pub(crate) const TINY: &str = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    pub(crate) const TINY: &str = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
 
     #[test]
     fn the_committed_preset_is_a_valid_experiment() {

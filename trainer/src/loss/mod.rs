@@ -1,0 +1,139 @@
+//! What is minimised: contrastive losses over all pairs of a batch, and the flags' cross-entropy.
+//!
+//! In: what both towers said of a batch ([`Embedded`]) and what is known of it ([`Known`]). Out: one number with its
+//! parts ([`Terms`]). Pure functions of tensors; owns nothing, draws nothing at random.
+//!
+//! Notation of the equations: N pairs, `u_i` the unit embedding of volume i, `v_j` that of report j, `t = exp(t')` and `b`
+//! learned, `s_ij = t <u_i, v_j> + b` (R1; softmax losses leave `b` out), `y_ij` 1 for a pair that belongs together.
+//!
+//! **Published** of SCALE-VLP's SWCA (arXiv 2511.02996, by its reviews): a pairwise sigmoid loss whose terms are
+//! multiplied by weights from similarities within each modality, rows of weights normalised (equation 2), the target off
+//! the diagonal zero; a spatial kernel that is the product of two exponentials over centroid and covariance of token
+//! scores (equation 8); a blend of the reports' similarity with that of knowledge embeddings by alpha; the sum of the
+//! spatially weighted and the knowledge-weighted term (equation 11). **Reconstruction**: everything else here, as the
+//! docstrings say; [`swca`](pairs) has two further readings of the weight, `soft_target` and `discount`.
+
+mod flags;
+mod pairs;
+mod spatial;
+mod weights;
+
+pub use flags::flag_loss;
+pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};
+pub use spatial::{Moments, spatial_kernel};
+pub use weights::{above_row_mean, blend, row_normalised, similarity};
+
+use crate::experiment::{Loss, Pairs};
+use burn::tensor::{Tensor, TensorReadError};
+
+/// What the towers said of N pairs.
+#[derive(Debug, Clone)]
+pub struct Embedded {
+    /// Unit embeddings of the volumes `[N, E]`.
+    pub volume: Tensor<2>,
+    /// Unit embeddings of the reports `[N, E]`.
+    pub text: Tensor<2>,
+    /// Logits of the 18 flags `[N, 18]`.
+    pub flags: Tensor<2>,
+    /// Saliency of the volumes' tokens `[N, T]`; each row sums to one.
+    pub saliency: Tensor<2>,
+}
+
+/// What is known of N pairs before any tower sees them. None of it carries a gradient.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// 1 for a finding that is there, 0 for one that is not, `[N, 18]`.
+    pub labels: Tensor<2>,
+    /// 1 for a case that has labels, 0 for one whose row of `labels` means nothing, `[N, 1]`.
+    pub labelled: Tensor<2>,
+    /// Unit vectors of knowledge about each report `[N, D]`, if the objective asks for them.
+    pub knowledge: Option<Tensor<2>>,
+    /// 1 where two different cases have reports that say the same, `[N, N]`; the diagonal is 0.
+    pub same: Tensor<2>,
+}
+
+/// The two learned numbers of the contrastive loss, each `[1]`.
+#[derive(Debug, Clone)]
+pub struct Temperature {
+    /// Logarithm `t'` of the factor on cosines.
+    pub log_scale: Tensor<1>,
+    /// Bias `b` of sigmoid losses.
+    pub bias: Tensor<1>,
+}
+
+/// The loss of a batch and its parts, each `[1]`.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What is minimised: `pairs + flags weight * flags`.
+    pub total: Tensor<1>,
+    /// The contrastive part.
+    pub pairs: Tensor<1>,
+    /// The flags' cross-entropy, not yet weighted.
+    pub flags: Tensor<1>,
+}
+
+/// The objective of an experiment.
+#[derive(Debug, Clone)]
+pub struct Objective {
+    settings: Loss,
+    centres_mm: Tensor<2>,
+}
+
+impl Objective {
+    /// `centres_mm`: where the volume's tokens lie, `[T, 3]` in mm, in token order.
+    pub fn new(settings: Loss, centres_mm: Tensor<2>) -> Self {
+        Self { settings, centres_mm }
+    }
+
+    /// The loss of a batch.
+    ///
+    /// # Errors
+    /// A tensor could not be read back from the device.
+    pub fn of(&self, said: &Embedded, learned: &Temperature, known: &Known) -> Result<Terms, TensorReadError> {
+        let pairs = self.pairs(said, learned, known)?;
+        let flags = flag_loss(said.flags.clone(), known.labels.clone(), known.labelled.clone());
+        let total = pairs.clone() + flags.clone() * self.settings.flags;
+        Ok(Terms { total, pairs, flags })
+    }
+
+    fn pairs(&self, said: &Embedded, learned: &Temperature, known: &Known) -> Result<Tensor<1>, TensorReadError> {
+        let targets = Targets::new(known.same.clone(), self.settings.duplicates);
+        let scale = learned.log_scale.clone().exp().unsqueeze::<2>();
+        let scores = said.volume.clone().matmul(said.text.clone().transpose()) * scale;
+        let logits = scores.clone() + learned.bias.clone().unsqueeze::<2>();
+        let reading = match self.settings.pairs {
+            Pairs::Clip => return Ok(clip(scores, &targets)),
+            Pairs::Siglip => return Ok(siglip(logits, &targets)),
+            Pairs::Cwcl => {
+                let volume = if self.settings.spatial.is_some() { Some(self.volume_weights(said)?) } else { None };
+                return Ok(cwcl(scores, volume, self.text_weights(said, known), &targets));
+            }
+            Pairs::SwcaPaper => Reading::Paper { row_normalise: self.settings.row_normalise },
+            Pairs::SwcaSoftTarget => Reading::SoftTarget,
+            Pairs::SwcaDiscount => Reading::Discount,
+        };
+        let volume = swca(logits.clone(), self.volume_weights(said)?, &targets, reading);
+        let text = swca(logits.transpose(), self.text_weights(said, known), &targets, reading);
+        Ok((volume + text) / 2.0)
+    }
+
+    /// `V_ij`: similarity of volumes, times the spatial kernel (R11).
+    fn volume_weights(&self, said: &Embedded) -> Result<Tensor<2>, TensorReadError> {
+        let similar = similarity(said.volume.clone());
+        let Some(spatial) = self.settings.spatial else { return Ok(similar) };
+        let moments = Moments::of(said.saliency.clone().detach(), self.centres_mm.clone());
+        Ok(similar * spatial_kernel(&moments, spatial)?)
+    }
+
+    /// `T_ij`: similarity of reports, blended with knowledge (R10).
+    fn text_weights(&self, said: &Embedded, known: &Known) -> Tensor<2> {
+        let similar = similarity(said.text.clone());
+        match (self.settings.knowledge, &known.knowledge) {
+            (Some(knowledge), Some(vectors)) => blend(similar, similarity(vectors.clone()), knowledge.alpha),
+            _ => similar,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
