@@ -1,0 +1,216 @@
+//! Which patients a step sees, and how: prepared shards to the numbers of one batch.
+//!
+//! In: [`Shards`] of tensors with their cases, a [`Tokenizer`] and the experiment. Out: [`Batch`]es of plain numbers, on no
+//! device yet. A batch follows from the experiment's seed and the number of the step alone, so that a training that was
+//! interrupted goes on with the very batch it had not finished. Owns nothing on disk.
+
+mod augment;
+mod knowledge;
+mod order;
+
+pub use knowledge::{Knowledge, ReportVectors};
+
+/// What the rooms on the right need of corpus and text; they name this room only.
+pub use crate::corpus::{Case, CorpusError, Shards, Split, Stored};
+pub use crate::text::{Length, Padded, TextError, Tokenizer, Tokens, seen};
+
+use crate::experiment::{Augment, Experiment};
+use augment::Augmentation;
+use ctedge_models::labels::LABEL_COUNT;
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// The cases of one split, ready to become batches.
+#[derive(Debug)]
+pub struct Cohort<'a> {
+    shards: &'a Shards,
+    /// Positions of its cases in the shards.
+    members: Vec<usize>,
+    /// Members by scan, so that no batch holds two reconstructions of one.
+    groups: Vec<Vec<usize>>,
+    /// Every member's report, by place in `members`.
+    reports: Vec<Tokens>,
+    /// Members whose reports say the same bear the same number.
+    sayings: Vec<usize>,
+    tokenizer: &'a Tokenizer,
+    seed: u64,
+    batch: usize,
+    size: [usize; 3],
+    augment: Augmentation,
+}
+
+/// The numbers of one batch of N cases.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Places of the cases in their cohort.
+    pub places: Vec<usize>,
+    /// The volumes, one after the other, each in C order (z, y, x).
+    pub volumes: Vec<Vec<f32>>,
+    /// Ids and mask of the reports `[N, L]`.
+    pub reports: Padded,
+    /// 1 for a finding that is there, `[N, 18]`.
+    pub labels: Vec<f32>,
+    /// 1 for a case that has labels, `[N]`.
+    pub labelled: Vec<f32>,
+    /// 1 where two different cases say the same, `[N, N]`.
+    pub same: Vec<f32>,
+}
+
+/// Why there is no batch.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// A volume cannot be read.
+    #[error("a case cannot be read")]
+    Corpus {
+        /// Which file and row.
+        #[source]
+        source: CorpusError,
+    },
+    /// A report cannot become tokens.
+    #[error("the report of {case} cannot become tokens")]
+    Text {
+        /// The case.
+        case: String,
+        /// Why.
+        #[source]
+        source: TextError,
+    },
+    /// Fewer scans than a batch has.
+    #[error(
+        "the {} split has {scans} scans, training.batch is {batch}: add data, or lower training.batch", split.name()
+    )]
+    TooFew {
+        /// Which split.
+        split: Split,
+        /// Scans that there are.
+        scans: usize,
+        /// Scans that a batch needs.
+        batch: usize,
+    },
+    /// The objective asks for embeddings of reports that were not given.
+    #[error("{case} has no report embedding; `ctedge-trainer embed` computes them for the whole corpus")]
+    NoEmbedding {
+        /// The case.
+        case: String,
+    },
+}
+
+impl<'a> Cohort<'a> {
+    /// The cases of a split. Their reports are tokenized here, once.
+    pub fn new(
+        shards: &'a Shards,
+        split: Split,
+        tokenizer: &'a Tokenizer,
+        experiment: &Experiment,
+    ) -> Result<Self, BatchError> {
+        let of_split = |(_, stored): &(usize, &Stored)| stored.split == split;
+        let members: Vec<usize> =
+            shards.cases().iter().enumerate().filter(of_split).map(|(position, _)| position).collect();
+        let stored: Vec<&Stored> = members.iter().filter_map(|&position| shards.cases().get(position)).collect();
+        let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+        let (mut reports, mut sayings) = (Vec::new(), Vec::new());
+        for (place, Stored { case, .. }) in stored.iter().enumerate() {
+            groups.entry(&case.group).or_default().push(place);
+            let text = seen(&case.report.findings, &case.report.impression);
+            let tokens = tokenizer.encode(&text);
+            reports.push(tokens.map_err(|source| BatchError::Text { case: case.id.clone(), source })?);
+            let next = numbers.len();
+            sayings.push(*numbers.entry(case.statement.clone().unwrap_or(text)).or_insert(next));
+        }
+        let groups = groups.into_values().collect();
+        let (seed, batch, size) = (experiment.seed, experiment.training.batch, experiment.input.grid.size());
+        let augment = Augmentation::new(&experiment.augment, &experiment.input);
+        Ok(Self { shards, members, groups, reports, sayings, tokenizer, seed, batch, size, augment })
+    }
+
+    /// Number of cases.
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// What is said of the case at a place.
+    pub fn case(&self, place: usize) -> Option<&'a Case> {
+        let position = self.members.get(place)?;
+        self.shards.cases().get(*position).map(|stored| &stored.case)
+    }
+
+    /// Every case, in order.
+    pub fn cases(&self) -> impl Iterator<Item = &'a Case> {
+        (0..self.len()).filter_map(|place| self.case(place))
+    }
+
+    /// Every report's tokens, in order.
+    pub fn reports(&self) -> &[Tokens] {
+        &self.reports
+    }
+
+    /// For each case the number that it shares with those whose reports say the same.
+    pub fn sayings(&self) -> &[usize] {
+        &self.sayings
+    }
+
+    /// Sentences that were left out of reports longer than `text.max_tokens`.
+    pub fn sentences_left_out(&self) -> usize {
+        self.reports.iter().map(|report| report.left_out).sum()
+    }
+
+    /// The training batch of a step, augmented.
+    ///
+    /// # Errors
+    /// There are fewer scans than a batch has, or a volume cannot be read.
+    pub fn step(&self, step: usize) -> Result<Batch, BatchError> {
+        let (scans, batch) = (self.groups.len(), self.batch);
+        let places = order::members(&self.groups, self.seed, batch, step);
+        let places = places.ok_or(BatchError::TooFew { split: Split::Train, scans, batch })?;
+        let draw = |volume: &mut Vec<f32>, place: usize| self.augment.apply(volume, self.size, (self.seed, step, place));
+        self.gather(places, draw)
+    }
+
+    /// Cases as they are, for evaluation.
+    ///
+    /// # Errors
+    /// A volume cannot be read.
+    pub fn plain(&self, places: Vec<usize>) -> Result<Batch, BatchError> {
+        self.gather(places, |_, _| {})
+    }
+
+    fn gather(&self, places: Vec<usize>, change: impl Fn(&mut Vec<f32>, usize) + Sync) -> Result<Batch, BatchError> {
+        let volume = |&place: &usize| {
+            let position = self.members.get(place).copied().unwrap_or(usize::MAX);
+            let mut volume = self.shards.volume(position)?;
+            change(&mut volume, place);
+            Ok(volume)
+        };
+        let volumes: Result<Vec<Vec<f32>>, CorpusError> = places.par_iter().map(volume).collect();
+        let volumes = volumes.map_err(|source| BatchError::Corpus { source })?;
+        let reports: Vec<Tokens> = places.iter().filter_map(|&place| self.reports.get(place).cloned()).collect();
+        let saying = |place: &usize| self.sayings.get(*place);
+        let pairs = places.iter().flat_map(|a| places.iter().map(move |b| (a, b)));
+        let same = pairs.map(|(a, b)| f32::from(u8::from(a != b && saying(a) == saying(b)))).collect();
+        let labels: Vec<_> = places.iter().map(|&place| self.case(place).and_then(|case| case.labels)).collect();
+        let labelled = labels.iter().map(|labels| f32::from(u8::from(labels.is_some()))).collect();
+        let flags = labels.iter().flat_map(|labels| labels.unwrap_or([false; LABEL_COUNT]));
+        let labels = flags.map(|flag| f32::from(u8::from(flag))).collect();
+        Ok(Batch { places, volumes, reports: self.tokenizer.collate(&reports, Length::Fixed), labels, labelled, same })
+    }
+}
+
+/// Middle of the tensor's range, about which contrast changes.
+fn middle(range: [f32; 2]) -> f32 {
+    let [low, high] = range;
+    f32::midpoint(low, high)
+}
+
+/// What is not augmented at all.
+fn is_plain(settings: &Augment) -> bool {
+    settings.shift == [0; 3] && settings.noise == 0.0 && settings.contrast == 0.0
+}
+
+#[cfg(test)]
+mod tests;

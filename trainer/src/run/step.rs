@@ -1,0 +1,229 @@
+//! One step's gradients: exact for the whole batch, however few pairs go through the towers together.
+//!
+//! A contrastive loss needs every pair of the batch, but the towers look at each case alone. So (Gao et al., `GradCache`,
+//! arXiv 2101.06983): embed micro-batches, take the loss and its gradient by the embeddings of the whole batch, and send
+//! each micro-batch's part of that gradient back through its own graph. Each micro-batch has its own thread and its own
+//! copy of the graph's leaves; within it one thread computes, since most of the framework's operations use only one. If
+//! there are more micro-batches than threads, they are embedded once without a graph and once more with one.
+
+use super::StepError;
+use crate::batch::{Batch, Knowledge};
+use crate::loss::{Embedded, Known, Objective, Temperature};
+use crate::net::Pair;
+use burn::module::Module;
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Tensor, TensorData};
+use ctedge_models::labels::LABEL_COUNT;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// The threads that micro-batches run on, one pool of one thread each.
+#[derive(Debug)]
+pub struct Workers {
+    pools: Vec<ThreadPool>,
+}
+
+impl Workers {
+    /// `count` threads; on a GPU one is enough, since it queues.
+    pub fn new(count: usize) -> Result<Self, StepError> {
+        let pool = |index: usize| {
+            let name = move |_| format!("learn-{index}");
+            ThreadPoolBuilder::new().num_threads(1).thread_name(name).build()
+        };
+        let pools: Result<Vec<ThreadPool>, _> = (0..count.max(1)).map(pool).collect();
+        Ok(Self { pools: pools.map_err(|source| StepError::Threads { source })? })
+    }
+
+    /// `work` on every item, as many at a time as there are threads; the results in the items' order.
+    fn each<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+        let (count, work) = (self.pools.len(), &work);
+        let share = |index: usize| items.iter().skip(index).step_by(count).map(work).collect::<Vec<R>>();
+        let share = &share;
+        let shares: Vec<std::thread::Result<Vec<R>>> = std::thread::scope(|scope| {
+            let run = |(index, pool): (usize, &'_ ThreadPool)| scope.spawn(move || pool.install(|| share(index)));
+            let running: Vec<_> = self.pools.iter().enumerate().map(run).collect();
+            running.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        let whole = |share: std::thread::Result<Vec<R>>| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let mut shares: Vec<std::vec::IntoIter<R>> = shares.into_iter().map(whole).map(Vec::into_iter).collect();
+        (0..items.len()).filter_map(|place| shares.get_mut(place % count)?.next()).collect()
+    }
+}
+
+/// The loss of a batch, its parts, and the gradients of every parameter that learns.
+#[derive(Debug)]
+pub struct Gradients {
+    /// By parameter.
+    pub parameters: GradientsParams,
+    /// What is minimised.
+    pub total: f64,
+    /// Its contrastive part.
+    pub pairs: f64,
+    /// The flags' part, not yet weighted.
+    pub flags: f64,
+}
+
+/// What a step computes with.
+#[derive(Debug)]
+pub struct Engine<'a> {
+    /// What is minimised; its tensors lie on `device`.
+    pub objective: &'a Objective,
+    /// What is known of reports, if the objective asks for it.
+    pub knowledge: Option<&'a Knowledge>,
+    /// Pairs that go through the towers together.
+    pub micro_batch: usize,
+    /// Where; it records a graph ([`Device::autodiff`]).
+    pub device: &'a Device,
+    /// On which threads.
+    pub workers: &'a Workers,
+}
+
+impl Engine<'_> {
+    /// Loss and gradients of a network on a batch.
+    pub fn gradients(&self, network: &Pair, batch: &Batch) -> Result<Gradients, StepError> {
+        let inputs = self.inputs(batch);
+        let keeps_graphs = inputs.len() <= self.workers.pools.len();
+        let with_graph = |input: &Input| {
+            let own = network.clone().fork(self.device);
+            let said = input.embed(&own, self.device);
+            (own, said)
+        };
+        let mut kept = Vec::new();
+        let said: Vec<Embedded> = if keeps_graphs {
+            kept = self.workers.each(&inputs, with_graph);
+            kept.iter().map(|(_, said)| detached(said)).collect()
+        } else {
+            let plain = network.valid();
+            self.workers.each(&inputs, |input| lifted(input.embed(&plain, &self.device.clone().inner())))
+        };
+
+        let whole = joined(&said);
+        let own = network.clone().fork(self.device);
+        let learned = Temperature { log_scale: own.log_scale.val(), bias: own.bias.val() };
+        let terms = self.objective.of(&whole, &learned, &self.known(batch))?;
+        let mut back = terms.total.backward();
+        let by_embedding = Slopes::of(&whole, &mut back);
+        let mut sum = GradientsAccumulator::new();
+        sum.accumulate(&own, GradientsParams::from_module(&mut back, &own));
+
+        let parts: Vec<GradientsParams> = if keeps_graphs {
+            let graphs: Vec<(usize, &(Pair, Embedded))> = kept.iter().enumerate().collect();
+            self.workers.each(&graphs, |(part, (own, said))| by_embedding.sent_back(own, said, part * self.micro_batch))
+        } else {
+            let numbered: Vec<(usize, &Input)> = inputs.iter().enumerate().collect();
+            self.workers.each(&numbered, |(part, input)| {
+                let (own, said) = with_graph(input);
+                by_embedding.sent_back(&own, &said, part * self.micro_batch)
+            })
+        };
+        parts.into_iter().for_each(|part| sum.accumulate(network, part));
+        let number = |tensor: Tensor<1>| tensor.try_into_scalar::<f32>().map(f64::from);
+        let (total, pairs, flags) = (number(terms.total)?, number(terms.pairs)?, number(terms.flags)?);
+        Ok(Gradients { parameters: sum.grads(), total, pairs, flags })
+    }
+
+    /// The batch cut into micro-batches.
+    fn inputs<'b>(&self, batch: &'b Batch) -> Vec<Input<'b>> {
+        let [_, length] = batch.reports.shape;
+        let volumes = batch.volumes.chunks(self.micro_batch);
+        let ids = batch.reports.ids.chunks(self.micro_batch * length);
+        let masks = batch.reports.mask.chunks(self.micro_batch * length);
+        volumes.zip(ids).zip(masks).map(|((volumes, ids), mask)| Input { volumes, ids, mask, length }).collect()
+    }
+
+    /// What is known of a batch, as tensors.
+    fn known(&self, batch: &Batch) -> Known {
+        let cases = batch.places.len();
+        let tensor = |values: Vec<f32>, width: usize| {
+            Tensor::<2>::from_data(TensorData::new(values, [cases, width]), self.device)
+        };
+        let knowledge = self.knowledge.map(|knowledge| tensor(knowledge.rows(&batch.places), knowledge.width));
+        Known {
+            labels: tensor(batch.labels.clone(), LABEL_COUNT),
+            labelled: tensor(batch.labelled.clone(), 1),
+            knowledge,
+            same: tensor(batch.same.clone(), cases),
+        }
+    }
+}
+
+/// A micro-batch.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// Each in C order (z, y, x).
+    pub volumes: &'a [Vec<f32>],
+    /// Token ids, report after report.
+    pub ids: &'a [i32],
+    /// 1 for tokens, 0 for padding.
+    pub mask: &'a [f32],
+    /// Tokens of a report.
+    pub length: usize,
+}
+
+impl Input<'_> {
+    /// What a network says of it.
+    pub fn embed(&self, network: &Pair, device: &Device) -> Embedded {
+        let count = self.volumes.len();
+        let [z, y, x] = network.vision.input_size;
+        let values: Vec<f32> = self.volumes.concat();
+        let volumes = Tensor::<5>::from_data(TensorData::new(values, [count, 1, z, y, x]), device);
+        let ids = Tensor::from_data(TensorData::new(self.ids.to_vec(), [count, self.length]), device);
+        let mask = Tensor::from_data(TensorData::new(self.mask.to_vec(), [count, self.length]), device);
+        let seen = network.vision.forward(volumes);
+        let read = network.text.forward(ids, mask);
+        Embedded { volume: seen.embedding, text: read.embedding, flags: seen.logits, saliency: seen.saliency }
+    }
+}
+
+/// The gradient of the loss by what the towers said, `[N, ..]` each.
+struct Slopes {
+    volume: Tensor<2>,
+    text: Tensor<2>,
+    flags: Tensor<2>,
+}
+
+impl Slopes {
+    fn of(whole: &Embedded, back: &mut burn::tensor::Gradients) -> Self {
+        // A part that the objective leaves out has no gradient: zero.
+        let mut slope = |leaf: &Tensor<2>| {
+            leaf.grad_remove(back).unwrap_or_else(|| Tensor::zeros(leaf.dims(), &leaf.device().inner()))
+        };
+        Self { volume: slope(&whole.volume), text: slope(&whole.text), flags: slope(&whole.flags) }
+    }
+
+    /// The gradients of a micro-batch whose first case is the batch's `first`-th.
+    fn sent_back(&self, own: &Pair, said: &Embedded, first: usize) -> GradientsParams {
+        let along = |slope: &Tensor<2>, said: &Tensor<2>| {
+            let [count, _] = said.dims();
+            let part = slope.clone().slice_dim(0, first..first + count);
+            (Tensor::from_inner(part) * said.clone()).sum()
+        };
+        let surrogate = along(&self.volume, &said.volume) + along(&self.text, &said.text) + along(&self.flags, &said.flags);
+        GradientsParams::from_grads(surrogate.backward(), own)
+    }
+}
+
+fn parts(said: &Embedded, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Embedded {
+    let Embedded { volume, text, flags, saliency } = said.clone();
+    Embedded { volume: change(volume), text: change(text), flags: change(flags), saliency: change(saliency) }
+}
+
+/// The same numbers without their graph.
+fn detached(said: &Embedded) -> Embedded {
+    parts(said, Tensor::detach)
+}
+
+/// Numbers that were computed without a graph, for one to begin at.
+fn lifted(said: Embedded) -> Embedded {
+    parts(&said, Tensor::from_inner)
+}
+
+/// Micro-batches as one batch that a graph begins at.
+fn joined(said: &[Embedded]) -> Embedded {
+    let join = |part: fn(&Embedded) -> &Tensor<2>| Tensor::cat(said.iter().map(|said| part(said).clone()).collect(), 0);
+    Embedded {
+        volume: join(|said| &said.volume).require_grad(),
+        text: join(|said| &said.text).require_grad(),
+        flags: join(|said| &said.flags).require_grad(),
+        saliency: join(|said| &said.saliency),
+    }
+}

@@ -1,0 +1,207 @@
+//! The loop: batch after batch, with looks at the validation patients and checkpoints in between.
+
+use super::checkpoint::Snapshot;
+use super::log::{Log, Look, StepRecord};
+use super::optimiser::Optimiser;
+use super::schedule::learning_rate;
+use super::step::{Engine, Workers};
+use super::{Run, RunError, TrainError, WEIGHTS_FILE, folder};
+use crate::batch::{Batch, BatchError, Cohort, Knowledge};
+use crate::experiment::Experiment;
+use crate::loss::Objective;
+use crate::net::{Pair, TokenGrid, Weights};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use std::error::Error;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+/// Batches that are read ahead: one is computed with, one is ready, one is being read.
+const READ_AHEAD: usize = 1;
+
+/// Who watches a training.
+pub trait Watcher {
+    /// A step was taken.
+    fn step(&mut self, record: &StepRecord);
+
+    /// Looks at the validation patients with the network as it is after `step` steps. The network records no graph.
+    ///
+    /// # Errors
+    /// Whatever keeps it from looking ends the training.
+    fn look(&mut self, step: usize, network: &Pair) -> Result<Look, Box<dyn Error + Send + Sync>>;
+}
+
+/// What a training needs besides its run folder.
+#[derive(Debug)]
+pub struct Lesson<'a> {
+    /// The patients that it learns from.
+    pub cohort: &'a Cohort<'a>,
+    /// What is known of their reports, if the objective asks for it.
+    pub knowledge: Option<&'a Knowledge>,
+    /// Where it computes; without a graph.
+    pub device: Device,
+    /// On how many threads.
+    pub threads: usize,
+}
+
+/// How a training ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// Steps that were taken in all.
+    pub steps: usize,
+    /// Steps that had been taken when it began.
+    pub resumed_at: usize,
+    /// The best look: after how many steps, and its score.
+    pub best: Option<(usize, f64)>,
+    /// Whether it ended early, for want of improvement.
+    pub early: bool,
+}
+
+/// Where a training stands.
+struct Standing {
+    network: Pair,
+    optimiser: Optimiser,
+    step: usize,
+    best: Option<(usize, f64)>,
+    stale: usize,
+}
+
+/// Trains the run in a folder to its end, from its newest checkpoint if there is one. The best weights lie in the run's
+/// weights file whenever this returns or is killed.
+pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Watcher) -> Result<Ended, TrainError> {
+    let experiment = &run.experiment;
+    let device = lesson.device.clone().autodiff();
+    let workers = Workers::new(lesson.threads)?;
+    let objective = Objective::new(experiment.loss.clone(), centres(experiment, &device));
+    let engine = Engine {
+        objective: &objective,
+        knowledge: lesson.knowledge,
+        micro_batch: experiment.training.micro_batch,
+        device: &device,
+        workers: &workers,
+    };
+    let mut standing = Standing::new(place, run, &device)?;
+    let resumed_at = standing.step;
+    let mut log = Log::open(place, standing.step)?;
+    let (sender, batches) = sync_channel(READ_AHEAD);
+    let steps = experiment.training.steps;
+    let early = std::thread::scope(|scope| {
+        let named = std::thread::Builder::new().name("batches".into());
+        let read = move || read_ahead(lesson.cohort, standing_range(resumed_at, steps), &sender);
+        named.spawn_scoped(scope, read).map_err(|source| TrainError::Thread { source })?;
+        standing.follow((place, run), &engine, &batches, (&mut log, watcher))
+    })?;
+    Ok(Ended { steps: standing.step, resumed_at, best: standing.best, early })
+}
+
+fn standing_range(from: usize, to: usize) -> std::ops::Range<usize> {
+    from..to
+}
+
+fn read_ahead(cohort: &Cohort<'_>, steps: std::ops::Range<usize>, sender: &SyncSender<Result<Batch, BatchError>>) {
+    for step in steps {
+        // The receiver is gone when the training has ended early or failed.
+        if sender.send(cohort.step(step)).is_err() {
+            return;
+        }
+    }
+}
+
+/// Token centres (z, y, x) in mm, `[T, 3]`.
+fn centres(experiment: &Experiment, device: &Device) -> Tensor<2> {
+    let grid = TokenGrid::new(&experiment.input.grid, experiment.vision.patch);
+    let values: Vec<f32> = grid.centres_mm().into_iter().flatten().map(narrow).collect();
+    Tensor::from_data(TensorData::new(values, [grid.tokens(), 3]), device)
+}
+
+#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "millimetres within a patient")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+impl Standing {
+    /// From the newest checkpoint of the folder, or from the run's first weights.
+    fn new(place: &Path, run: &Run, device: &Device) -> Result<Self, TrainError> {
+        let training = &run.experiment.training;
+        let optimiser = Optimiser::new(training.weight_decay, training.clip_norm);
+        let Some(Snapshot { checkpoint, optimiser: state, best, stale }) = folder::newest(place, run)? else {
+            let network = run.pair(device)?.train();
+            return Ok(Self { network, optimiser, step: 0, best: None, stale: 0 });
+        };
+        let step = usize::try_from(checkpoint.steps).unwrap_or(usize::MAX);
+        let unfit = |source| RunError::Weights { source };
+        let optimiser = optimiser.resumed(&state, step, &device.clone().inner()).map_err(unfit)?;
+        let at = Run { checkpoint, ..run.clone() };
+        Ok(Self { network: at.pair(device)?.train(), optimiser, step, best, stale })
+    }
+
+    /// Goes on to the end; tells whether that came early.
+    fn follow(
+        &mut self,
+        (place, run): (&Path, &Run),
+        engine: &Engine<'_>,
+        batches: &Receiver<Result<Batch, BatchError>>,
+        (log, watcher): (&mut Log, &mut dyn Watcher),
+    ) -> Result<bool, TrainError> {
+        let training = &run.experiment.training;
+        while let Ok(batch) = batches.recv() {
+            let record = self.learn(&batch.map_err(|source| TrainError::Batch { source })?, engine, run)?;
+            log.step(&record)?;
+            watcher.step(&record);
+            if self.step.is_multiple_of(training.validate_every) || self.step == training.steps {
+                let look = watcher.look(self.step, &self.network.valid());
+                let look = look.map_err(|source| TrainError::Look { step: self.step, source })?;
+                log.look(self.step, &look)?;
+                self.keep(place, run, &look)?;
+                if training.patience > 0 && self.stale >= training.patience {
+                    return Ok(self.step < training.steps);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes one step.
+    fn learn(&mut self, batch: &Batch, engine: &Engine<'_>, run: &Run) -> Result<StepRecord, TrainError> {
+        let begun = Instant::now();
+        let gradients = engine.gradients(&self.network, batch)?;
+        let rate = learning_rate(&run.experiment.training, self.step);
+        let network = self.network.clone();
+        let (network, gradient_norm) = self.optimiser.step(network, gradients.parameters, rate)?;
+        if !(gradients.total.is_finite() && gradient_norm.is_finite()) {
+            return Err(TrainError::NotFinite { step: self.step + 1, loss: gradients.total, gradient_norm });
+        }
+        self.network = network;
+        self.step += 1;
+        let number = |tensor: Tensor<1>| tensor.inner().try_into_scalar::<f32>().map(f64::from);
+        Ok(StepRecord {
+            step: self.step,
+            loss: gradients.total,
+            pairs: gradients.pairs,
+            flags: gradients.flags,
+            learning_rate: rate,
+            gradient_norm,
+            scale: number(self.network.log_scale.val().exp())?,
+            bias: number(self.network.bias.val())?,
+            seconds: begun.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Writes down where the training stands, the best weights first.
+    fn keep(&mut self, place: &Path, run: &Run, look: &Look) -> Result<(), TrainError> {
+        let weights = Weights::of(&self.network).map_err(|source| RunError::Weights { source })?;
+        let steps = u64::try_from(self.step).unwrap_or(u64::MAX);
+        let checkpoint = super::Checkpoint { weights, steps, ..run.checkpoint.clone() };
+        if self.best.is_none_or(|(_, score)| look.score > score) {
+            self.best = Some((self.step, look.score));
+            self.stale = 0;
+            folder::write(&place.join(WEIGHTS_FILE), &checkpoint)?;
+        } else {
+            self.stale += 1;
+        }
+        let optimiser = self.optimiser.state().map_err(|source| RunError::Weights { source })?;
+        let snapshot = Snapshot { checkpoint, optimiser, best: self.best, stale: self.stale };
+        Ok(folder::keep(place, &snapshot, run.experiment.training.keep_checkpoints)?)
+    }
+}
