@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod device;
+pub mod eval;
 pub mod experiment;
 pub mod export;
 pub mod loss;
