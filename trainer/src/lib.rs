@@ -6,3 +6,4 @@ pub mod experiment;
 pub mod export;
 pub mod net;
 pub mod run;
+pub mod text;
