@@ -8,3 +8,4 @@ pub mod export;
 pub mod loss;
 pub mod net;
 pub mod run;
+pub mod text;

@@ -1,0 +1,65 @@
+//! Reports as numbers: which text the report tower sees, and how it becomes tokens.
+//!
+//! In: the sections of a report, and `[text]` of the experiment. Out: token ids with `[CLS]` and `[SEP]`, padded batches
+//! and their masks. It owns `tokenizer.json`, which Python's `tokenizers` reads as it is, and never cuts a report
+//! without counting what was left out.
+
+mod collate;
+mod sections;
+mod tokenizer;
+mod vocabulary;
+
+pub use collate::{Length, Padded};
+pub use sections::seen;
+pub use tokenizer::{Tokenizer, Tokens};
+
+use std::path::PathBuf;
+
+/// Why there is no tokenizer, or a text has no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum TextError {
+    /// The vocabulary file could not be read.
+    #[error("the vocabulary {} cannot be read", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A piece that stands twice would have two numbers.
+    #[error("the vocabulary {} holds {piece:?} twice, again in line {line}; remove one", path.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// The piece.
+        piece: String,
+        /// Line of its second place, from 1.
+        line: usize,
+    },
+    /// A mark that every BERT vocabulary has is not in this one.
+    #[error("the vocabulary has no {mark}; it is not BERT's, take one that has [PAD], [UNK], [CLS] and [SEP]")]
+    NoMark {
+        /// The mark.
+        mark: &'static str,
+    },
+    /// The letters of the corpus alone are more than the vocabulary may hold.
+    #[error("text.vocabulary is {wanted}, but the corpus has {letters} letters and marks; raise it above that")]
+    Crowded {
+        /// Pieces that were asked for.
+        wanted: usize,
+        /// Pieces that cannot be left out.
+        letters: usize,
+    },
+    /// What the library says of a tokenizer file or a text.
+    #[error("the tokenizer failed at {step}: {reason}; make it again from the corpus or a vocab.txt")]
+    Library {
+        /// What was being done.
+        step: &'static str,
+        /// The library's words.
+        reason: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;
