@@ -1,6 +1,48 @@
 //! The evaluation of a model.
 //!
-//! In: what a model said of examples that it has not learnt from, and what is true of them. Out: numbers, each with its
-//! definition, its chance level and its interval. Owns nothing on disk.
+//! In: a trained network and a cohort that it has not learned from. Out: numbers, each with its definition, its chance
+//! level and its interval. Owns nothing on disk.
 
+mod look;
 pub mod metrics;
+mod said;
+
+pub use look::look;
+pub use said::{Reader, Said};
+
+use crate::run::BatchError;
+use burn::tensor::TensorReadError;
+use metrics::MetricsError;
+
+/// Why a model could not be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvalError {
+    /// A case could not be read.
+    #[error("the cases could not be read")]
+    Batch {
+        /// Which.
+        #[source]
+        source: BatchError,
+    },
+    /// A tensor could not be read back from the device.
+    #[error("a tensor could not be read from the device")]
+    Device {
+        /// What the framework says.
+        #[source]
+        source: TensorReadError,
+    },
+    /// The network said more or less than one row a case.
+    #[error("the network did not say one thing of each case")]
+    Shape {
+        /// Which lengths.
+        #[source]
+        source: ndarray::ShapeError,
+    },
+    /// A number cannot be computed.
+    #[error("the evaluation cannot be computed")]
+    Metrics {
+        /// Why.
+        #[from]
+        source: MetricsError,
+    },
+}
