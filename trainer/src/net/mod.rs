@@ -32,6 +32,5 @@ pub use tower::{Outputs, Tower};
 pub(crate) use weights::little_endian;
 pub use weights::{Array, Weights, WeightsError};
 
-
 #[cfg(test)]
 mod tests;
