@@ -230,6 +230,11 @@ impl<'a> Volume<'a> {
         &self.voxels
     }
 
+    /// Gives up the voxels.
+    pub fn into_voxels(self) -> Voxels<'a> {
+        self.voxels
+    }
+
     /// HU at index (i, j, k), or `None` outside the grid.
     pub fn hu(&self, [i, j, k]: [usize; 3]) -> Option<f32> {
         let [ni, nj, nk] = self.geometry.size;

@@ -1,6 +1,7 @@
 //! Trains, exports and signs SCALE-VLP models for ctedge appliances.
 
 pub mod cli;
+pub mod corpus;
 pub mod device;
 pub mod eval;
 pub mod experiment;

@@ -6,6 +6,7 @@
 mod bundle;
 mod export;
 mod init;
+mod prepare;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 const EXAMPLES: &str = "\
 From an experiment to a bundle that appliances install:
+  ctedge-trainer prepare models/catalog/scale-vlp-tiny/experiment.toml --out shards
   ctedge-trainer init models/catalog/scale-vlp-tiny/experiment.toml --out run
   ctedge-trainer export run --out exported
   ctedge-trainer pack exported
@@ -38,6 +40,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Prepare(prepare::Prepare),
     Init(init::Init),
     Export(export::Export),
     Pack(bundle::Pack),
@@ -49,6 +52,7 @@ enum Command {
 impl Command {
     fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         match self {
+            Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
             Self::Export(command) => command.run(progress),
             Self::Pack(command) => command.run(progress),
@@ -88,9 +92,11 @@ impl Cli {
     }
 }
 
-/// One line on standard error that says what is being done; nothing where that is not a terminal.
+/// One line on standard error that says what is being done, and how far it has come where that can be counted; nothing where that is not a terminal.
 #[derive(Debug)]
 struct Progress(ProgressBar);
+
+const BAR: &str = "{msg} {wide_bar} {pos}/{len}, {eta} left";
 
 #[derive(Debug, Clone, Copy)]
 enum Speech {
@@ -112,6 +118,16 @@ impl Progress {
     /// What is being done now.
     fn say(&self, what: &'static str) {
         self.0.set_message(what);
+    }
+
+    /// How much of the whole is done: from the first call on the line is a bar with the time that is left.
+    fn count(&self, done: usize, total: usize) {
+        let [done, total] = [done, total].map(|count| u64::try_from(count).unwrap_or(u64::MAX));
+        if self.0.length() != Some(total) {
+            self.0.set_length(total);
+            self.0.set_style(ProgressStyle::with_template(BAR).unwrap_or_else(|_never| ProgressStyle::default_bar()));
+        }
+        self.0.set_position(done);
     }
 
     fn finish(&self) {
