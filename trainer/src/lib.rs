@@ -1,5 +1,6 @@
 //! Trains, exports and signs SCALE-VLP models for ctedge appliances.
 
+pub mod batch;
 pub mod cli;
 pub mod corpus;
 pub mod device;

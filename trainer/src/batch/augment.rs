@@ -76,7 +76,11 @@ fn fraction(random: &mut ChaCha8Rng) -> f32 {
     f32::from_bits(0x3f80_0000 | (random.next_u32() >> 9)) - 1.0
 }
 
-#[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "settings below one in a tensor of 32 bits")]
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    reason = "settings below one in a tensor of 32 bits"
+)]
 fn narrow(value: f64) -> f32 {
     value as f32
 }

@@ -28,7 +28,9 @@ impl Knowledge {
     /// A case has no embedding.
     pub fn new(source: KnowledgeSource, cohort: &Cohort<'_>, given: &ReportVectors) -> Result<Self, BatchError> {
         let rows = match source {
-            KnowledgeSource::Labels => cohort.cases().map(|case| signs(case.labels.as_ref().map(<[bool; 18]>::as_slice))).collect(),
+            KnowledgeSource::Labels => {
+                cohort.cases().map(|case| signs(case.labels.as_ref().map(<[bool; 18]>::as_slice))).collect()
+            }
             KnowledgeSource::TfIdf => tf_idf(cohort),
             KnowledgeSource::Embeddings => embeddings(cohort, given)?,
         };

@@ -168,7 +168,8 @@ impl<'a> Cohort<'a> {
         let (scans, batch) = (self.groups.len(), self.batch);
         let places = order::members(&self.groups, self.seed, batch, step);
         let places = places.ok_or(BatchError::TooFew { split: Split::Train, scans, batch })?;
-        let draw = |volume: &mut Vec<f32>, place: usize| self.augment.apply(volume, self.size, (self.seed, step, place));
+        let draw =
+            |volume: &mut Vec<f32>, place: usize| self.augment.apply(volume, self.size, (self.seed, step, place));
         self.gather(places, draw)
     }
 

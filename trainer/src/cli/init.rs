@@ -1,6 +1,8 @@
 //! `ctedge-trainer init`: an experiment to a run folder.
 
 use super::{Outcome, Progress};
+use crate::batch::{Tokenizer, seen};
+use crate::corpus;
 use crate::experiment::Experiment;
 use crate::net::TokenGrid;
 use crate::run::Run;
@@ -20,14 +22,22 @@ pub(super) struct Init {
     /// Folder for the run; must be empty or not there.
     #[arg(long, value_name = "RUN")]
     out: PathBuf,
+    /// Folder of the corpus whose reports the vocabulary is learned from; phantoms need none.
+    #[arg(long, value_name = "DIR")]
+    corpus: Option<PathBuf>,
+    /// A BERT vocabulary (vocab.txt) instead of one that is learned.
+    #[arg(long, value_name = "FILE", conflicts_with = "corpus")]
+    vocabulary: Option<PathBuf>,
 }
 
 impl Init {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let experiment = Experiment::read(&self.experiment)?;
+        progress.say("reading the reports");
+        let tokenizer = self.tokenizer(&experiment)?;
         progress.say("drawing the initial weights");
-        let run = Run::init(experiment)?;
-        run.create(&self.out)?;
+        let run = Run::init(experiment, tokenizer.vocabulary())?;
+        run.create(&self.out, &tokenizer.to_json()?)?;
         let Run { experiment, checkpoint } = run;
         let parameters = checkpoint.weights.count();
         let tokens = TokenGrid::new(&experiment.input.grid, experiment.vision.patch).tokens();
@@ -41,5 +51,15 @@ impl Init {
             "trained": false, "experiment_sha256": experiment.sha256(), "weights_sha256": checkpoint.weights.sha256(),
         });
         Ok(Outcome { text, json })
+    }
+
+    fn tokenizer(&self, experiment: &Experiment) -> anyhow::Result<Tokenizer> {
+        if let Some(given) = &self.vocabulary {
+            return Ok(Tokenizer::from_vocabulary(given, &experiment.text)?);
+        }
+        let listing = corpus::open(experiment.data.corpus, self.corpus.as_deref(), &experiment.input)?;
+        let reports = listing.cases.iter().map(|listed| &listed.case.report);
+        let texts: Vec<String> = reports.map(|report| seen(&report.findings, &report.impression)).collect();
+        Ok(Tokenizer::train(&texts, &experiment.text)?)
     }
 }

@@ -6,8 +6,10 @@
 mod bundle;
 mod export;
 mod init;
+mod live;
 mod prepare;
 mod trace;
+mod train;
 
 use clap::{Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -42,6 +44,7 @@ pub struct Cli {
 enum Command {
     Prepare(prepare::Prepare),
     Init(init::Init),
+    Train(train::Train),
     Export(export::Export),
     Pack(bundle::Pack),
     Sign(bundle::Sign),
@@ -54,6 +57,7 @@ impl Command {
         match self {
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
+            Self::Train(command) => command.run(progress),
             Self::Export(command) => command.run(progress),
             Self::Pack(command) => command.run(progress),
             Self::Sign(command) => command.run(progress),
@@ -94,11 +98,11 @@ impl Cli {
 
 /// One line on standard error that says what is being done, and how far it has come where that can be counted; nothing where that is not a terminal.
 #[derive(Debug)]
-struct Progress(ProgressBar);
+struct Progress(ProgressBar, Speech);
 
 const BAR: &str = "{msg} {wide_bar} {pos}/{len}, {eta} left";
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Speech {
     Spoken,
     Silent,
@@ -112,12 +116,27 @@ impl Progress {
         };
         bar.set_style(ProgressStyle::default_spinner());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Self(bar)
+        Self(bar, speech)
     }
 
     /// What is being done now.
     fn say(&self, what: &'static str) {
         self.0.set_message(what);
+    }
+
+    /// How it goes.
+    fn tell(&self, what: String) {
+        self.0.set_message(what);
+    }
+
+    /// A line that stays; written to standard error even where that is no terminal.
+    fn line(&self, what: &str) {
+        if self.1 == Speech::Silent {
+            return;
+        }
+        // A line that nobody can read any more is no reason to stop.
+        let write = || drop(writeln!(io::stderr(), "{what}"));
+        self.0.suspend(write);
     }
 
     /// How much of the whole is done: from the first call on the line is a bar with the time that is left.

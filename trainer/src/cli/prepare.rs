@@ -5,7 +5,7 @@ use crate::corpus::{self, Prepared, Split};
 use crate::experiment::Experiment;
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Turn a corpus into the input tensors that training reads.
 ///
@@ -26,13 +26,23 @@ pub(super) struct Prepare {
     corpus: Option<PathBuf>,
 }
 
+/// Makes the shards of an experiment, or finds that they are there.
+pub(super) fn ensure(
+    experiment: &Experiment,
+    corpus: Option<&Path>,
+    out: &Path,
+    progress: &Progress,
+) -> anyhow::Result<Prepared> {
+    progress.say("reading the corpus's tables");
+    let listing = corpus::open(experiment.data.corpus, corpus, &experiment.input)?;
+    progress.say("making tensors");
+    Ok(corpus::prepare(listing, experiment, out, &|now| progress.count(now.done, now.total))?)
+}
+
 impl Prepare {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let experiment = Experiment::read(&self.experiment)?;
-        progress.say("reading the corpus's tables");
-        let listing = corpus::open(experiment.data.corpus, self.corpus.as_deref(), &experiment.input)?;
-        progress.say("making tensors");
-        let prepared = corpus::prepare(listing, &experiment, &self.out, &|now| progress.count(now.done, now.total))?;
+        let prepared = ensure(&experiment, self.corpus.as_deref(), &self.out, progress)?;
 
         let Prepared { stored, skipped, shards, kept, corpus_sha256 } = prepared;
         let out = self.out.display();

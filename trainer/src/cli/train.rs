@@ -1,18 +1,19 @@
 //! `ctedge-trainer train`: from an experiment to a trained run, by one command.
 
 use super::live::Live;
-use super::{Outcome, Progress, shards};
+use super::{Outcome, Progress};
 use crate::batch::{Cohort, Knowledge, ReportVectors, Shards, Split, Tokenizer, seen};
 use crate::device;
-use crate::eval;
-use crate::experiment::Experiment;
-use crate::net::Weights;
+
+use crate::experiment::{Corpus, Experiment};
+
 use crate::run::{self, Lesson, Run};
 use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::json;
+use std::fs;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Train a model, or go on with a training that was interrupted.
 ///
@@ -44,4 +45,109 @@ pub(super) struct Train {
     /// Threads to compute on; all cores if not given. The result does not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+}
+
+impl Train {
+    pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
+        let experiment = Experiment::read(&self.experiment)?;
+        let shards = self.prepared(&experiment, progress)?;
+        progress.say("reading the reports");
+        let tokenizer = self.tokenizer(&experiment, &shards)?;
+        let run = self.begun(&experiment, &tokenizer, &shards)?;
+        let learners = Cohort::new(&shards, Split::Train, &tokenizer, &experiment)?;
+        let judges = Cohort::new(&shards, Split::Validation, &tokenizer, &experiment)?;
+        ensure!(!judges.is_empty(), "no patient is left for validation; raise data.validation_share");
+        let given = self.embeddings.as_deref().map_or_else(|| Ok(ReportVectors::new()), embeddings)?;
+        let knowledge = experiment.loss.knowledge;
+        let knowledge = knowledge.map(|knowledge| Knowledge::new(knowledge.source, &learners, &given)).transpose()?;
+        let cores = std::thread::available_parallelism()?;
+        let threads = self.threads.unwrap_or(cores).get();
+        let lesson = Lesson { cohort: &learners, knowledge: knowledge.as_ref(), device: device::cpu(), threads };
+        let mut live = Live::new(progress, &experiment, &judges, threads)?;
+        let ended = run::train(&self.out, &run, &lesson, &mut live)?;
+        live.finish();
+
+        let (best, score) = ended.best.context("the training ended without a look at the validation patients")?;
+        let out = self.out.display();
+        let left_out = learners.sentences_left_out();
+        let why = if ended.early { " (no improvement)" } else { "" };
+        let resumed = match ended.resumed_at {
+            0 => String::new(),
+            step => format!(", resumed after step {step}"),
+        };
+        let text = format!(
+            "trained {} steps{why}{resumed} on {} cases; best after step {best}: score {score:.4}\n\
+             {left_out} sentences of reports longer than text.max_tokens were left out\n\
+             wrote {out}; next: ctedge-trainer evaluate {out}",
+            ended.steps,
+            learners.len(),
+        );
+        let json = json!({
+            "run": self.out, "steps": ended.steps, "resumed_at": ended.resumed_at, "early": ended.early,
+            "best_step": best, "best_score": score, "train_cases": learners.len(), "validation_cases": judges.len(),
+            "sentences_left_out": left_out, "corpus_sha256": shards.digest(),
+        });
+        Ok(Outcome { text, json })
+    }
+
+    /// The shards, made if they are not there.
+    fn prepared(&self, experiment: &Experiment, progress: &Progress) -> anyhow::Result<Shards> {
+        let folder = self.shards.clone().unwrap_or_else(|| {
+            let mut name = self.out.clone().into_os_string();
+            name.push("-shards");
+            name.into()
+        });
+        super::prepare::ensure(experiment, self.corpus.as_deref(), &folder, progress)?;
+        Ok(Shards::open(&folder, &experiment.input)?)
+    }
+
+    /// The run's vocabulary; a new one is learned from the training patients' reports.
+    fn tokenizer(&self, experiment: &Experiment, shards: &Shards) -> anyhow::Result<Tokenizer> {
+        let path = self.out.join(run::TOKENIZER_FILE);
+        if path.is_file() {
+            let json = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            return Ok(Tokenizer::from_json(&json, &experiment.text)?);
+        }
+        if let Some(given) = &self.vocabulary {
+            return Ok(Tokenizer::from_vocabulary(given, &experiment.text)?);
+        }
+        let learners = shards.cases().iter().filter(|stored| stored.split == Split::Train);
+        let texts: Vec<String> =
+            learners.map(|stored| seen(&stored.case.report.findings, &stored.case.report.impression)).collect();
+        Ok(Tokenizer::train(&texts, &experiment.text)?)
+    }
+
+    /// The run as it lies there, or a new one.
+    fn begun(&self, experiment: &Experiment, tokenizer: &Tokenizer, shards: &Shards) -> anyhow::Result<Run> {
+        let mut run = if self.out.join(run::EXPERIMENT_FILE).is_file() {
+            let there = Run::open(&self.out)?;
+            let (asked, found) = (experiment.sha256(), there.experiment.sha256());
+            ensure!(asked == found, "{} is a run of another experiment; name a new folder", self.out.display());
+            there
+        } else {
+            let new = Run::init(experiment.clone(), tokenizer.vocabulary())?;
+            new.create(&self.out, &tokenizer.to_json()?)?;
+            new
+        };
+        run.checkpoint.data = described(experiment, shards);
+        Ok(run)
+    }
+}
+
+/// What a model was trained on, for its card.
+fn described(experiment: &Experiment, shards: &Shards) -> String {
+    let count = shards.cases().iter().filter(|stored| stored.split == Split::Train).count();
+    let what = match experiment.data.corpus {
+        Corpus::Phantoms { seed, .. } => format!("{count} synthetic phantoms (seed {seed})"),
+        Corpus::CtRate => format!("{count} volumes of CT-RATE"),
+        Corpus::BimcvR => format!("{count} volumes of BIMCV-R"),
+        Corpus::Folder => format!("{count} volumes of a site's own folder"),
+    };
+    format!("{what}; corpus {}", shards.digest())
+}
+
+/// Report embeddings by case, from the file that `ctedge-trainer embed` writes.
+fn embeddings(path: &Path) -> anyhow::Result<ReportVectors> {
+    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no report embeddings", path.display()))
 }

@@ -42,9 +42,10 @@ impl Reader<'_> {
                 text.extend(numbers(said.text)?);
                 flags.extend(numbers(said.flags)?);
             }
-            done(volume.len() / network.embedding().max(1));
+            done(flags.len() / LABEL_COUNT);
         }
-        let (cases, width) = (cohort.len(), network.embedding());
+        let cases = cohort.len();
+        let width = volume.len() / cases.max(1);
         let table = |values: Vec<f32>, columns| Array2::from_shape_vec((cases, columns), values);
         let table = |values, columns| table(values, columns).map_err(|source| EvalError::Shape { source });
         Ok(Said { volume: table(volume, width)?, text: table(text, width)?, flags: table(flags, LABEL_COUNT)? })

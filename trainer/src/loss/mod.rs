@@ -18,6 +18,12 @@ mod pairs;
 mod spatial;
 mod weights;
 
+/// What the rooms on the right need of those on the left; they name this room only.
+pub use crate::net::{
+    Array, Batch, BatchError, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Pair, Split, TokenGrid, Tower, Weights,
+    WeightsError, initial,
+};
+pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 pub use flags::flag_loss;
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};
 pub use spatial::{Moments, spatial_kernel};

@@ -1,6 +1,6 @@
 //! Weights on disk: a safetensors file that any tool reads, with our metadata.
 
-use crate::net::{Array, Weights, little_endian};
+use super::{Array, Weights, little_endian};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -144,10 +144,7 @@ impl Snapshot {
     }
 }
 
-fn pack<'a>(
-    arrays: impl Iterator<Item = (&'a String, &'a Array)>,
-    card: &Card,
-) -> Result<Vec<u8>, CheckpointError> {
+fn pack<'a>(arrays: impl Iterator<Item = (&'a String, &'a Array)>, card: &Card) -> Result<Vec<u8>, CheckpointError> {
     let container = |source| CheckpointError::Container { source };
     let raw: Vec<(&String, &Array, Vec<u8>)> =
         arrays.map(|(name, array)| (name, array, little_endian(&array.values))).collect();

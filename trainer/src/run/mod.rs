@@ -1,28 +1,47 @@
-//! The run folder: one experiment and the weights that came of it.
+//! The run: one experiment, and the weights that come of it.
 //!
 //! ```text
-//! RUN/experiment.toml      the experiment, byte for byte
-//! RUN/weights.safetensors  the parameters, with the experiment's digest and the number of training steps
+//! RUN/experiment.toml                       the experiment, byte for byte
+//! RUN/tokenizer.json                        the vocabulary, as Python's tokenizers read it
+//! RUN/weights.safetensors                   the best parameters, with the experiment's digest and the number of steps
+//! RUN/checkpoints/step-00000100.safetensors the newest parameters with the optimiser's state, to go on from
+//! RUN/steps.csv, RUN/looks.csv              what happened
 //! ```
-//! In: a checked [`Experiment`] and [`Weights`]. Out: both again. It owns its folder, and never overwrites another's:
-//! weights that belong to another experiment are refused.
+//! In: a checked [`Experiment`], a [`Cohort`] of patients. Out: [`Weights`]. It owns its folder, and never overwrites
+//! another's: weights that belong to another experiment are refused. Every file is there whole or not at all.
 
 mod checkpoint;
+mod folder;
+mod log;
+mod optimiser;
+mod schedule;
+mod step;
+mod train;
 
-pub use checkpoint::{Checkpoint, CheckpointError};
+pub use checkpoint::{Checkpoint, CheckpointError, Snapshot};
+pub use folder::CHECKPOINTS;
+pub use log::{LOOKS_FILE, Look, STEPS_FILE, StepRecord};
+pub use optimiser::Optimiser;
+pub use schedule::learning_rate;
+pub use step::{Engine, Gradients, Input, Workers};
+pub use train::{Ended, Lesson, Watcher, train};
 
-/// What the room on the right needs of the network and its experiment; it names this room only.
-pub use crate::net::{Array, LAYER_NORM_EPSILON, Tower, Weights, WeightsError, initial};
-pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
+/// What the rooms on the right need of those on the left; they name this room only.
+pub use crate::loss::{
+    Array, Batch, BatchError, Case, Cohort, LAYER_NORM_EPSILON, Pair, Split, Tower, Weights, WeightsError, initial,
+};
+pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 
 use crate::experiment::{Experiment, ExperimentError};
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorReadError};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// Name of the experiment's copy in a run folder.
 pub const EXPERIMENT_FILE: &str = "experiment.toml";
+/// Name of the vocabulary in a run folder.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Name of the weights in a run folder.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
 
@@ -75,9 +94,11 @@ pub enum RunError {
         #[source]
         source: ExperimentError,
     },
-    /// The weights are not ours or damaged.
-    #[error("the run's weights are not valid")]
+    /// Weights are not ours or damaged.
+    #[error("{} is no file of weights", path.display())]
     Checkpoint {
+        /// The file.
+        path: PathBuf,
         /// Why.
         #[source]
         source: CheckpointError,
@@ -99,24 +120,95 @@ pub enum RunError {
     },
 }
 
+/// Why a training ended before its time.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The run folder.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A step could not be computed.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// A batch could not be read.
+    #[error("a batch could not be read")]
+    Batch {
+        /// Which file and row.
+        #[source]
+        source: BatchError,
+    },
+    /// The loss or its gradient is no number.
+    #[error(
+        "the loss of step {step} is {loss} and its gradient {gradient_norm} long: nothing was written of it. Lower \
+         training.learning_rate, or look at steps.csv for what led there; the last checkpoint is sound"
+    )]
+    NotFinite {
+        /// The step, from 1.
+        step: usize,
+        /// Its loss.
+        loss: f64,
+        /// Length of its gradient.
+        gradient_norm: f64,
+    },
+    /// The validation patients could not be looked at.
+    #[error("the look at the validation patients after step {step} failed")]
+    Look {
+        /// The step, from 1.
+        step: usize,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl From<TensorReadError> for TrainError {
+    fn from(source: TensorReadError) -> Self {
+        Self::Step(StepError::Device { source })
+    }
+}
+
+/// Why a step could not be computed.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// Threads could not be made.
+    #[error("the threads of the training could not be started")]
+    Threads {
+        /// Why.
+        #[source]
+        source: rayon::ThreadPoolBuildError,
+    },
+    /// The thread that reads batches could not be made.
+    #[error("the thread that reads batches could not be started")]
+    Reader {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A tensor could not be read back from the device.
+    #[error("a tensor could not be read from the device")]
+    Device {
+        /// What the framework says.
+        #[from]
+        source: TensorReadError,
+    },
+}
+
 impl Run {
-    /// An untrained run: the weights that the experiment's seed gives.
-    pub fn init(experiment: Experiment) -> Result<Self, RunError> {
-        let weights = initial(&experiment.vision, &experiment.input.grid, experiment.seed)
-            .map_err(|source| RunError::Weights { source })?;
+    /// An untrained run: the weights that the experiment's seed gives, for a vocabulary of so many pieces.
+    pub fn init(experiment: Experiment, vocabulary: usize) -> Result<Self, RunError> {
+        let weights = initial(&experiment, vocabulary).map_err(|source| RunError::Weights { source })?;
         let checkpoint = Checkpoint { weights, experiment_sha256: experiment.sha256(), steps: 0, data: "none".into() };
         Ok(Self { experiment, checkpoint })
     }
 
-    /// Writes a new run folder, which must be empty or not there.
-    pub fn create(&self, folder: &Path) -> Result<(), RunError> {
+    /// Writes a new run folder, which must be empty or not there, with the vocabulary that its report tower reads by.
+    pub fn create(&self, folder: &Path, tokenizer: &str) -> Result<(), RunError> {
         let occupied = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
         if occupied {
             return Err(RunError::Occupied { folder: folder.into() });
         }
-        let bytes = self.checkpoint.to_bytes().map_err(|source| RunError::Checkpoint { source })?;
         make_folder(folder)?;
-        write(&folder.join(WEIGHTS_FILE), &bytes)?;
+        folder::write(&folder.join(WEIGHTS_FILE), &self.checkpoint)?;
+        write(&folder.join(TOKENIZER_FILE), tokenizer.as_bytes())?;
+        // Last, since it says that the run is there.
         write(&folder.join(EXPERIMENT_FILE), self.experiment.source().as_bytes())
     }
 
@@ -128,20 +220,30 @@ impl Run {
         }
         let experiment = Experiment::read(&path).map_err(|source| RunError::Experiment { source })?;
         let path = folder.join(WEIGHTS_FILE);
-        let bytes = fs::read(&path).map_err(|source| RunError::Open { path, source })?;
-        let checkpoint = Checkpoint::from_bytes(&bytes).map_err(|source| RunError::Checkpoint { source })?;
-        let digest = experiment.sha256();
-        if checkpoint.experiment_sha256 != digest {
-            return Err(RunError::Mismatch { experiment: digest, weights: checkpoint.experiment_sha256 });
-        }
-        Ok(Self { experiment, checkpoint })
+        let bytes = fs::read(&path).map_err(|source| RunError::Open { path: path.clone(), source })?;
+        let checkpoint = Checkpoint::from_bytes(&bytes).map_err(|source| RunError::Checkpoint { path, source })?;
+        let run = Self { experiment, checkpoint };
+        run.owns(&run.checkpoint).map(|()| run)
     }
 
-    /// The network on a device.
+    /// Whether weights are of this run's experiment.
+    fn owns(&self, checkpoint: &Checkpoint) -> Result<(), RunError> {
+        let (experiment, weights) = (self.experiment.sha256(), checkpoint.experiment_sha256.clone());
+        if experiment == weights { Ok(()) } else { Err(RunError::Mismatch { experiment, weights }) }
+    }
+
+    /// The volume tower on a device.
     pub fn tower(&self, device: &Device) -> Result<Tower, RunError> {
         let Experiment { vision, input, .. } = &self.experiment;
-        let tower = Tower::new(vision, &input.grid, &self.checkpoint.weights, device);
+        let tower = Tower::new(vision, &input.grid, &self.checkpoint.weights.part("vision"), device);
         tower.map_err(|source| RunError::Weights { source })
+    }
+
+    /// Both towers on a device.
+    pub fn pair(&self, device: &Device) -> Result<Pair, RunError> {
+        let weights = &self.checkpoint.weights;
+        let pair = Pair::new(&self.experiment, weights.vocabulary(), weights, device);
+        pair.map_err(|source| RunError::Weights { source })
     }
 }
 
@@ -154,7 +256,8 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), RunError> {
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
-    fs::write(&partial, bytes)
+    fs::File::create(&partial)
+        .and_then(|mut file| io::Write::write_all(&mut file, bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&partial, path))
         .map_err(|source| RunError::Write { path: path.into(), source })
 }

@@ -4,7 +4,7 @@
 //! that change with every start. Here the framework's rule is applied parameter by parameter, its state is kept under
 //! the parameters' paths, and the length is that of all gradients together.
 
-use crate::net::{Array, Weights, WeightsError};
+use super::{Array, Weights, WeightsError};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
@@ -20,7 +20,7 @@ const FIRST: &str = "first.";
 const SECOND: &str = "second.";
 
 /// AdamW with its state.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "the framework's rule has none")]
 pub struct Optimiser {
     decaying: AdamW,
     plain: AdamW,
@@ -62,8 +62,8 @@ impl Optimiser {
             for (part, moment) in [(FIRST, &momentum.moment_1), (SECOND, &momentum.moment_2)] {
                 let name = format!("{part}{path}");
                 let values = moment.clone().try_into_vec_as::<f32>();
-                let values = values
-                    .map_err(|error| WeightsError::Read { name: name.clone(), reason: error.to_string() })?;
+                let values =
+                    values.map_err(|error| WeightsError::Read { name: name.clone(), reason: error.to_string() })?;
                 state.0.insert(name, Array { shape: vec![values.len()], values });
             }
         }
@@ -72,9 +72,8 @@ impl Optimiser {
 
     /// The same optimiser after `steps` steps that left this state.
     pub fn resumed(mut self, state: &Weights, steps: usize, device: &Device) -> Result<Self, WeightsError> {
-        let vector = |array: &Array| {
-            Tensor::<1>::from_data(TensorData::new(array.values.clone(), [array.values.len()]), device)
-        };
+        let vector =
+            |array: &Array| Tensor::<1>::from_data(TensorData::new(array.values.clone(), [array.values.len()]), device);
         for (name, array) in &state.0 {
             let Some(path) = name.strip_prefix(FIRST) else { continue };
             let second = format!("{SECOND}{path}");

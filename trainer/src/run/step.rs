@@ -6,10 +6,9 @@
 //! copy of the graph's leaves; within it one thread computes, since most of the framework's operations use only one. If
 //! there are more micro-batches than threads, they are embedded once without a graph and once more with one.
 
-use super::StepError;
-use crate::batch::{Batch, Knowledge};
-use crate::loss::{Embedded, Known, Objective, Temperature};
-use crate::net::Pair;
+use super::Pair;
+use super::{Batch, StepError};
+use crate::loss::{Embedded, Knowledge, Known, Objective, Temperature};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -33,14 +32,20 @@ impl Workers {
         Ok(Self { pools: pools.map_err(|source| StepError::Threads { source })? })
     }
 
+    /// Number of threads.
+    pub fn count(&self) -> usize {
+        self.pools.len()
+    }
+
     /// `work` on every item, as many at a time as there are threads; the results in the items' order.
-    fn each<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    pub(crate) fn each<T: Sync, R: Send>(&self, items: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
         let (count, work) = (self.pools.len(), &work);
         let share = |index: usize| items.iter().skip(index).step_by(count).map(work).collect::<Vec<R>>();
         let share = &share;
         let shares: Vec<std::thread::Result<Vec<R>>> = std::thread::scope(|scope| {
-            let run = |(index, pool): (usize, &'_ ThreadPool)| scope.spawn(move || pool.install(|| share(index)));
-            let running: Vec<_> = self.pools.iter().enumerate().map(run).collect();
+            let pools = self.pools.iter().enumerate();
+            let running: Vec<_> =
+                pools.map(|(index, pool)| scope.spawn(move || pool.install(|| share(index)))).collect();
             running.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
         });
         let whole = |share: std::thread::Result<Vec<R>>| share.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -80,7 +85,7 @@ pub struct Engine<'a> {
 impl Engine<'_> {
     /// Loss and gradients of a network on a batch.
     pub fn gradients(&self, network: &Pair, batch: &Batch) -> Result<Gradients, StepError> {
-        let inputs = self.inputs(batch);
+        let inputs = Input::cut(batch, self.micro_batch);
         let keeps_graphs = inputs.len() <= self.workers.pools.len();
         let with_graph = |input: &Input| {
             let own = network.clone().fork(self.device);
@@ -121,15 +126,6 @@ impl Engine<'_> {
         Ok(Gradients { parameters: sum.grads(), total, pairs, flags })
     }
 
-    /// The batch cut into micro-batches.
-    fn inputs<'b>(&self, batch: &'b Batch) -> Vec<Input<'b>> {
-        let [_, length] = batch.reports.shape;
-        let volumes = batch.volumes.chunks(self.micro_batch);
-        let ids = batch.reports.ids.chunks(self.micro_batch * length);
-        let masks = batch.reports.mask.chunks(self.micro_batch * length);
-        volumes.zip(ids).zip(masks).map(|((volumes, ids), mask)| Input { volumes, ids, mask, length }).collect()
-    }
-
     /// What is known of a batch, as tensors.
     fn known(&self, batch: &Batch) -> Known {
         let cases = batch.places.len();
@@ -159,7 +155,16 @@ pub struct Input<'a> {
     pub length: usize,
 }
 
-impl Input<'_> {
+impl<'a> Input<'a> {
+    /// A batch cut into micro-batches.
+    pub fn cut(batch: &'a Batch, micro_batch: usize) -> Vec<Self> {
+        let [_, length] = batch.reports.shape;
+        let volumes = batch.volumes.chunks(micro_batch);
+        let ids = batch.reports.ids.chunks(micro_batch * length);
+        let masks = batch.reports.mask.chunks(micro_batch * length);
+        volumes.zip(ids).zip(masks).map(|((volumes, ids), mask)| Self { volumes, ids, mask, length }).collect()
+    }
+
     /// What a network says of it.
     pub fn embed(&self, network: &Pair, device: &Device) -> Embedded {
         let count = self.volumes.len();
@@ -197,7 +202,8 @@ impl Slopes {
             let part = slope.clone().slice_dim(0, first..first + count);
             (Tensor::from_inner(part) * said.clone()).sum()
         };
-        let surrogate = along(&self.volume, &said.volume) + along(&self.text, &said.text) + along(&self.flags, &said.flags);
+        let surrogate =
+            along(&self.volume, &said.volume) + along(&self.text, &said.text) + along(&self.flags, &said.flags);
         GradientsParams::from_grads(surrogate.backward(), own)
     }
 }

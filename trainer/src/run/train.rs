@@ -5,11 +5,11 @@ use super::log::{Log, Look, StepRecord};
 use super::optimiser::Optimiser;
 use super::schedule::learning_rate;
 use super::step::{Engine, Workers};
-use super::{Run, RunError, TrainError, WEIGHTS_FILE, folder};
-use crate::batch::{Batch, BatchError, Cohort, Knowledge};
+use super::{Batch, BatchError, Cohort};
+use super::{Pair, Weights};
+use super::{Run, RunError, StepError, TrainError, WEIGHTS_FILE, folder};
 use crate::experiment::Experiment;
-use crate::loss::Objective;
-use crate::net::{Pair, TokenGrid, Weights};
+use crate::loss::{Knowledge, Objective, TokenGrid};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::error::Error;
@@ -88,15 +88,11 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
     let steps = experiment.training.steps;
     let early = std::thread::scope(|scope| {
         let named = std::thread::Builder::new().name("batches".into());
-        let read = move || read_ahead(lesson.cohort, standing_range(resumed_at, steps), &sender);
-        named.spawn_scoped(scope, read).map_err(|source| TrainError::Thread { source })?;
+        let read = move || read_ahead(lesson.cohort, resumed_at..steps, &sender);
+        named.spawn_scoped(scope, read).map_err(|source| StepError::Reader { source })?;
         standing.follow((place, run), &engine, &batches, (&mut log, watcher))
     })?;
     Ok(Ended { steps: standing.step, resumed_at, best: standing.best, early })
-}
-
-fn standing_range(from: usize, to: usize) -> std::ops::Range<usize> {
-    from..to
 }
 
 fn read_ahead(cohort: &Cohort<'_>, steps: std::ops::Range<usize>, sender: &SyncSender<Result<Batch, BatchError>>) {

@@ -18,6 +18,6 @@ use std::path::Path;
 pub fn open(corpus: Corpus, _folder: Option<&Path>, spec: &PreprocessSpec) -> Result<Listing, CorpusError> {
     match corpus {
         Corpus::Phantoms { count, seed } => Ok(phantoms::list(count, seed, spec)),
-        Corpus::CtRate | Corpus::BimcvR | Corpus::Folder => Err(CorpusError::NoFolder),,
+        Corpus::CtRate | Corpus::BimcvR | Corpus::Folder => Err(CorpusError::NoFolder),
     }
 }
