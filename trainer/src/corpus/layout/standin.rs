@@ -14,7 +14,11 @@ impl StandIn for Recipe {
     fn patient(seed: u64) -> Recipe {
         let chest = Recipe::chest(seed);
         let chest = if seed.is_multiple_of(2) { chest.with(Finding::new(Label::Cardiomegaly, 155.0)) } else { chest };
-        if seed.is_multiple_of(3) { chest.with(Finding::new(Label::PleuralEffusion, 40.0).on(Side::Left)) } else { chest }
+        if seed.is_multiple_of(3) {
+            chest.with(Finding::new(Label::PleuralEffusion, 40.0).on(Side::Left))
+        } else {
+            chest
+        }
     }
     fn reworded(&self, _wording: u64) -> Report {
         self.report()
