@@ -6,6 +6,7 @@
 mod bundle;
 mod export;
 mod init;
+mod phantom;
 mod prepare;
 mod trace;
 
@@ -40,6 +41,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Phantom(phantom::Phantom),
     Prepare(prepare::Prepare),
     Init(init::Init),
     Export(export::Export),
@@ -52,6 +54,7 @@ enum Command {
 impl Command {
     fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         match self {
+            Self::Phantom(command) => command.run(progress),
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
             Self::Export(command) => command.run(progress),

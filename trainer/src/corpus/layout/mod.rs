@@ -8,7 +8,6 @@ mod ct_rate;
 mod files;
 mod folder;
 mod phantoms;
-mod standin;
 mod table;
 mod written;
 
@@ -33,3 +32,6 @@ pub fn open(corpus: Corpus, folder: Option<&Path>, spec: &PreprocessSpec) -> Res
         Corpus::Folder => folder::list(there()?),
     }
 }
+
+#[cfg(test)]
+mod tests;
