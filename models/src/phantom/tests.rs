@@ -146,10 +146,10 @@ fn labels_and_report_say_what_is_drawn() {
 #[test]
 fn what_cannot_be_drawn_is_refused() {
     let error = |finding| Recipe::chest(1).with(finding).volume().unwrap_err();
-    assert_eq!(
-        error(Finding::new(Label::Bronchiectasis, 10.0)),
-        PhantomError::Unsupported { label: Label::Bronchiectasis }
-    );
+    let far = Finding::new(Label::LungNodule, 10.0).in_lobe(Side::Left, Lobe::Upper).shifted([0.0, f64::NAN, 0.0]);
+    assert!(matches!(error(far), PhantomError::Shift { .. }));
+    let nowhere = Finding::new(Label::Emphysema, 10.0).shifted([1.0; 3]);
+    assert!(matches!(error(nowhere), PhantomError::Shift { .. }));
     assert!(matches!(error(Finding::new(Label::LungNodule, 10.0)), PhantomError::Side { needed: true, .. }));
     assert!(matches!(
         error(Finding::new(Label::LungNodule, 10.0).on(Side::Left)),
@@ -177,7 +177,7 @@ proptest! {
     ) {
         let side = [None, Some(Side::Left), Some(Side::Right)][usize::from(side)];
         let lobe = [None, Some(Lobe::Upper), Some(Lobe::Middle), Some(Lobe::Lower)][usize::from(lobe)];
-        let finding = Finding { label: Label::all().nth(label).unwrap(), side, lobe, size_mm };
+        let finding = Finding { label: Label::all().nth(label).unwrap(), side, lobe, size_mm, shift_mm: None };
         let recipe = Recipe { seed, size, spacing_mm: spacing, findings: vec![finding] };
         if let Ok(volume) = recipe.volume() {
             prop_assert_eq!(volume.geometry().size(), size);
