@@ -2,7 +2,7 @@
 
 use super::findings::Lesion;
 use super::shape::{Ellipsoid, Point, Tube, add, line, sub};
-use super::{Lobe, PhantomError, Recipe, Side, noise};
+use super::{Lobe, PhantomError, Recipe, Side};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// Bronchi with a wall thick enough to be seen: air within soft tissue.
 #[derive(Debug)]
-pub(super) struct Bronchi {
+pub(in crate::phantom) struct Bronchi {
     /// The air.
     lumens: Vec<Tube>,
     wall_mm: f64,
@@ -64,12 +64,12 @@ fn part_way(from: Point, to: Point, share: f64) -> Point {
 
 /// Bands of scar tissue that cross in a part of the lung, with what they pull at.
 #[derive(Debug)]
-pub(super) struct Scar {
+pub(in crate::phantom) struct Scar {
     bands: Vec<Tube>,
     pub(super) reach: shape::Ellipsoid,
 }
 
-const BANDS: usize = 8;
+const BANDS: usize = 12;
 
 impl Scar {
     /// Chords of a sphere of that width.

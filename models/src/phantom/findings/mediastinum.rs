@@ -3,7 +3,7 @@
 use super::Lesion;
 use crate::phantom::Side;
 use crate::phantom::anatomy::Chest;
-use crate::phantom::shape::{Ellipsoid, Point, Tube, line};
+use crate::phantom::shape::{Ellipsoid, Tube, line};
 
 /// A stretch of the anterior descending artery, on the surface of the heart.
 pub(super) fn coronary(chest: &Chest, length_mm: f64) -> Vec<Tube> {
