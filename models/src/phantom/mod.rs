@@ -5,8 +5,10 @@
 //! the anatomy and a hash of seed and voxel for noise. Millimetres are LPS about the centre of the chest.
 
 mod anatomy;
+mod choice;
 mod findings;
 mod noise;
+mod population;
 mod shape;
 mod slice;
 #[cfg(test)]
@@ -217,6 +219,19 @@ impl Recipe {
     /// What a radiologist would write of it.
     pub fn report(&self) -> Report {
         text::report(self)
+    }
+
+    /// The same in other words: wording 0 is [`Recipe::report`], every other number draws phrases, order, units, and what
+    /// is denied or mentioned as normal. Each finding is named with its place, and its size or grade where it has one;
+    /// nothing is stated as present that is not, and nothing present is denied.
+    pub fn reworded(&self, wording: u64) -> Report {
+        text::reworded(self, wording)
+    }
+
+    /// What every wording of this recipe's report says, as one line of sorted entries `label@side/lobe grade xcount`, or
+    /// `normal`: two recipes with the same statement have clinically equal reports.
+    pub fn statement(&self) -> String {
+        text::statement(self)
     }
 
     /// Which labels have a finding of that kind.
