@@ -5,9 +5,12 @@
 //! the anatomy and a hash of seed and voxel for noise. Millimetres are LPS about the centre of the chest.
 
 mod anatomy;
+mod choice;
 mod findings;
 mod noise;
+mod population;
 mod shape;
+mod slice;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -19,6 +22,7 @@ use crate::volume::{Geometry, Volume, Voxels};
 use anatomy::Chest;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use slice::Part;
 use std::borrow::Cow;
 
 /// Everything that determines a phantom, to the last voxel, on every machine.
@@ -49,6 +53,9 @@ pub struct Finding {
     pub lobe: Option<Lobe>,
     /// Largest extent in mm (nodule diameter, depth of an effusion, length of a calcified stretch).
     pub size_mm: f64,
+    /// Where it lies from the middle of its lobe, in mm along LPS; for findings of a lobe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift_mm: Option<[f64; 3]>,
 }
 
 /// The patient's side.
@@ -83,12 +90,6 @@ pub enum PhantomError {
         /// Voxel spacing (i, j, k) in mm.
         spacing_mm: [f64; 3],
     },
-    /// There is no model of this abnormality.
-    #[error("{} cannot be drawn", label.name())]
-    Unsupported {
-        /// Which.
-        label: Label,
-    },
     /// The finding needs a side, or has none.
     #[error("{}: a side is {}", label.name(), if *needed { "needed" } else { "meaningless" })]
     Side {
@@ -117,6 +118,16 @@ pub enum PhantomError {
         /// Largest.
         most_mm: f64,
     },
+    /// The finding has no lobe to lie off the middle of, or lies too far off.
+    #[error("{}: {shift_mm:?} mm off the middle of its lobe, must be a finding of a lobe and within {most_mm}", label.name())]
+    Shift {
+        /// Which.
+        label: Label,
+        /// What was asked for, LPS.
+        shift_mm: [f64; 3],
+        /// Farthest along each axis.
+        most_mm: f64,
+    },
 }
 
 /// Most voxels of a phantom: 512 a side.
@@ -125,7 +136,7 @@ const MOST_VOXELS: usize = 1 << 27;
 impl Finding {
     /// A finding without side and lobe.
     pub fn new(label: Label, size_mm: f64) -> Self {
-        Self { label, side: None, lobe: None, size_mm }
+        Self { label, side: None, lobe: None, size_mm, shift_mm: None }
     }
 
     /// The same on a side.
@@ -138,6 +149,12 @@ impl Finding {
     #[must_use]
     pub fn in_lobe(self, side: Side, lobe: Lobe) -> Self {
         Self { side: Some(side), lobe: Some(lobe), ..self }
+    }
+
+    /// The same, so far from the middle of its lobe (mm, LPS).
+    #[must_use]
+    pub fn shifted(self, shift_mm: [f64; 3]) -> Self {
+        Self { shift_mm: Some(shift_mm), ..self }
     }
 }
 
@@ -172,13 +189,16 @@ impl Recipe {
         let chest = Chest::new(self)?;
         let [columns, rows, slices] = self.size;
         let plane = columns * rows;
+        let position = |index| geometry.position_mm(index);
         let mut voxels = vec![0i16; plane * slices];
         voxels.par_chunks_mut(plane).enumerate().for_each(|(k, voxels)| {
-            let slice = chest.slice(geometry.position_mm([0.0, 0.0, real(k)])[2]);
-            for (offset, voxel) in voxels.iter_mut().enumerate() {
-                let place = geometry.position_mm([real(offset % columns), real(offset / columns), real(k)]);
-                let noise = noise::normal(self.seed, k * plane + offset);
-                *voxel = whole(slice.hu(place) + NOISE_HU * noise);
+            let slice = Part::slice(&chest, position([0.0, 0.0, real(k)])[2]);
+            for (j, row) in voxels.chunks_mut(columns).enumerate() {
+                let part = slice.row(position([0.0, real(j), 0.0])[1]);
+                for (i, voxel) in row.iter_mut().enumerate() {
+                    let noise = noise::normal(self.seed, k * plane + j * columns + i);
+                    *voxel = whole(part.hu(position([real(i), real(j), real(k)])) + NOISE_HU * noise);
+                }
             }
         });
         let grid = || PhantomError::Grid { size: self.size, spacing_mm: self.spacing_mm };
@@ -187,16 +207,40 @@ impl Recipe {
 
     /// Which of the 18 abnormalities it shows, in the official order.
     pub fn labels(&self) -> [bool; LABEL_COUNT] {
-        let mut labels = [false; LABEL_COUNT];
-        for (flag, label) in labels.iter_mut().zip(Label::all()) {
-            *flag = self.findings.iter().any(|finding| finding.label == label);
-        }
-        labels
+        self.flags(|_finding| true)
+    }
+
+    /// Which of them can be seen in a tensor of this voxel spacing (z, y, x) in mm: those of which at least one finding
+    /// [is visible](Finding::is_visible).
+    pub fn visible(&self, spacing_mm: [f64; 3]) -> [bool; LABEL_COUNT] {
+        self.flags(|finding| finding.is_visible(spacing_mm))
     }
 
     /// What a radiologist would write of it.
     pub fn report(&self) -> Report {
         text::report(self)
+    }
+
+    /// The same in other words: wording 0 is [`Recipe::report`], every other number draws phrases, order, units, and what
+    /// is denied or mentioned as normal. Each finding is named with its place, and its size or grade where it has one;
+    /// nothing is stated as present that is not, and nothing present is denied.
+    pub fn reworded(&self, wording: u64) -> Report {
+        text::reworded(self, wording)
+    }
+
+    /// What every wording of this recipe's report says, as one line of sorted entries `label@side/lobe grade xcount`, or
+    /// `normal`: two recipes with the same statement have clinically equal reports.
+    pub fn statement(&self) -> String {
+        text::statement(self)
+    }
+
+    /// Which labels have a finding of that kind.
+    fn flags(&self, is_meant: impl Fn(&Finding) -> bool) -> [bool; LABEL_COUNT] {
+        let mut labels = [false; LABEL_COUNT];
+        for (flag, label) in labels.iter_mut().zip(Label::all()) {
+            *flag = self.findings.iter().any(|finding| finding.label == label && is_meant(finding));
+        }
+        labels
     }
 
     fn geometry(&self) -> Result<Geometry, PhantomError> {

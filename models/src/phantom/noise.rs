@@ -31,9 +31,23 @@ pub(super) fn normal(seed: u64, index: usize) -> f64 {
 }
 
 /// A number from 0 to 1 for a cell of a lattice.
-pub(super) fn cell(seed: u64, [x, y, z]: [i64; 3]) -> f64 {
-    let packed = (x as u64 & 0x1f_ffff) | (y as u64 & 0x1f_ffff) << 21 | (z as u64 & 0x1f_ffff) << 42;
-    (hash(seed, packed) >> 11) as f64 / (1u64 << 53) as f64
+pub(super) fn cell(seed: u64, place: [i64; 3]) -> f64 {
+    (hash(seed, packed(place)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+fn packed([x, y, z]: [i64; 3]) -> u64 {
+    (x as u64 & 0x1f_ffff) | (y as u64 & 0x1f_ffff) << 21 | (z as u64 & 0x1f_ffff) << 42
+}
+
+/// A random point in a cell of a lattice of this pitch: 21 bits of one hash an axis.
+pub(super) fn point_in(seed: u64, place: [i64; 3], pitch_mm: f64) -> Point {
+    let bits = hash(seed, packed(place));
+    let mut shift = 0;
+    place.map(|index| {
+        let share = ((bits >> shift) & 0x1f_ffff) as f64 / f64::from(1 << 21);
+        shift += 21;
+        (index as f64 + share) * pitch_mm
+    })
 }
 
 /// The cell of a point in a lattice of this pitch.

@@ -27,6 +27,12 @@ impl Ellipsoid {
         self.level(point) <= 1.0
     }
 
+    /// Whether it, or what rounding makes of it, reaches the axial plane at `z`.
+    pub(super) fn reaches_z(&self, z: f64) -> bool {
+        let ([_, _, centre], [_, _, half]) = (self.centre, self.half);
+        (z - centre).abs() <= half + 0.1
+    }
+
     /// The same with every half axis longer by `margin_mm`.
     pub(super) fn grown(&self, margin_mm: f64) -> Self {
         Self { half: self.half.map(|half| half + margin_mm), ..*self }
@@ -59,11 +65,21 @@ impl Tube {
         self.distance(point) <= self.radius
     }
 
-    /// Whether it reaches the axial plane at `z`.
-    pub(super) fn reaches(&self, z: f64) -> bool {
-        let [(_, _, from), (_, _, to)] = [self.from, self.to].map(|[x, y, z]| (x, y, z));
-        from.min(to) - self.radius <= z && z <= from.max(to) + self.radius
+    /// Whether it comes within a margin of the axial plane at `z`.
+    pub(super) fn reaches_z(&self, z: f64, margin_mm: f64) -> bool {
+        let ([_, _, from], [_, _, to]) = (self.from, self.to);
+        between(from, to, self.radius + margin_mm, z)
     }
+
+    /// Whether it comes within a margin of the coronal plane at `y`.
+    pub(super) fn reaches_y(&self, y: f64, margin_mm: f64) -> bool {
+        let ([_, from, _], [_, to, _]) = (self.from, self.to);
+        between(from, to, self.radius + margin_mm, y)
+    }
+}
+
+fn between(from: f64, to: f64, margin: f64, at: f64) -> bool {
+    from.min(to) - margin <= at && at <= from.max(to) + margin
 }
 
 /// Tubes from point to point.

@@ -7,6 +7,8 @@
 )]
 
 use super::*;
+use crate::preprocess::tensor;
+use crate::spec::{Grid, PreprocessSpec};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -146,10 +148,10 @@ fn labels_and_report_say_what_is_drawn() {
 #[test]
 fn what_cannot_be_drawn_is_refused() {
     let error = |finding| Recipe::chest(1).with(finding).volume().unwrap_err();
-    assert_eq!(
-        error(Finding::new(Label::Bronchiectasis, 10.0)),
-        PhantomError::Unsupported { label: Label::Bronchiectasis }
-    );
+    let far = Finding::new(Label::LungNodule, 10.0).in_lobe(Side::Left, Lobe::Upper).shifted([0.0, f64::NAN, 0.0]);
+    assert!(matches!(error(far), PhantomError::Shift { .. }));
+    let nowhere = Finding::new(Label::Emphysema, 10.0).shifted([1.0; 3]);
+    assert!(matches!(error(nowhere), PhantomError::Shift { .. }));
     assert!(matches!(error(Finding::new(Label::LungNodule, 10.0)), PhantomError::Side { needed: true, .. }));
     assert!(matches!(
         error(Finding::new(Label::LungNodule, 10.0).on(Side::Left)),
@@ -167,6 +169,131 @@ fn what_cannot_be_drawn_is_refused() {
     }
 }
 
+#[test]
+fn what_a_random_patient_has_is_common_varied_and_can_be_drawn() {
+    const PATIENTS: usize = 500;
+    let mut counts = [0usize; LABEL_COUNT];
+    let (mut normal, mut several) = (0, 0);
+    let mut nodules_mm: Vec<f64> = Vec::new();
+    for seed in 0..PATIENTS as u64 {
+        let patient = Recipe::patient(seed);
+        assert_eq!(patient, Recipe::patient(seed));
+        assert_eq!((patient.size, patient.spacing_mm), (Recipe::chest(seed).size, Recipe::chest(seed).spacing_mm));
+        patient.labels().iter().zip(&mut counts).for_each(|(has, count)| *count += usize::from(*has));
+        normal += usize::from(patient.findings.is_empty());
+        let nodules: Vec<f64> = patient
+            .findings
+            .iter()
+            .filter(|finding| finding.label == Label::LungNodule)
+            .map(|finding| finding.size_mm)
+            .collect();
+        several += usize::from(nodules.len() > 1);
+        nodules_mm.extend(nodules);
+        let coarse = Recipe { size: [16, 12, 9], spacing_mm: [24.0, 24.0, 38.0], ..patient };
+        coarse.volume().unwrap();
+    }
+    for (label, count) in Label::all().zip(counts) {
+        assert!((PATIENTS * 8 / 100..=PATIENTS * 60 / 100).contains(&count), "{}: {count}", label.name());
+    }
+    assert!((PATIENTS * 8 / 100..=PATIENTS * 12 / 100).contains(&normal), "{normal} normal");
+    assert!(several > 30, "{several} with several nodules");
+    assert!(nodules_mm.iter().any(|size| *size < 6.0) && nodules_mm.iter().any(|size| *size > 30.0));
+}
+
+/// The tensor of a phantom in coarse voxels, in HU.
+fn coarse(recipe: &Recipe, spacing_mm: [f64; 3]) -> Vec<f32> {
+    let spec = PreprocessSpec {
+        orientation: "LPS".to_owned().try_into().unwrap(),
+        grid: Grid::Spacing { spacing_mm, size: [70, 78, 96] },
+        window_hu: [-1000.0, 1000.0],
+        output_range: [-1000.0, 1000.0],
+        fill_hu: -1000.0,
+    };
+    tensor(&recipe.volume().unwrap(), &spec).into_values().into_iter().collect()
+}
+
+const COARSE_MM: [f64; 3] = [5.0, 4.0, 4.0];
+
+/// Largest change of a voxel, and root of the sum of squares, in HU.
+fn change(finding: Finding) -> (f32, f32) {
+    let normal = Recipe::chest(11);
+    let before = coarse(&normal, COARSE_MM);
+    let after = coarse(&normal.with(finding), COARSE_MM);
+    let steps = before.iter().zip(&after).map(|(before, after)| (after - before).abs());
+    steps.fold((0.0, 0.0f32), |(most, sum), step| (step.max(most), sum.hypot(step)))
+}
+
+/// Each label with its smallest and a common size, in every lobe or on every side that it can have.
+fn marks() -> Vec<Finding> {
+    let sizes = [
+        (Label::MedicalMaterial, [25.0, 45.0]),
+        (Label::ArterialWallCalcification, [5.0, 40.0]),
+        (Label::Cardiomegaly, [135.0, 150.0]),
+        (Label::PericardialEffusion, [5.0, 15.0]),
+        (Label::CoronaryArteryWallCalcification, [4.0, 20.0]),
+        (Label::HiatalHernia, [25.0, 50.0]),
+        (Label::Lymphadenopathy, [10.0, 20.0]),
+        (Label::Emphysema, [4.0, 10.0]),
+        (Label::Atelectasis, [4.0, 10.0]),
+        (Label::LungNodule, [4.0, 12.0]),
+        (Label::LungOpacity, [15.0, 50.0]),
+        (Label::PulmonaryFibroticSequela, [15.0, 40.0]),
+        (Label::PleuralEffusion, [8.0, 30.0]),
+        (Label::MosaicAttenuationPattern, [20.0, 35.0]),
+        (Label::PeribronchialThickening, [2.0, 4.0]),
+        (Label::Consolidation, [15.0, 50.0]),
+        (Label::Bronchiectasis, [5.0, 10.0]),
+        (Label::InterlobularSeptalThickening, [1.0, 2.0]),
+    ];
+    let kinds = sizes.into_iter().flat_map(|(label, sizes)| sizes.map(|size_mm| Finding::new(label, size_mm)));
+    kinds.map(somewhere).collect()
+}
+
+/// The finding in the left lower lobe, on the left, or without a place: as it can be drawn.
+fn somewhere(finding: Finding) -> Finding {
+    let sided = finding.clone().on(Side::Left);
+    let lobar = finding.clone().in_lobe(Side::Left, Lobe::Lower);
+    let is_drawable =
+        |finding: &Finding| Recipe { size: [1; 3], ..Recipe::chest(1) }.with(finding.clone()).volume().is_ok();
+    [finding, sided, lobar].into_iter().find(is_drawable).unwrap()
+}
+
+#[test]
+fn what_is_visible_changes_the_tensor() {
+    for finding in marks() {
+        let (most, whole) = change(finding.clone());
+        println!(
+            "{} {} visible {} most {most:.0} whole {whole:.0}",
+            finding.label.name(),
+            finding.size_mm,
+            finding.is_visible(COARSE_MM)
+        );
+    }
+    for size in 4..12 {
+        for (side, lobe) in [
+            (Side::Left, Lobe::Upper),
+            (Side::Right, Lobe::Upper),
+            (Side::Right, Lobe::Middle),
+            (Side::Left, Lobe::Lower),
+            (Side::Right, Lobe::Lower),
+        ] {
+            let f = Finding::new(Label::LungNodule, f64::from(size)).in_lobe(side, lobe);
+            println!("nodule {size} {} {:?}", f.is_visible(COARSE_MM), change(f));
+        }
+    }
+    let values = coarse(&Recipe::chest(11), COARSE_MM);
+    let mut block = Vec::new();
+    for z in 38..50 {
+        for y in 20..50 {
+            for x in 24..36 {
+                block.push(f64::from(values[(z * 78 + y) * 96 + x]));
+            }
+        }
+    }
+    let m = block.iter().sum::<f64>() / real(block.len());
+    println!("lung {} sd {}", m, (block.iter().map(|v| (v - m) * (v - m)).sum::<f64>() / real(block.len())).sqrt());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -177,7 +304,7 @@ proptest! {
     ) {
         let side = [None, Some(Side::Left), Some(Side::Right)][usize::from(side)];
         let lobe = [None, Some(Lobe::Upper), Some(Lobe::Middle), Some(Lobe::Lower)][usize::from(lobe)];
-        let finding = Finding { label: Label::all().nth(label).unwrap(), side, lobe, size_mm };
+        let finding = Finding { label: Label::all().nth(label).unwrap(), side, lobe, size_mm, shift_mm: None };
         let recipe = Recipe { seed, size, spacing_mm: spacing, findings: vec![finding] };
         if let Ok(volume) = recipe.volume() {
             prop_assert_eq!(volume.geometry().size(), size);

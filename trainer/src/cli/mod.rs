@@ -7,6 +7,7 @@ mod bundle;
 mod export;
 mod init;
 mod live;
+mod phantom;
 mod prepare;
 mod trace;
 mod train;
@@ -42,6 +43,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Phantom(phantom::Phantom),
     Prepare(prepare::Prepare),
     Init(init::Init),
     Train(train::Train),
@@ -55,6 +57,7 @@ enum Command {
 impl Command {
     fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         match self {
+            Self::Phantom(command) => command.run(progress),
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
             Self::Train(command) => command.run(progress),

@@ -144,6 +144,8 @@ pub enum Why {
     Name,
     /// Evaluation takes one reconstruction of a scan, and this is another.
     Reconstruction,
+    /// The table names the file once more.
+    Repeated,
     /// The voxels' place in the patient cannot be true.
     Implausible,
     /// The file is no readable scan.
@@ -161,6 +163,7 @@ impl Why {
             Self::NoMetadata => "no_metadata",
             Self::Name => "name",
             Self::Reconstruction => "reconstruction",
+            Self::Repeated => "repeated",
             Self::Implausible => "implausible",
             Self::Unreadable(reason) => reason.name(),
         }

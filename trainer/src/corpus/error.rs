@@ -90,7 +90,7 @@ pub enum CorpusError {
         reasons: String,
     },
     /// The folder for shards holds something else.
-    #[error("{} holds {stranger:?}, which is no part of prepared shards; name a new folder", folder.display())]
+    #[error("{} holds {stranger:?}, which this command did not write; name a new folder", folder.display())]
     Occupied {
         /// The folder.
         folder: PathBuf,

@@ -15,7 +15,7 @@ mod tensor;
 
 pub use case::{Case, Correction, LeftOut, Listed, Listing, Report, Source, Split, Why};
 pub use error::CorpusError;
-pub use layout::open;
+pub use layout::{ScanFormat, open, write_phantoms};
 pub use prepare::{Prepared, Progress, prepare};
 pub use shards::{Shards, Stored};
 

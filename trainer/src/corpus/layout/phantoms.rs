@@ -1,6 +1,5 @@
 //! Synthetic patients.
 
-use super::standin::StandIn;
 use crate::corpus::case::{Case, Listed, Listing, Source};
 use ctedge_models::phantom::Recipe;
 use ctedge_models::spec::{Grid, PreprocessSpec};

@@ -1,9 +1,18 @@
-//! What is wrong with a patient, as changes of density.
+//! Takes findings and a normal chest, gives the density at each point: what is wrong with a patient, as changes of
+//! density. Owns what each finding needs, looks like, and when it can be seen.
 
-use super::anatomy::{Chest, Lung, Tissue, fraction};
-use super::shape::{Ellipsoid, Point, Tube, add, line, sub};
+mod airways;
+mod mediastinum;
+mod needs;
+mod texture;
+mod visible;
+
+use super::anatomy::{Chest, Lung, fraction};
+use super::shape::{Ellipsoid, Point, Tube, add, sub};
+use super::slice::Tissue;
 use super::{Finding, Lobe, PhantomError, Side, noise};
 use crate::labels::Label;
+use airways::{Bronchi, Scar};
 use rand_chacha::ChaCha8Rng;
 
 /// One finding, placed.
@@ -33,7 +42,18 @@ pub(super) enum Lesion {
     Plaque { from_mm: f64, to_mm: f64 },
     /// A device under the skin with its lead.
     Device { body: Ellipsoid, lead: Vec<Tube> },
+    /// Bronchi that show, of one lobe or of both lungs.
+    Bronchi { within: Option<(Side, Lobe)>, bronchi: Bronchi },
+    /// Scars in a lobe.
+    Scar { side: Side, lobe: Lobe, scar: Scar },
+    /// Patches of too much air.
+    Mosaic { patch_mm: f64, seed: u64 },
+    /// Thick walls of the lobules in the lower zones.
+    Septa { thickness_mm: f64, seed: u64 },
 }
+
+/// How far beyond its level of one the border of a cloud can reach.
+const RAGGED: f64 = 1.25;
 
 /// How full of fluid or cells a part of the lung is.
 #[derive(Debug, Clone, Copy)]
@@ -44,56 +64,13 @@ pub(super) enum Haze {
     GroundGlass,
 }
 
-/// What a label needs: side, lobe, and its range of sizes in mm.
-struct Needs(bool, bool, f64, f64);
-
-fn needs(label: Label) -> Result<Needs, PhantomError> {
-    Ok(match label {
-        Label::PleuralEffusion => Needs(true, false, 8.0, 80.0),
-        Label::Consolidation => Needs(true, true, 15.0, 100.0),
-        Label::LungOpacity => Needs(true, true, 15.0, 120.0),
-        Label::LungNodule | Label::Atelectasis => Needs(true, true, 4.0, 40.0),
-        Label::Emphysema => Needs(false, false, 4.0, 25.0),
-        Label::Cardiomegaly => Needs(false, false, 135.0, 190.0),
-        Label::PericardialEffusion => Needs(false, false, 5.0, 30.0),
-        Label::CoronaryArteryWallCalcification => Needs(false, false, 4.0, 40.0),
-        Label::ArterialWallCalcification => Needs(false, false, 5.0, 80.0),
-        Label::HiatalHernia => Needs(false, false, 25.0, 90.0),
-        Label::Lymphadenopathy => Needs(false, false, 10.0, 40.0),
-        Label::MedicalMaterial => Needs(true, false, 25.0, 60.0),
-        Label::PulmonaryFibroticSequela
-        | Label::MosaicAttenuationPattern
-        | Label::PeribronchialThickening
-        | Label::Bronchiectasis
-        | Label::InterlobularSeptalThickening => return Err(PhantomError::Unsupported { label }),
-    })
-}
-
-impl Finding {
-    /// Side and lobe, checked against what the label needs; the right upper lobe stands in where none is needed.
-    fn checked(&self) -> Result<(Side, Lobe), PhantomError> {
-        let Finding { label, side, lobe, size_mm } = *self;
-        let Needs(needs_side, needs_lobe, least_mm, most_mm) = needs(label)?;
-        if side.is_some() != needs_side {
-            return Err(PhantomError::Side { label, needed: needs_side });
-        }
-        if lobe.is_some() != needs_lobe {
-            return Err(PhantomError::Lobe { label, needed: needs_lobe });
-        }
-        if !(least_mm..=most_mm).contains(&size_mm) {
-            return Err(PhantomError::Size { label, size_mm, least_mm, most_mm });
-        }
-        Ok((side.unwrap_or(Side::Right), lobe.unwrap_or(Lobe::Upper)))
-    }
-}
-
 impl Lesion {
     /// Places a finding in a chest.
     pub(super) fn new(finding: &Finding, chest: &Chest, random: &mut ChaCha8Rng) -> Result<Self, PhantomError> {
         let (side, lobe) = finding.checked()?;
         let (label, size) = (finding.label, finding.size_mm);
         let jitter = [0, 1, 2].map(|_axis| 12.0 * fraction(random) - 6.0);
-        let site = add(chest.site(side, lobe), jitter);
+        let site = add(add(chest.site(side, lobe), jitter), finding.shift_mm.unwrap_or_default());
         let radius = 0.5 * size;
         Ok(match label {
             Label::LungNodule => Self::Nodule(Ellipsoid::sphere(site, radius)),
@@ -107,17 +84,46 @@ impl Lesion {
             Label::Emphysema => Self::Holes { pitch_mm: size, seed: chest.seed ^ 0x0e4f },
             Label::Cardiomegaly => Self::LargeHeart(chest.heart.scaled(radius / chest.heart.half[0])),
             Label::PericardialEffusion => Self::HeartFluid { thickness_mm: size },
-            Label::CoronaryArteryWallCalcification => Self::Dense { tubes: coronary(chest, size), hu: 700.0 },
+            Label::CoronaryArteryWallCalcification => {
+                Self::Dense { tubes: mediastinum::coronary(chest, size), hu: 700.0 }
+            }
             Label::ArterialWallCalcification => Self::Plaque { from_mm: 30.0 - size, to_mm: 30.0 },
             Label::HiatalHernia => Self::Hernia(Ellipsoid::sphere([12.0, 40.0 - 0.2 * radius, -58.0], radius)),
-            Label::Lymphadenopathy => Self::Nodes(nodes(radius)),
-            Label::MedicalMaterial => device(side, size, chest),
-            Label::PulmonaryFibroticSequela
-            | Label::MosaicAttenuationPattern
-            | Label::PeribronchialThickening
-            | Label::Bronchiectasis
-            | Label::InterlobularSeptalThickening => return Err(PhantomError::Unsupported { label }),
+            Label::Lymphadenopathy => Self::Nodes(mediastinum::nodes(radius)),
+            Label::MedicalMaterial => mediastinum::device(side, size, chest),
+            Label::PulmonaryFibroticSequela => {
+                let scar = Scar::new(add(site, towards_pleura(side, lobe)), size, random);
+                Self::Scar { side, lobe, scar }
+            }
+            Label::MosaicAttenuationPattern => Self::Mosaic { patch_mm: size, seed: chest.seed ^ 0x305a },
+            Label::PeribronchialThickening => Self::Bronchi { within: None, bronchi: Bronchi::cuffed(chest, size) },
+            Label::Bronchiectasis => {
+                let bronchi = Bronchi::dilated(side, site, size, random);
+                Self::Bronchi { within: Some((side, lobe)), bronchi }
+            }
+            Label::InterlobularSeptalThickening => Self::Septa { thickness_mm: size, seed: chest.seed ^ 0x5e97 },
         })
+    }
+
+    /// Whether it can change anything in the axial slice at `z`.
+    pub(super) fn reaches_z(&self, z: f64) -> bool {
+        match self {
+            Self::Nodule(solid) | Self::Hernia(solid) => solid.reaches_z(z),
+            Self::Cloud { blob, .. } => blob.scaled(RAGGED).reaches_z(z),
+            Self::Nodes(nodes) => nodes.iter().any(|node| node.reaches_z(z)),
+            Self::Dense { tubes, .. } => tubes.iter().any(|tube| tube.reaches_z(z, 0.1)),
+            Self::Device { body, lead } => body.reaches_z(z) || lead.iter().any(|tube| tube.reaches_z(z, 0.1)),
+            Self::Bronchi { bronchi, .. } => bronchi.reaches_z(z),
+            Self::Scar { scar, .. } => scar.reach.reaches_z(z),
+            Self::Effusion { .. }
+            | Self::Holes { .. }
+            | Self::LargeHeart(_)
+            | Self::HeartFluid { .. }
+            | Self::Plate { .. }
+            | Self::Plaque { .. }
+            | Self::Mosaic { .. }
+            | Self::Septa { .. } => true,
+        }
     }
 
     /// The density at a point that is of this tissue and had this density so far.
@@ -156,7 +162,11 @@ impl Lesion {
             Self::Nodule(sphere) if sphere.holds(point) => Some(38.0),
             Self::Cloud { side, lobe, blob, haze } if is_part(*side, *lobe) => {
                 // Ragged at its border, and held back by the fissures.
-                let ragged = blob.level(point) + 0.5 * (noise::smooth(chest.seed ^ 0xc10d, point, 11.0) - 0.5);
+                let level = blob.level(point);
+                if level >= RAGGED {
+                    return None;
+                }
+                let ragged = level + 0.5 * (noise::smooth(chest.seed ^ 0xc10d, point, 11.0) - 0.5);
                 (ragged < 1.0).then(|| haze.hu(vessel, hu))
             }
             Self::Effusion { side, depth_mm } if lung.side == *side => {
@@ -169,6 +179,16 @@ impl Lesion {
             Self::Plate { side, lobe, centre, thickness_mm } if is_part(*side, *lobe) => {
                 let [_, y, z] = sub(point, *centre);
                 ((z + 0.35 * y).abs() < 0.5 * thickness_mm).then_some(28.0)
+            }
+            Self::Bronchi { within, bronchi } if within.is_none_or(|(side, lobe)| is_part(side, lobe)) => {
+                bronchi.hu(point)
+            }
+            Self::Scar { side, lobe, scar } if is_part(*side, *lobe) => scar.hu(point, lung.space.level(point), hu),
+            Self::Mosaic { patch_mm, seed } if vessel.is_none() => Some(texture::mosaic(*seed, point, *patch_mm, hu)),
+            Self::Septa { thickness_mm, seed }
+                if vessel.is_none() && texture::is_lower_zone(*seed, point, lung.space.centre[2]) =>
+            {
+                Some(texture::septum(*seed, point, *thickness_mm, hu))
             }
             _ => None,
         }
@@ -216,28 +236,11 @@ fn in_wall(aorta: &[Tube], point: Point) -> bool {
     })
 }
 
-/// A stretch of the anterior descending artery, on the surface of the heart.
-fn coronary(chest: &Chest, length_mm: f64) -> Vec<Tube> {
-    let ([cx, cy, cz], [a, b, c]) = (chest.heart.centre, chest.heart.half);
-    let surface = |w: f64, u: f64| {
-        let v = (1.0 - u * u - w * w).max(0.0).sqrt();
-        [cx + a * u, cy - b * v, cz + c * w]
-    };
-    let reach = (length_mm / c).min(0.9);
-    line(&[surface(0.62, 0.1), surface(0.62 - 0.5 * reach, 0.22), surface(0.62 - reach, 0.3)], 2.4)
-}
-
-/// Beside the trachea, below its fork, and before the aortic arch.
-fn nodes(radius: f64) -> Vec<Ellipsoid> {
-    let node = |centre| Ellipsoid { centre, half: [radius, radius * 1.1, radius * 1.4] };
-    vec![node([-21.0, 8.0, 66.0]), node([-2.0, 30.0, 12.0]), node([8.0, -24.0, 74.0])]
-}
-
-/// A pacemaker below the collarbone with its lead into the heart.
-fn device(side: Side, size_mm: f64, chest: &Chest) -> Lesion {
-    let out = side.sign();
-    let centre = [out * 88.0, -82.0, 92.0];
-    let body = Ellipsoid { centre, half: [0.5 * size_mm, 6.0, 0.5 * size_mm] };
-    let points = [centre, [out * 40.0, -40.0, 118.0], [-26.0, -14.0, 100.0], [-28.0, -14.0, 20.0], chest.heart.centre];
-    Lesion::Device { body, lead: line(&points, 2.2) }
+/// Scars sit at the apex of an upper lobe and at the base of a lower one, on its outer side.
+fn towards_pleura(side: Side, lobe: Lobe) -> Point {
+    match lobe {
+        Lobe::Upper => [0.0, 12.0, 22.0],
+        Lobe::Middle => [side.sign() * 8.0, 0.0, 0.0],
+        Lobe::Lower => [side.sign() * 10.0, 12.0, -10.0],
+    }
 }
