@@ -144,7 +144,7 @@ impl Hits {
     /// From the ranks of the first right candidate, counted from 1; `None` without any.
     pub fn of(ranks: &[usize]) -> Option<Self> {
         let queries = tally(ranks);
-        let longest = **queries.keys().last()?;
+        let (&&longest, _) = queries.last_key_value()?;
         let share = |rank: usize| real(queries.get(&rank).copied().unwrap_or(0)) / real(ranks.len());
         Some(Self::of_distribution(&(1..=longest).map(share).collect::<Vec<_>>()))
     }
@@ -175,7 +175,7 @@ impl Hits {
             Some(*sum)
         };
         let cumulated: Vec<f64> = shares.iter().scan(0.0, add).collect();
-        let within = |depth| cumulated.iter().take(depth).last().map_or(0.0, |share| share.min(1.0));
+        let within = |depth| cumulated.iter().take(depth).next_back().map_or(0.0, |share| share.min(1.0));
         // The first rank that half of the queries reach, and the first that more than half do.
         let lower = cumulated.partition_point(|&share| share < HALF);
         let upper = cumulated.partition_point(|&share| share < 1.0 - HALF);
