@@ -104,7 +104,7 @@ impl<'a> PairScores<'a> {
     }
 
     /// Rank of the first right candidate of each query among all pairs, in the order of the queries: what a bootstrap
-    /// resamples.
+    /// resamples, for [`Hits::of`]. With keys that are all different it is the rank of the own pair.
     pub fn ranks_of_all<K: Ord>(&self, keys: &[K]) -> Result<Vec<usize>, MetricsError> {
         same_length("keys", keys.len(), self.pairs())?;
         Ok(self.ranks(&classes(keys), &(0..self.pairs()).collect::<Vec<_>>()))
@@ -141,16 +141,12 @@ fn sizes(classes: &[usize], pool: &[usize]) -> Vec<usize> {
 }
 
 impl Hits {
-    /// From the ranks of the first right candidate; `None` without any.
+    /// From the ranks of the first right candidate, counted from 1; `None` without any.
     pub fn of(ranks: &[usize]) -> Option<Self> {
-        let longest = ranks.iter().copied().max()?;
-        let mut shares = vec![0.0; longest];
-        for rank in ranks {
-            if let Some(share) = shares.get_mut(rank.saturating_sub(1)) {
-                *share += 1.0 / real(ranks.len());
-            }
-        }
-        Some(Self::of_distribution(&shares))
+        let queries = tally(ranks);
+        let (&&longest, _) = queries.last_key_value()?;
+        let share = |rank: usize| real(queries.get(&rank).copied().unwrap_or(0)) / real(ranks.len());
+        Some(Self::of_distribution(&(1..=longest).map(share).collect::<Vec<_>>()))
     }
 
     /// Under random ranking of a pool, for queries that each have the given number of right candidates in it.
@@ -174,15 +170,12 @@ impl Hits {
 
     /// From the share of queries at each rank.
     fn of_distribution(shares: &[f64]) -> Self {
-        let within = |depth: usize| shares.iter().take(depth).sum::<f64>().min(1.0);
-        let mut sum = 0.0;
-        let cumulated: Vec<f64> = shares
-            .iter()
-            .map(|share| {
-                sum += share;
-                sum
-            })
-            .collect();
+        let add = |sum: &mut f64, share: &f64| {
+            *sum += share;
+            Some(*sum)
+        };
+        let cumulated: Vec<f64> = shares.iter().scan(0.0, add).collect();
+        let within = |depth| cumulated.iter().take(depth).next_back().map_or(0.0, |share| share.min(1.0));
         // The first rank that half of the queries reach, and the first that more than half do.
         let lower = cumulated.partition_point(|&share| share < HALF);
         let upper = cumulated.partition_point(|&share| share < 1.0 - HALF);
@@ -195,9 +188,8 @@ impl Hits {
 
     fn mean(all: &[Self]) -> Self {
         let mean = |number: &dyn Fn(&Self) -> f64| all.iter().map(number).sum::<f64>() / real(all.len());
-        let depth = |depth: usize| mean(&move |hits| hits.recall.get(depth).copied().unwrap_or(0.0));
         Self {
-            recall: [depth(0), depth(1), depth(2), depth(3)],
+            recall: std::array::from_fn(|depth| mean(&|hits| hits.recall.get(depth).copied().unwrap_or(0.0))),
             median_rank: mean(&|hits| hits.median_rank),
             mean_reciprocal_rank: mean(&|hits| hits.mean_reciprocal_rank),
         }
