@@ -119,7 +119,7 @@ fn every_finding_changes_what_it_should() {
         (Finding::new(Label::HiatalHernia, 60.0), -500.0, 60.0),
         (Finding::new(Label::Lymphadenopathy, 25.0), 0.0, 80.0),
         (Finding::new(Label::MedicalMaterial, 45.0).on(Side::Left), 2900.0, 3071.0),
-        (left_lower(Label::PulmonaryFibroticSequela), -700.0, 0.0),
+        (left_lower(Label::PulmonaryFibroticSequela), -800.0, -500.0),
         (Finding::new(Label::MosaicAttenuationPattern, 30.0), -900.0, -780.0),
         (Finding::new(Label::PeribronchialThickening, 3.0), -300.0, 30.0),
         (Finding::new(Label::Bronchiectasis, 10.0).in_lobe(Side::Left, Lobe::Lower), -800.0, -100.0),
@@ -138,7 +138,7 @@ fn every_finding_changes_what_it_should() {
 #[test]
 fn scars_pull_septa_thicken_below_and_mosaics_are_on_both_sides() {
     let scar = changed(Finding::new(Label::PulmonaryFibroticSequela, 40.0).in_lobe(Side::Right, Lobe::Upper));
-    let (bands, between): (Vec<_>, Vec<_>) = scar.iter().partition(|(_, _, after)| *after > -200.0);
+    let (bands, between): (Vec<&_>, Vec<&_>) = scar.iter().partition(|(_, _, after)| *after > -200.0);
     assert!(bands.len() > 50 && between.len() > 50, "{} in bands, {} between", bands.len(), between.len());
     assert!(scar.iter().all(|([x, _, z], before, after)| *x < 0.0 && *z > 20.0 && after != before));
     let septa = changed(Finding::new(Label::InterlobularSeptalThickening, 2.0));

@@ -39,7 +39,7 @@ fn placeless(label: Label) -> Recipe {
 }
 
 fn sentences(text: &str) -> Vec<&str> {
-    text.split_inclusive(". ").map(|sentence| sentence.trim()).collect()
+    text.split_inclusive(". ").map(str::trim).collect()
 }
 
 fn is_denial(sentence: &str) -> bool {
@@ -118,7 +118,7 @@ fn read(sentence: &str) -> Vec<(Label, String)> {
             grades.push(word.unwrap_or_else(|| panic!("{sentence} tells no size")));
         }
         assert_eq!(grades.len(), places.len(), "{sentence}");
-        places.iter_mut().zip(grades).for_each(|(place, grade)| *place += &format!(" {grade}"));
+        places.iter_mut().zip(grades).for_each(|(place, grade)| *place = format!("{place} {grade}"));
     }
     places.into_iter().map(|place| (label, place)).collect()
 }
