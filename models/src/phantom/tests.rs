@@ -240,11 +240,10 @@ fn coarse(recipe: &Recipe, spacing_mm: [f64; 3]) -> Vec<f32> {
 
 const COARSE_MM: [f64; 3] = [5.0, 4.0, 4.0];
 
-/// Largest change of a voxel, and root of the sum of squares, in HU.
-fn change(finding: Finding) -> (f32, f32) {
-    let normal = Recipe::chest(11);
-    let before = coarse(&normal, COARSE_MM);
-    let after = coarse(&normal.with(finding), COARSE_MM);
+/// Largest change of a voxel, and root of the sum of squares, in HU, that a finding makes to a patient.
+fn change(patient: &Recipe, finding: &Finding) -> (f32, f32) {
+    let before = coarse(patient, COARSE_MM);
+    let after = coarse(&patient.clone().with(finding.clone()), COARSE_MM);
     let steps = before.iter().zip(&after).map(|(before, after)| (after - before).abs());
     steps.fold((0.0, 0.0f32), |(most, sum), step| (step.max(most), sum.hypot(step)))
 }
@@ -287,7 +286,7 @@ fn somewhere(finding: Finding) -> Finding {
 #[test]
 fn what_is_visible_changes_the_tensor() {
     for finding in marks() {
-        let (most, whole) = change(finding.clone());
+        let (most, whole) = change(&Recipe::chest(11), &finding);
         let text = format!("{} of {} mm: {most} HU, in all {whole} HU", finding.label.name(), finding.size_mm);
         let is_small_nodule = finding.label == Label::LungNodule && finding.size_mm < 6.0;
         assert_eq!(finding.is_visible(COARSE_MM), !is_small_nodule, "{text}");
@@ -298,13 +297,28 @@ fn what_is_visible_changes_the_tensor() {
 }
 
 #[test]
+fn nothing_visible_of_a_patient_is_hidden_by_the_rest() {
+    for seed in 30..38 {
+        let patient = Recipe::patient(seed);
+        for (index, finding) in patient.findings.iter().enumerate() {
+            let mut rest = patient.clone();
+            rest.findings.remove(index);
+            let whole = f64::from(change(&rest, finding).1);
+            assert!(!finding.is_visible(COARSE_MM) || whole > ROSE * LUNG_HU, "{seed}: {finding:?} changes {whole} HU");
+        }
+    }
+}
+
+#[test]
 fn a_small_nodule_drowns_among_the_vessels_of_a_coarse_tensor() {
     for (side, lobe) in [(Side::Left, Lobe::Upper), (Side::Right, Lobe::Middle), (Side::Left, Lobe::Lower)] {
         let nodule = |size_mm| Finding::new(Label::LungNodule, size_mm).in_lobe(side, lobe);
-        let small = f64::from(change(nodule(4.0)).1);
+        let small = f64::from(change(&Recipe::chest(11), &nodule(4.0)).1);
         assert!(!nodule(4.0).is_visible(COARSE_MM) && small < ROSE * LUNG_HU, "{small} HU");
         assert!(nodule(4.0).is_visible([1.25, 1.0, 1.0]), "fine voxels show it");
-        assert!(nodule(8.0).is_visible(COARSE_MM) && f64::from(change(nodule(8.0)).1) > ROSE * LUNG_HU);
+        assert!(
+            nodule(8.0).is_visible(COARSE_MM) && f64::from(change(&Recipe::chest(11), &nodule(8.0)).1) > ROSE * LUNG_HU
+        );
     }
     let recipe = Recipe::chest(1).with(Finding::new(Label::LungNodule, 4.0).in_lobe(Side::Left, Lobe::Upper));
     assert_eq!(recipe.visible(COARSE_MM), [false; LABEL_COUNT]);
