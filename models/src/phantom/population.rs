@@ -109,8 +109,8 @@ impl Recipe {
     fn free_lobes(&self) -> Vec<(Side, Lobe)> {
         let large = [Label::Cardiomegaly, Label::PericardialEffusion].map(|label| self.has(label));
         let is_deep = |side: Side| {
-            let effusions = self.findings.iter().filter(|finding| finding.label == Label::PleuralEffusion);
-            effusions.into_iter().any(|finding| finding.side == Some(side) && finding.size_mm > HIDING_MM)
+            let mut effusions = self.findings.iter().filter(|finding| finding.label == Label::PleuralEffusion);
+            effusions.any(|finding| finding.side == Some(side) && finding.size_mm > HIDING_MM)
         };
         let is_free = |&(side, lobe): &(Side, Lobe)| match (side, lobe) {
             (Side::Left, Lobe::Middle) => large == [false; 2],

@@ -120,6 +120,7 @@ impl<'a> Part<'a> {
         }
         chest.rest(point, depth)
     }
+
     /// Organs between the lungs.
     fn organ(&self, point: Point) -> Option<f64> {
         let airway = self.airways.iter().map(|tube| tube.distance(point) - tube.radius).fold(f64::INFINITY, f64::min);

@@ -6,6 +6,7 @@
     reason = "what is not touched must be the same; indices are small"
 )]
 
+use super::findings::visible::{LUNG_HU, ROSE};
 use super::*;
 use crate::preprocess::tensor;
 use crate::spec::{Grid, PreprocessSpec};
@@ -118,6 +119,11 @@ fn every_finding_changes_what_it_should() {
         (Finding::new(Label::HiatalHernia, 60.0), -500.0, 60.0),
         (Finding::new(Label::Lymphadenopathy, 25.0), 0.0, 80.0),
         (Finding::new(Label::MedicalMaterial, 45.0).on(Side::Left), 2900.0, 3071.0),
+        (left_lower(Label::PulmonaryFibroticSequela), -800.0, -500.0),
+        (Finding::new(Label::MosaicAttenuationPattern, 30.0), -900.0, -780.0),
+        (Finding::new(Label::PeribronchialThickening, 3.0), -300.0, 30.0),
+        (Finding::new(Label::Bronchiectasis, 10.0).in_lobe(Side::Left, Lobe::Lower), -800.0, -100.0),
+        (Finding::new(Label::InterlobularSeptalThickening, 3.0), -100.0, 60.0),
     ] {
         let voxels = changed(finding.clone());
         assert!(voxels.len() >= 10, "{}: {} voxels", finding.label.name(), voxels.len());
@@ -126,6 +132,26 @@ fn every_finding_changes_what_it_should() {
         if finding.lobe.is_some() {
             assert!(voxels.iter().all(|([x, _, _], _, _)| *x > 0.0), "{} on the left", finding.label.name());
         }
+    }
+}
+
+#[test]
+fn scars_pull_septa_thicken_below_and_mosaics_are_on_both_sides() {
+    let scar = changed(Finding::new(Label::PulmonaryFibroticSequela, 40.0).in_lobe(Side::Right, Lobe::Upper));
+    let (bands, between): (Vec<&_>, Vec<&_>) = scar.iter().partition(|(_, _, after)| *after > -200.0);
+    assert!(bands.len() > 50 && between.len() > 50, "{} in bands, {} between", bands.len(), between.len());
+    assert!(scar.iter().all(|([x, _, z], before, after)| *x < 0.0 && *z > 20.0 && after != before));
+    let septa = changed(Finding::new(Label::InterlobularSeptalThickening, 2.0));
+    assert!(septa.iter().all(|([_, _, z], _, after)| *z < 40.0 && *after > -400.0));
+    let patches = changed(Finding::new(Label::MosaicAttenuationPattern, 30.0));
+    for is_left in [false, true] {
+        let side: Vec<f32> = patches
+            .iter()
+            .filter(|([x, _, _], _, _)| (*x > 0.0) == is_left)
+            .map(|(_, before, after)| after - before)
+            .collect();
+        let darker = side.iter().filter(|step| **step < 0.0).count();
+        assert!((0.25..0.75).contains(&(real(darker) / real(side.len()))), "{darker} of {}", side.len());
     }
 }
 
@@ -214,11 +240,10 @@ fn coarse(recipe: &Recipe, spacing_mm: [f64; 3]) -> Vec<f32> {
 
 const COARSE_MM: [f64; 3] = [5.0, 4.0, 4.0];
 
-/// Largest change of a voxel, and root of the sum of squares, in HU.
-fn change(finding: Finding) -> (f32, f32) {
-    let normal = Recipe::chest(11);
-    let before = coarse(&normal, COARSE_MM);
-    let after = coarse(&normal.with(finding), COARSE_MM);
+/// Largest change of a voxel, and root of the sum of squares, in HU, that a finding makes to a patient.
+fn change(patient: &Recipe, finding: &Finding) -> (f32, f32) {
+    let before = coarse(patient, COARSE_MM);
+    let after = coarse(&patient.clone().with(finding.clone()), COARSE_MM);
     let steps = before.iter().zip(&after).map(|(before, after)| (after - before).abs());
     steps.fold((0.0, 0.0f32), |(most, sum), step| (step.max(most), sum.hypot(step)))
 }
@@ -261,37 +286,54 @@ fn somewhere(finding: Finding) -> Finding {
 #[test]
 fn what_is_visible_changes_the_tensor() {
     for finding in marks() {
-        let (most, whole) = change(finding.clone());
-        println!(
-            "{} {} visible {} most {most:.0} whole {whole:.0}",
-            finding.label.name(),
-            finding.size_mm,
-            finding.is_visible(COARSE_MM)
+        let (most, whole) = change(&Recipe::chest(11), &finding);
+        let text = format!("{} of {} mm: {most} HU, in all {whole} HU", finding.label.name(), finding.size_mm);
+        let is_small_nodule = finding.label == Label::LungNodule && finding.size_mm < 6.0;
+        assert_eq!(finding.is_visible(COARSE_MM), !is_small_nodule, "{text}");
+        if !is_small_nodule {
+            assert!(most > 4.0 * NOISE_HU as f32 && f64::from(whole) > ROSE * LUNG_HU, "{text}");
+        }
+    }
+}
+
+#[test]
+fn nothing_visible_of_a_patient_is_hidden_by_the_rest() {
+    for seed in 30..38 {
+        let patient = Recipe::patient(seed);
+        for (index, finding) in patient.findings.iter().enumerate() {
+            let mut rest = patient.clone();
+            rest.findings.remove(index);
+            let whole = f64::from(change(&rest, finding).1);
+            assert!(!finding.is_visible(COARSE_MM) || whole > ROSE * LUNG_HU, "{seed}: {finding:?} changes {whole} HU");
+        }
+    }
+}
+
+#[test]
+fn a_small_nodule_drowns_among_the_vessels_of_a_coarse_tensor() {
+    for (side, lobe) in [(Side::Left, Lobe::Upper), (Side::Right, Lobe::Middle), (Side::Left, Lobe::Lower)] {
+        let nodule = |size_mm| Finding::new(Label::LungNodule, size_mm).in_lobe(side, lobe);
+        let small = f64::from(change(&Recipe::chest(11), &nodule(4.0)).1);
+        assert!(!nodule(4.0).is_visible(COARSE_MM) && small < ROSE * LUNG_HU, "{small} HU");
+        assert!(nodule(4.0).is_visible([1.25, 1.0, 1.0]), "fine voxels show it");
+        assert!(
+            nodule(8.0).is_visible(COARSE_MM) && f64::from(change(&Recipe::chest(11), &nodule(8.0)).1) > ROSE * LUNG_HU
         );
     }
-    for size in 4..12 {
-        for (side, lobe) in [
-            (Side::Left, Lobe::Upper),
-            (Side::Right, Lobe::Upper),
-            (Side::Right, Lobe::Middle),
-            (Side::Left, Lobe::Lower),
-            (Side::Right, Lobe::Lower),
-        ] {
-            let f = Finding::new(Label::LungNodule, f64::from(size)).in_lobe(side, lobe);
-            println!("nodule {size} {} {:?}", f.is_visible(COARSE_MM), change(f));
-        }
-    }
-    let values = coarse(&Recipe::chest(11), COARSE_MM);
-    let mut block = Vec::new();
-    for z in 38..50 {
-        for y in 20..50 {
-            for x in 24..36 {
-                block.push(f64::from(values[(z * 78 + y) * 96 + x]));
-            }
-        }
-    }
-    let m = block.iter().sum::<f64>() / real(block.len());
-    println!("lung {} sd {}", m, (block.iter().map(|v| (v - m) * (v - m)).sum::<f64>() / real(block.len())).sqrt());
+    let recipe = Recipe::chest(1).with(Finding::new(Label::LungNodule, 4.0).in_lobe(Side::Left, Lobe::Upper));
+    assert_eq!(recipe.visible(COARSE_MM), [false; LABEL_COUNT]);
+    assert_eq!(recipe.visible([1.0; 3]), recipe.labels());
+}
+
+#[test]
+fn vessels_make_normal_lung_as_restless_as_the_rule_of_visibility_says() {
+    let tensor = coarse(&Recipe::chest(11), COARSE_MM);
+    let block = (38..50).flat_map(|z| (20..50).flat_map(move |y| (24..36).map(move |x| (z * 78 + y) * 96 + x)));
+    let values: Vec<f64> = block.map(|index| f64::from(tensor[index])).collect();
+    let mean = values.iter().sum::<f64>() / real(values.len());
+    let deviation =
+        (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / real(values.len())).sqrt();
+    assert!((0.8..1.25).contains(&(deviation / LUNG_HU)), "{deviation} HU");
 }
 
 proptest! {

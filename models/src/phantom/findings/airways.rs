@@ -71,11 +71,16 @@ pub(in crate::phantom) struct Scar {
 
 const BANDS: usize = 12;
 
+/// Radius of the bands of a scar of this width.
+pub(super) fn scar_radius_mm(width_mm: f64) -> f64 {
+    (0.065 * width_mm).clamp(1.5, 3.6)
+}
+
 impl Scar {
     /// Chords of a sphere of that width.
     pub(super) fn new(centre: Point, width_mm: f64, random: &mut ChaCha8Rng) -> Self {
         let half = 0.5 * width_mm;
-        let radius = (0.065 * width_mm).clamp(1.5, 3.6);
+        let radius = scar_radius_mm(width_mm);
         let mut rim = || {
             let way = [0, 1, 2].map(|_axis| 2.0 * fraction(random) - 1.0);
             let length = shape::length(way).max(0.1);

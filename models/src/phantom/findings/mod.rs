@@ -5,7 +5,7 @@ mod airways;
 mod mediastinum;
 mod needs;
 mod texture;
-mod visible;
+pub(super) mod visible;
 
 use super::anatomy::{Chest, Lung, fraction};
 use super::shape::{Ellipsoid, Point, Tube, add, sub};

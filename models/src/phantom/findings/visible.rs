@@ -1,16 +1,20 @@
 //! Whether a finding can be seen in a tensor of coarse voxels.
 //!
 //! Rose's criterion (A. Rose, J. Opt. Soc. Am. 38, 196, 1948): an object is seen if its summed contrast is at least five
-//! times the noise of as large a piece of background, `contrast * sqrt(voxels) / noise >= 5`. A finding thinner than a voxel
-//! lends it only a part of its contrast: the product over the axes of `min(1, extent / voxel)`.
+//! times the noise of as large a piece of background, `contrast * sqrt(voxels) / noise >= 5`. A finding thinner than a
+//! voxel lends it only a part of its contrast: the product over the axes of `min(1, extent / voxel)`; and interpolation
+//! spreads what is as small as a voxel over its neighbours.
 
+use super::airways::scar_radius_mm;
 use crate::labels::Label;
 use crate::phantom::{Finding, NOISE_HU};
 
 /// Rose's number.
-const ROSE: f64 = 5.0;
-/// What a voxel of some millimetres differs by within normal lung, where vessels cross it (measured in phantoms).
-const LUNG_HU: f64 = 200.0;
+pub(in crate::phantom) const ROSE: f64 = 5.0;
+/// What interpolation to the tensor's voxels takes from a small object: half (measured in phantoms).
+const SPREAD: f64 = 2.0;
+/// Standard deviation of voxels of some millimetres within normal lung, where vessels cross it (measured in phantoms).
+pub(in crate::phantom) const LUNG_HU: f64 = 125.0;
 /// And elsewhere: noise, and the borders of organs.
 const TISSUE_HU: f64 = 2.0 * NOISE_HU;
 /// Side of a cube over diameter of the sphere of equal volume: the cube root of pi / 6.
@@ -38,14 +42,14 @@ fn elsewhere(contrast_hu: f64, extent_mm: [f64; 3]) -> Mark {
 
 impl Finding {
     /// Whether it can be seen in a tensor of this voxel spacing (z, y, x) in mm: by Rose's criterion its contrast, as much of
-    /// it as fits a voxel, times the root of the number of voxels it fills is at least five times what voxels of the normal
-    /// surroundings differ by.
+    /// it as fits a voxel, times the root of the number of voxels it fills is at least ten times what voxels of the normal
+    /// surroundings differ by: five, and as much again for what interpolation takes from it.
     pub fn is_visible(&self, spacing_mm: [f64; 3]) -> bool {
         let Mark { contrast_hu, clutter_hu, extent_mm } = self.mark();
         let voxels = extent_mm.iter().zip(spacing_mm).map(|(extent, voxel)| extent / voxel);
         let (filled, count) =
             voxels.fold((1.0, 1.0), |(filled, count), ratio| (filled * ratio.clamp(0.0, 1.0), count * ratio.max(1.0)));
-        contrast_hu * filled * count.sqrt() >= ROSE * clutter_hu
+        contrast_hu * filled * count.sqrt() >= SPREAD * ROSE * clutter_hu
     }
 
     fn mark(&self) -> Mark {
@@ -62,7 +66,10 @@ impl Finding {
             Label::PeribronchialThickening => in_lung(890.0, [size, size, 200.0]),
             Label::Bronchiectasis => in_lung(890.0, [1.0 + 0.12 * size, size, 100.0]),
             Label::InterlobularSeptalThickening => in_lung(890.0, [size, 100.0, 100.0]),
-            Label::PulmonaryFibroticSequela => in_lung(900.0, [0.13 * size, 0.13 * size, 3.0 * size]),
+            Label::PulmonaryFibroticSequela => {
+                let band = scar_radius_mm(size) * 2.0;
+                in_lung(900.0, [band, band, 6.0 * size])
+            }
             Label::Cardiomegaly => in_lung(900.0, [50.0, 50.0, 0.5 * (size - HEART_MM)]),
             // Against the blood beside it: against lung it would look like a larger heart.
             Label::PericardialEffusion => elsewhere(30.0, [60.0, 60.0, size]),

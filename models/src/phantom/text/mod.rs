@@ -85,6 +85,7 @@ pub(super) fn statement(recipe: &Recipe) -> String {
 /// What stands in for the gaps of a phrase.
 #[derive(Debug)]
 struct Words {
+    /// With the space before it; empty for a finding without a place.
     place: String,
     size: String,
     grade: &'static str,
@@ -93,8 +94,8 @@ struct Words {
 impl Words {
     fn plain(finding: &Finding) -> Self {
         let place = match (finding.side, finding.lobe) {
-            (Some(side), Some(lobe)) => format!("in the {} {}", side_name(side), lobe_title(side, lobe)),
-            (Some(side), None) => format!("on the {}", side_name(side)),
+            (Some(side), Some(lobe)) => format!(" in the {} {}", side_name(side), lobe_title(side, lobe)),
+            (Some(side), None) => format!(" on the {}", side_name(side)),
             (None, _) => String::new(),
         };
         let grade = phrases(finding.label).grades.map(|(names, bounds)| grade(finding.size_mm, names, bounds));
@@ -103,8 +104,7 @@ impl Words {
 
     /// The phrase without gaps, its first letter a capital.
     fn fill(&self, phrase: &str) -> String {
-        let text = phrase.replace("{place}", &self.place).replace("{size}", &self.size).replace("{grade}", self.grade);
-        let text = text.replace(" .", ".");
+        let text = phrase.replace(" {place}", &self.place).replace("{size}", &self.size).replace("{grade}", self.grade);
         let text = match text.split_once("{a} ") {
             Some((before, after)) => format!("{before}{} {after}", article(after)),
             None => text,

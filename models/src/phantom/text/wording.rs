@@ -63,9 +63,8 @@ fn can_be_listed(findings: &[&Finding], words: &Phrases) -> bool {
 
 fn list(findings: &[&Finding], words: &Phrases, choice: &mut Choice) -> String {
     let items = findings.iter().map(|finding| {
-        let gap = if words.grades.is_some() { "{size} {place}" } else { "{place}" };
         let Words { place, size, .. } = Words::varied(finding, choice);
-        gap.replace("{size}", &size).replace("{place}", &place)
+        if words.grades.is_some() { format!("{size}{place}") } else { place.trim_start().to_owned() }
     });
     let items: Vec<String> = items.collect();
     let items = match items.split_last() {
@@ -116,11 +115,11 @@ impl Words {
         let place = match (finding.side, finding.lobe) {
             (Some(side), Some(lobe)) => {
                 let (side, lobe) = (side_name(side), lobe_title(side, lobe));
-                let ways = ["in the {side} {lobe}", "within the {side} {lobe}", "in the {lobe} of the {side} lung"];
+                let ways = [" in the {side} {lobe}", " within the {side} {lobe}", " in the {lobe} of the {side} lung"];
                 choice.pick(&ways).replace("{side}", side).replace("{lobe}", lobe)
             }
             (Some(side), None) => {
-                choice.pick(&["on the {side}", "on the {side} side"]).replace("{side}", side_name(side))
+                choice.pick(&[" on the {side}", " on the {side} side"]).replace("{side}", side_name(side))
             }
             (None, _) => String::new(),
         };
