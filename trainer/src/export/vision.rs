@@ -5,6 +5,7 @@
 
 use super::ExportError;
 use super::graph::{Builder, Value};
+use super::onnx::Attribute;
 use crate::run::{SHORTEST_EMBEDDING, Tower, Weights};
 use ctedge_models::bundle::TensorIo;
 use ctedge_models::labels::LABEL_COUNT;
@@ -23,7 +24,7 @@ pub struct VisionGraph {
 /// Writes a tower as ONNX, with these metadata properties. The same tower gives the same bytes.
 pub fn vision(tower: &Tower, properties: &[(String, String)]) -> Result<VisionGraph, ExportError> {
     let weights = Weights::of(tower).map_err(|source| ExportError::Weights { source })?;
-    let [_, count, dim] = tower.positions.dims();
+    let [_, count, dim] = tower.positions.table().dims();
     let [_, embedding] = tower.project.weight.dims();
     let writer = Writer { tower, weights, count, dim };
     let mut graph = Builder::new("scale-vlp volume tower");
@@ -35,7 +36,7 @@ pub fn vision(tower: &Tower, properties: &[(String, String)]) -> Result<VisionGr
     for index in 0..tower.blocks.len() {
         tokens = writer.block(&mut graph, &tokens, index)?;
     }
-    let tokens = graph.layer_norm("tokens", &tokens, &writer.weights, "norm")?;
+    let tokens = writer.patches_of(&mut graph, &tokens)?;
     let (pooled, saliency) = writer.pool(&mut graph, &tokens)?;
     let unit = writer.unit_embedding(&mut graph, &pooled)?;
     let logits = graph.linear("logits", &pooled, &writer.weights, "flags")?;
@@ -68,9 +69,31 @@ impl Writer<'_> {
         let gathered = graph.transpose("patch/gathered", &split, &[0, 1, 3, 5, 2, 4, 6]);
         let rows = graph.reshape("patch/rows", &gathered, &[1, self.count, pz * py * px])?;
         let tokens = graph.linear("patch", &rows, &self.weights, "patch")?;
-        let table = super::trace::read(self.tower.positions.try_to_vec_as())?;
+        let table = super::trace::read(self.tower.positions.table().try_into_vec_as())?;
         let table = graph.floats("positions", &[1, self.count, self.dim], &table)?;
-        Ok(graph.add("patch/placed", &tokens, &table))
+        let placed = graph.add("patch/placed", &tokens, &table);
+        if self.tower.class_token.is_none() {
+            return Ok(placed);
+        }
+        let class = graph.weight(&self.weights, "class_token")?;
+        Ok(graph.node("Concat", "patch/classed", &[&class, &placed], vec![Attribute::int("axis", 1)]))
+    }
+
+    /// Tokens inside the transformer: the class token is one of them.
+    fn inside(&self) -> usize {
+        self.count + usize::from(self.tower.class_token.is_some())
+    }
+
+    /// The tokens of the patches, normalised, without the class token.
+    fn patches_of(&self, graph: &mut Builder, tokens: &Value) -> Result<Value, ExportError> {
+        if self.tower.class_token.is_none() {
+            return graph.layer_norm("tokens", tokens, &self.weights, "norm");
+        }
+        let normed = graph.layer_norm("norm", tokens, &self.weights, "norm")?;
+        let start = graph.whole("tokens/start", &[1])?;
+        let end = graph.whole("tokens/end", &[self.inside()])?;
+        let axis = graph.whole("tokens/axis", &[1])?;
+        Ok(graph.node("Slice", "tokens", &[&normed, &start, &end, &axis], Vec::new()))
     }
 
     fn block(&self, graph: &mut Builder, tokens: &Value, index: usize) -> Result<Value, ExportError> {
@@ -99,7 +122,7 @@ impl Writer<'_> {
 
         let fused = graph.linear(&at("qkv"), tokens, &self.weights, &format!("blocks.{index}.attention.qkv"))?;
         let [query, key, value] = self.split(graph, &path, &fused)?;
-        let shape = [1, self.count, heads, self.dim / heads];
+        let shape = [1, self.inside(), heads, self.dim / heads];
         let query = graph.reshape(&at("query/heads"), &query, &shape)?;
         let query = graph.transpose(&at("query/turned"), &query, &[0, 2, 1, 3]);
         let query = graph.scale(&at("query/scaled"), &query, attention.scale())?;
@@ -112,7 +135,7 @@ impl Writer<'_> {
         let scores = graph.softmax(&at("weights"), &scores);
         let mixed = graph.matmul(&at("mixed"), &scores, &value);
         let mixed = graph.transpose(&at("mixed/turned"), &mixed, &[0, 2, 1, 3]);
-        let mixed = graph.reshape(&at("mixed/joined"), &mixed, &[1, self.count, self.dim])?;
+        let mixed = graph.reshape(&at("mixed/joined"), &mixed, &[1, self.inside(), self.dim])?;
         graph.linear(&at("out"), &mixed, &self.weights, &format!("blocks.{index}.attention.out"))
     }
 

@@ -5,14 +5,23 @@
     reason = "numbers that must come out exact; indices are small"
 )]
 
+use super::text::TEXT_NORM_EPSILON;
+use super::vision::patches;
 use super::*;
 use crate::device::cpu;
-use crate::experiment::{Positions, Tune, Vision};
-use burn::tensor::{Tensor, TensorData};
+use crate::experiment::{Experiment, Positions, Text, TextPool, Tune, Vision};
+use burn::tensor::{Int, Tensor, TensorData};
 use ctedge_models::spec::Grid;
 
-fn small() -> (Vision, Grid) {
-    let architecture = Vision {
+const VOCABULARY: usize = 40;
+
+/// Towers that compute in a moment.
+fn small() -> Experiment {
+    let mut experiment =
+        Experiment::parse(include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml")).unwrap();
+    experiment.seed = 7;
+    experiment.input.grid = Grid::Spacing { spacing_mm: [5.0, 2.0, 2.0], size: [4, 8, 12] };
+    experiment.vision = Vision {
         patch: [2, 4, 4],
         dim: 24,
         depth: 2,
@@ -23,12 +32,32 @@ fn small() -> (Vision, Grid) {
         class_token: false,
         tune: Tune::Full,
     };
-    (architecture, Grid::Spacing { spacing_mm: [5.0, 2.0, 2.0], size: [4, 8, 12] })
+    experiment.text = Text {
+        vocabulary: VOCABULARY,
+        lowercase: true,
+        max_tokens: 8,
+        dim: 12,
+        depth: 2,
+        heads: 2,
+        mlp_ratio: 2,
+        pool: TextPool::Class,
+        tune: Tune::Full,
+    };
+    experiment
+}
+
+fn with_seed(seed: u64) -> Experiment {
+    let mut experiment = small();
+    experiment.seed = seed;
+    experiment
+}
+
+fn pair(experiment: &Experiment) -> Pair {
+    Pair::new(experiment, VOCABULARY, &initial(experiment, VOCABULARY).unwrap(), &cpu()).unwrap()
 }
 
 fn tower(seed: u64) -> Tower {
-    let (architecture, grid) = small();
-    Tower::new(&architecture, &grid, &initial(&architecture, &grid, seed).unwrap(), &cpu()).unwrap()
+    pair(&with_seed(seed)).vision
 }
 
 /// A batch of two different volumes.
@@ -97,14 +126,14 @@ fn a_patch_is_a_row_of_its_own_voxels() {
 
 #[test]
 fn token_centres_are_symmetric_about_the_field_in_millimetres() {
-    let (architecture, grid) = small();
-    let tokens = TokenGrid::new(&grid, architecture.patch);
+    let Experiment { vision, input, .. } = small();
+    let tokens = TokenGrid::new(&input.grid, vision.patch);
     assert_eq!((tokens.count, tokens.pitch_mm), ([2, 2, 3], [10.0, 8.0, 8.0]));
     let centres = tokens.centres_mm();
     assert_eq!(centres.first(), Some(&[-5.0, -4.0, -8.0]));
     assert_eq!(centres.get(1), Some(&[-5.0, -4.0, 0.0]));
     assert_eq!(centres.last(), Some(&[5.0, 4.0, 8.0]));
-    let stretched = TokenGrid::new(&Grid::Resize { size: [4, 8, 12] }, architecture.patch);
+    let stretched = TokenGrid::new(&Grid::Resize { size: [4, 8, 12] }, vision.patch);
     assert_eq!(stretched.pitch_mm, [180.0, 180.0, 120.0]);
 }
 
@@ -130,45 +159,120 @@ fn positions_are_sines_and_cosines_of_every_axis() {
 
 #[test]
 fn a_seed_gives_the_same_weights_for_ever() {
-    let (architecture, grid) = small();
-    let weights = initial(&architecture, &grid, 7).unwrap();
-    assert_eq!(weights, initial(&architecture, &grid, 7).unwrap());
-    assert_ne!(weights, initial(&architecture, &grid, 8).unwrap());
-    assert_eq!(weights.sha256(), "2210d9a478bfda8f3d7c294ff31a3ae0568a842adaaf0ad253ae9e2ecfb78ec8");
-    let gamma = &weights.0["blocks.0.norm_mlp.gamma"];
+    let weights = initial(&small(), VOCABULARY).unwrap();
+    assert_eq!(weights, initial(&small(), VOCABULARY).unwrap());
+    assert_ne!(weights, initial(&with_seed(8), VOCABULARY).unwrap());
+    assert_eq!(weights.sha256(), "655dcde9feed7f01182cc556ae544c2000a9d039ea88973f4e7413bd5b5e2659");
+    let gamma = &weights.0["vision.blocks.0.norm_mlp.gamma"];
     assert!(gamma.values.iter().all(|value| *value == 1.0));
-    let patch = &weights.0["patch.weight"];
-    let bound = (6.0f32 / 56.0).sqrt();
-    assert!(patch.values.iter().all(|value| value.abs() <= bound));
-    assert!(patch.values.iter().any(|value| value.abs() > 0.9 * bound));
+    let within = |name: &str, bound: f32| {
+        let values = &weights.0[name].values;
+        assert!(values.iter().all(|value| value.abs() <= bound), "{name}");
+        assert!(values.iter().any(|value| value.abs() > 0.9 * bound), "{name}");
+    };
+    within("vision.patch.weight", (6.0f32 / 56.0).sqrt());
+    within("text.embeddings.word.weight", 0.02 * 3.0f32.sqrt());
+    within("text.layers.1.mlp.down.weight", (6.0f32 / 36.0).sqrt());
+    within("vision.blocks.1.mlp.down.weight", (6.0f32 / 72.0).sqrt() / 2.0);
+    assert_eq!((&weights.0["log_scale"].values, &weights.0["bias"].values), (&vec![10.0f32.ln()], &vec![-10.0]));
+}
+
+#[test]
+fn a_bigger_vocabulary_changes_no_other_parameter() {
+    let mut bigger = initial(&small(), VOCABULARY + 1).unwrap();
+    let mut weights = initial(&small(), VOCABULARY).unwrap();
+    assert_eq!((weights.vocabulary(), bigger.vocabulary()), (VOCABULARY, VOCABULARY + 1));
+    let table = weights.0.remove("text.embeddings.word.weight").unwrap();
+    let longer = bigger.0.remove("text.embeddings.word.weight").unwrap();
+    assert_eq!(longer.values[..table.values.len()], table.values);
+    assert_eq!(weights, bigger);
 }
 
 #[test]
 fn weights_go_into_a_network_and_come_out_again() {
-    let (architecture, grid) = small();
-    let weights = initial(&architecture, &grid, 3).unwrap();
-    let tower = Tower::new(&architecture, &grid, &weights, &cpu()).unwrap();
-    assert_eq!(Weights::of(&tower).unwrap(), weights);
+    let weights = initial(&with_seed(3), VOCABULARY).unwrap();
+    let pair = Pair::new(&small(), VOCABULARY, &weights, &cpu()).unwrap();
+    assert_eq!(Weights::of(&pair).unwrap(), weights);
     let places: usize = weights.0.values().map(|array| array.shape.iter().product::<usize>()).sum();
     assert_eq!(weights.count(), places);
+    assert_eq!(Weights::of(&pair.vision).unwrap(), weights.part("vision"));
+    assert_eq!(Weights::of(&pair.text).unwrap(), weights.part("text"));
 }
 
 #[test]
 fn weights_that_do_not_fit_are_named() {
-    let (architecture, grid) = small();
-    let weights = initial(&architecture, &grid, 3).unwrap();
-    let build = |weights: &Weights| Tower::new(&architecture, &grid, weights, &cpu()).map(|_| ());
+    let weights = initial(&small(), VOCABULARY).unwrap();
+    let build = |weights: &Weights| Pair::new(&small(), VOCABULARY, weights, &cpu()).map(|_| ());
 
     let mut missing = weights.clone();
-    missing.0.remove("flags.bias");
-    assert_eq!(build(&missing), Err(WeightsError::Missing { name: "flags.bias".into() }));
+    missing.0.remove("vision.flags.bias");
+    assert_eq!(build(&missing), Err(WeightsError::Missing { name: "vision.flags.bias".into() }));
 
     let mut spare = weights.clone();
     spare.0.insert("head.bias".into(), Array { shape: vec![1], values: vec![0.0] });
     assert_eq!(build(&spare), Err(WeightsError::Unknown { name: "head.bias".into() }));
 
     let mut reshaped = weights;
-    reshaped.0.insert("project.bias".into(), Array { shape: vec![2], values: vec![0.0; 2] });
-    let problem = WeightsError::Shape { name: "project.bias".into(), expected: vec![10], given: vec![2] };
+    reshaped.0.insert("text.project.bias".into(), Array { shape: vec![2], values: vec![0.0; 2] });
+    let problem = WeightsError::Shape { name: "text.project.bias".into(), expected: vec![10], given: vec![2] };
     assert_eq!(build(&reshaped), Err(problem));
+}
+
+/// Two reports of five and three tokens, padded to a length with these ids.
+fn reports(length: usize, padding: i32) -> (Tensor<2, Int>, Tensor<2>) {
+    let rows = [vec![2, 11, 7, 30, 3], vec![2, 8, 3]];
+    let mask = rows.iter().flat_map(|row| (0..length).map(|at| f32::from(u8::from(at < row.len()))));
+    let mask: Vec<f32> = mask.collect();
+    let ids = rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat(padding)).take(length));
+    let ids: Vec<i32> = ids.collect();
+    let shape = [2, length];
+    (Tensor::from_data(TensorData::new(ids, shape), &cpu()), Tensor::from_data(TensorData::new(mask, shape), &cpu()))
+}
+
+#[test]
+fn a_report_means_the_same_however_it_is_padded() {
+    for pool in [TextPool::Class, TextPool::Mean] {
+        let mut experiment = small();
+        experiment.text.pool = pool;
+        let text = pair(&experiment).text;
+        let run = |length, padding| {
+            let (ids, mask) = reports(length, padding);
+            text.forward(ids, mask)
+        };
+        let short = run(5, 0);
+        assert_eq!((short.embedding.dims(), short.pooled.dims()), ([2, 10], [2, 12]));
+        assert_eq!(short.tokens.dims(), [2, 5, 12]);
+        let long = run(8, 39);
+        let apart = (short.embedding.clone() - long.embedding).abs().max();
+        assert!(apart.into_scalar::<f32>() < 1e-6, "{pool:?}");
+        for length in values(short.embedding.clone().powi_scalar(2).sum_dim(1)) {
+            assert!((length - 1.0).abs() < 1e-5, "{length}");
+        }
+        assert_ne!(values(short.embedding.clone().slice_dim(0, 0..1)), values(short.embedding.slice_dim(0, 1..2)));
+    }
+}
+
+#[test]
+fn the_mean_is_over_a_reports_own_tokens() {
+    let mut experiment = small();
+    experiment.text.pool = TextPool::Mean;
+    let (ids, mask) = reports(6, 0);
+    let outputs = pair(&experiment).text.forward(ids, mask);
+    let own = outputs.tokens.slice_dim(0, 1..2).slice_dim(1, 0..3).mean_dim(1).squeeze_dim::<2>(1);
+    let apart = (outputs.pooled.slice_dim(0, 1..2) - own).abs().max().into_scalar::<f32>();
+    assert!(apart < 1e-6, "{apart}");
+}
+
+#[test]
+fn every_layer_of_the_report_tower_normalises_as_bert_does() {
+    let text = pair(&small()).text;
+    assert_eq!(TEXT_NORM_EPSILON, 1e-12);
+    let (ids, mask) = reports(5, 0);
+    let tokens = text.forward(ids, mask).tokens;
+    for mean in values(tokens.clone().mean_dim(2)) {
+        assert!(mean.abs() < 1e-5, "{mean}");
+    }
+    for variance in values(tokens.powi_scalar(2).mean_dim(2)) {
+        assert!((variance - 1.0).abs() < 1e-4, "{variance}");
+    }
 }

@@ -15,8 +15,8 @@ pub struct Array {
     pub values: Vec<f32>,
 }
 
-/// All parameters of a network by their path, e.g. `blocks.0.attention.qkv.weight`; a linear layer's weight is
-/// `[in, out]`.
+/// All parameters of a network by their path, e.g. `vision.blocks.0.attention.qkv.weight`; a linear layer's
+/// weight is `[in, out]`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Weights(pub BTreeMap<String, Array>);
 
@@ -76,6 +76,19 @@ impl Weights {
         let places = Self::of(&network)?;
         let spare = self.0.keys().find(|name| !places.0.contains_key(*name));
         Err(WeightsError::Unknown { name: spare.cloned().unwrap_or_default() })
+    }
+
+    /// The weights under one path, without it: those of `vision` are the volume tower's alone.
+    #[must_use]
+    pub fn part(&self, path: &str) -> Self {
+        let inside = |name: &str| name.strip_prefix(path)?.strip_prefix('.').map(str::to_owned);
+        Self(self.0.iter().filter_map(|(name, array)| Some((inside(name)?, array.clone()))).collect())
+    }
+
+    /// Pieces that the report tower has a vector for; 0 without one.
+    pub fn vocabulary(&self) -> usize {
+        let table = self.0.get("text.embeddings.word.weight");
+        table.and_then(|table| table.shape.first()).copied().unwrap_or(0)
     }
 
     /// Number of values.
@@ -156,7 +169,8 @@ impl ModuleMapper for Writer<'_> {
                 self.used += 1;
                 let data = TensorData::new(array.values.clone(), array.shape.clone());
                 let device = param.lazy_device();
-                return param.map(|_| Tensor::from_data(data, &device));
+                // A parameter learns, or does not, as before.
+                return param.map(|old| Tensor::from_data(data, &device).set_require_grad(old.is_require_grad()));
             }
         }
         param

@@ -12,7 +12,7 @@ mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointError};
 
 /// What the room on the right needs of the network and its experiment; it names this room only.
-pub use crate::net::{Array, LAYER_NORM_EPSILON, Tower, Weights, WeightsError, initial};
+pub use crate::net::{Array, LAYER_NORM_EPSILON, Pair, Tower, Weights, WeightsError, initial};
 pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 
 use crate::experiment::{Experiment, ExperimentError};
@@ -100,10 +100,10 @@ pub enum RunError {
 }
 
 impl Run {
-    /// An untrained run: the weights that the experiment's seed gives.
+    /// An untrained run: the weights that the experiment's seed gives, for a vocabulary of the size that it asks for.
     pub fn init(experiment: Experiment) -> Result<Self, RunError> {
-        let weights = initial(&experiment.vision, &experiment.input.grid, experiment.seed)
-            .map_err(|source| RunError::Weights { source })?;
+        let weights =
+            initial(&experiment, experiment.text.vocabulary).map_err(|source| RunError::Weights { source })?;
         let checkpoint = Checkpoint { weights, experiment_sha256: experiment.sha256(), steps: 0, data: "none".into() };
         Ok(Self { experiment, checkpoint })
     }
@@ -137,11 +137,18 @@ impl Run {
         Ok(Self { experiment, checkpoint })
     }
 
-    /// The network on a device.
+    /// The volume tower on a device.
     pub fn tower(&self, device: &Device) -> Result<Tower, RunError> {
         let Experiment { vision, input, .. } = &self.experiment;
-        let tower = Tower::new(vision, &input.grid, &self.checkpoint.weights, device);
+        let tower = Tower::new(vision, &input.grid, &self.checkpoint.weights.part("vision"), device);
         tower.map_err(|source| RunError::Weights { source })
+    }
+
+    /// Both towers on a device.
+    pub fn pair(&self, device: &Device) -> Result<Pair, RunError> {
+        let weights = &self.checkpoint.weights;
+        let pair = Pair::new(&self.experiment, weights.vocabulary(), weights, device);
+        pair.map_err(|source| RunError::Weights { source })
     }
 }
 

@@ -16,7 +16,7 @@ fn a_run_is_written_and_read_back() {
     assert_eq!(fs::read_to_string(place.join(EXPERIMENT_FILE)).unwrap(), run.experiment.source());
     assert_eq!(fs::read_dir(&place).unwrap().count(), 2);
     let tower = run.tower(&cpu()).unwrap();
-    assert_eq!(tower.input_size, [80, 144, 144]);
+    assert_eq!(tower.input_size, [64, 80, 80]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Attention pooling: one learned query weighs the tokens, and the weights are the token saliency (R6).
 
-use super::block::width;
+use crate::net::layers::width;
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, activation};
 

@@ -1,9 +1,11 @@
-//! 3D positions: sine and cosine of a token's centre in millimetres from the centre of the field.
+//! 3D positions: sine and cosine of a token's centre in millimetres from the centre of the field, or a learned table.
 //!
-//! Only addition, multiplication, division and square-free loops are used: IEEE arithmetic gives the same bits on every
-//! machine, while the last bit of a library's `sin` differs, and the table travels inside the exported graph.
+//! For the former only addition, multiplication, division and square-free loops are used: IEEE arithmetic gives the
+//! same bits on every machine, while the last bit of a library's `sin` differs, and the table travels inside the exported graph.
 
-use super::block::width;
+use crate::experiment::{Positions, Vision};
+use crate::net::layers::width;
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use ctedge_models::spec::Grid;
 
@@ -13,6 +15,33 @@ const LONGEST_MM: f64 = 1440.0;
 const SHORTEST_MM: f64 = 80.0;
 /// Field (z, y, x) that is assumed where the input contract stretches every scan to one size.
 const NOMINAL_FIELD_MM: f64 = 360.0;
+
+/// What is added to the tokens, `[1, T, C]`.
+#[derive(Module, Debug)]
+pub enum Places {
+    /// Follows from the grid, so it is no parameter.
+    Sine(Tensor<3>),
+    /// Learned.
+    Learned(Param<Tensor<3>>),
+}
+
+impl Places {
+    pub(super) fn new(architecture: &Vision, grid: &TokenGrid, device: &Device) -> Self {
+        let dim = architecture.dim;
+        match architecture.positions {
+            Positions::Sine => Self::Sine(grid.table(dim, device)),
+            Positions::Learned => Self::Learned(Param::from_tensor(Tensor::zeros([1, grid.tokens(), dim], device))),
+        }
+    }
+
+    /// The table.
+    pub fn table(&self) -> Tensor<3> {
+        match self {
+            Self::Sine(table) => table.clone(),
+            Self::Learned(table) => table.val(),
+        }
+    }
+}
 
 /// Where the tokens lie.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,27 +1,24 @@
 //! The volume tower: patches, positions, blocks, pooling, projection and flags.
 
-use super::block::{Block, layer_norm};
-use super::patch::patches;
-use super::pool::AttentionPool;
-use super::positions::TokenGrid;
-use super::weights::{Weights, WeightsError};
+use super::{AttentionPool, Block, LAYER_NORM_EPSILON, Places, TokenGrid, patches};
 use crate::experiment::Vision;
-use burn::module::Module;
-use burn::nn::{LayerNorm, Linear, LinearConfig};
+use crate::net::layers::{layer_norm, linear, unit};
+use crate::net::{Weights, WeightsError};
+use burn::module::{Module, Param};
+use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
 use ctedge_models::labels::LABEL_COUNT;
 use ctedge_models::spec::Grid;
-
-/// Lengths below this are not divided by, so that a zero vector stays zero.
-pub(crate) const SHORTEST_EMBEDDING: f64 = 1e-12;
 
 /// SCALE-VLP's volume tower (reconstruction; see the room's head for what is published).
 #[derive(Module, Debug)]
 pub struct Tower {
     /// `[pz * py * px, C]`.
     pub patch: Linear,
-    /// Added to the tokens, `[1, T, C]`; follows from the grid, so it is no parameter.
-    pub positions: Tensor<3>,
+    /// Where a token lies.
+    pub positions: Places,
+    /// One more token before the others, `[1, 1, C]`; where it stands is part of what it learns, as in MONAI.
+    pub class_token: Option<Param<Tensor<3>>>,
     /// The transformer.
     pub blocks: Vec<Block>,
     /// After the last block.
@@ -49,6 +46,8 @@ pub struct Outputs {
     pub tokens: Tensor<3>,
     /// Weight of each token in the pooling `[B, T]`; sums to one.
     pub saliency: Tensor<2>,
+    /// Normalised class token `[B, C]`, where the tower has one; embedding and flags are made of the patches alone.
+    pub class: Option<Tensor<2>>,
 }
 
 impl Tower {
@@ -58,16 +57,17 @@ impl Tower {
     }
 
     /// The shape alone. Its parameters hold nothing useful until [`Weights::fill`] has filled them.
-    pub(super) fn empty(architecture: &Vision, grid: &Grid, device: &Device) -> Self {
-        let Vision { patch, dim, depth, embedding, .. } = *architecture;
+    pub(in crate::net) fn empty(architecture: &Vision, grid: &Grid, device: &Device) -> Self {
+        let Vision { patch, dim, depth, embedding, class_token, .. } = *architecture;
         Self {
-            patch: LinearConfig::new(patch.iter().product(), dim).init(device),
-            positions: TokenGrid::new(grid, patch).table(dim, device),
+            patch: linear(patch.iter().product(), dim, device),
+            positions: Places::new(architecture, &TokenGrid::new(grid, patch), device),
+            class_token: class_token.then(|| Param::from_tensor(Tensor::zeros([1, 1, dim], device))),
             blocks: (0..depth).map(|_| Block::new(architecture, device)).collect(),
-            norm: layer_norm(dim, device),
+            norm: layer_norm(dim, LAYER_NORM_EPSILON, device),
             pool: AttentionPool::new(dim, device),
-            project: LinearConfig::new(dim, embedding).init(device),
-            flags: LinearConfig::new(dim, LABEL_COUNT).init(device),
+            project: linear(dim, embedding, device),
+            flags: linear(dim, LABEL_COUNT, device),
             patch_size: patch,
             input_size: grid.size(),
         }
@@ -75,14 +75,21 @@ impl Tower {
 
     /// Volumes `[B, 1, z, y, x]`, preprocessed by the tower's input contract, to its outputs.
     pub fn forward(&self, volume: Tensor<5>) -> Outputs {
-        let mut tokens = self.patch.forward(patches(volume, self.patch_size)) + self.positions.clone();
+        let patches = self.patch.forward(patches(volume, self.patch_size)) + self.positions.table();
+        let [batch, count, dim] = patches.dims();
+        let mut tokens = match &self.class_token {
+            Some(class) => Tensor::cat(vec![class.val().expand([batch, 1, dim]), patches], 1),
+            None => patches,
+        };
         for block in &self.blocks {
             tokens = block.forward(tokens);
         }
         let tokens = self.norm.forward(tokens);
+        let class = self.class_token.as_ref().map(|_| tokens.clone().slice_dim(1, 0..1).squeeze_dim::<2>(1));
+        let first = usize::from(class.is_some());
+        let tokens = tokens.slice_dim(1, first..first + count);
         let (pooled, saliency) = self.pool.forward(tokens.clone());
-        let direction = self.project.forward(pooled.clone());
-        let length = direction.clone().powi_scalar(2).sum_dim(1).sqrt().clamp_min(SHORTEST_EMBEDDING);
-        Outputs { embedding: direction / length, logits: self.flags.forward(pooled), tokens, saliency }
+        let embedding = unit(self.project.forward(pooled.clone()));
+        Outputs { embedding, logits: self.flags.forward(pooled), tokens, saliency, class }
     }
 }
