@@ -1,11 +1,11 @@
 //! The loop: batch after batch, with looks at the validation patients and checkpoints in between.
 
 use super::checkpoint::Snapshot;
-use super::log::{Log, Look, StepRecord};
 use super::optimiser::Optimiser;
 use super::schedule::learning_rate;
 use super::step::{Engine, Workers};
 use super::{Batch, BatchError, Cohort};
+use super::{Log, Look, StepRecord};
 use super::{Pair, Weights};
 use super::{Run, RunError, StepError, TrainError, WEIGHTS_FILE, folder};
 use crate::experiment::Experiment;
