@@ -5,6 +5,7 @@
 
 mod bundle;
 mod export;
+mod import;
 mod init;
 mod trace;
 
@@ -39,6 +40,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Init(init::Init),
+    Import(import::Import),
     Export(export::Export),
     Pack(bundle::Pack),
     Sign(bundle::Sign),
@@ -50,6 +52,7 @@ impl Command {
     fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         match self {
             Self::Init(command) => command.run(progress),
+            Self::Import(command) => command.run(progress),
             Self::Export(command) => command.run(progress),
             Self::Pack(command) => command.run(progress),
             Self::Sign(command) => command.run(progress),

@@ -219,3 +219,44 @@ fn a_damaged_bundle_is_not_signed_as_one() {
         "{error:#}"
     );
 }
+
+#[test]
+fn weights_that_are_none_leave_a_run_as_it_was() {
+    let desk = Desk::packed();
+    let weights = || fs::read(desk.at("run/weights.safetensors")).unwrap();
+    let before = weights();
+    fs::create_dir(desk.at("bert")).unwrap();
+    let empty = safetensors::serialize(Vec::<(String, safetensors::tensor::TensorView<'_>)>::new(), None).unwrap();
+    fs::write(desk.at("bert/model.safetensors"), empty).unwrap();
+    let cases = [
+        ("import @run --bert @nothing", "nothing"),
+        ("import @run --bert @experiment.toml", "safetensors"),
+        ("import @run --bert @bert", "nothing in the file stands for text.embeddings.word.weight"),
+        ("import @run --m3d-clip @bert", "nothing in the file stands for vision.patch.weight"),
+        ("import @run --bert @bert --m3d-clip @bert", "cannot be used"),
+        ("import @run", "--bert"),
+        ("import @bert --bert @bert", "ctedge-trainer init"),
+    ];
+    for (line, part) in cases {
+        let complaint = desk.complaint(line);
+        assert!(complaint.contains(part), "{line}: {complaint}");
+    }
+    assert_eq!(weights(), before);
+}
+
+#[test]
+fn a_report_is_traced_by_its_token_ids() {
+    let desk = Desk::packed();
+    fs::write(desk.at("ids.json"), "[[2, 40, 3], [2, 9, 8, 7, 3]]").unwrap();
+    desk.done(&["trace @run --ids @ids.json --out @traced"]);
+    for (name, numbers) in [("embedding", 2 * 128), ("pooled", 2 * 24), ("tokens", 2 * 5 * 24)] {
+        let bytes = fs::read(desk.at("traced").join(format!("{name}.f32"))).unwrap();
+        assert_eq!(bytes.len(), 4 * numbers, "{name}");
+    }
+    for ids in ["[[2, 3], []]", "[[2, 3], [1024]]"] {
+        fs::write(desk.at("ids.json"), ids).unwrap();
+        assert!(desk.complaint("trace @run --ids @ids.json --out @x").contains("report 2"), "{ids}");
+    }
+    fs::write(desk.at("ids.json"), "[2, 3]").unwrap();
+    assert!(desk.complaint("trace @run --ids @ids.json --out @x").contains("list of lists"));
+}

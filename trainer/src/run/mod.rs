@@ -3,6 +3,7 @@
 //! ```text
 //! RUN/experiment.toml      the experiment, byte for byte
 //! RUN/weights.safetensors  the parameters, with the experiment's digest and the number of training steps
+//! RUN/tokenizer.json       the tokenizer, once there is one
 //! ```
 //! In: a checked [`Experiment`] and [`Weights`]. Out: both again. It owns its folder, and never overwrites another's:
 //! weights that belong to another experiment are refused.
@@ -12,7 +13,7 @@ mod checkpoint;
 pub use checkpoint::{Checkpoint, CheckpointError};
 
 /// What the room on the right needs of the network and its experiment; it names this room only.
-pub use crate::net::{Array, LAYER_NORM_EPSILON, Pair, Tower, Weights, WeightsError, initial};
+pub use crate::net::{Array, BertTower, LAYER_NORM_EPSILON, Pair, Tower, Weights, WeightsError, initial};
 pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 
 use crate::experiment::{Experiment, ExperimentError};
@@ -25,6 +26,9 @@ use std::path::{Path, PathBuf};
 pub const EXPERIMENT_FILE: &str = "experiment.toml";
 /// Name of the weights in a run folder.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
+
+/// Name of the tokenizer in a run folder.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// An experiment and its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,6 +122,12 @@ impl Run {
         make_folder(folder)?;
         write(&folder.join(WEIGHTS_FILE), &bytes)?;
         write(&folder.join(EXPERIMENT_FILE), self.experiment.source().as_bytes())
+    }
+
+    /// Puts these weights in the place of those of an existing run folder.
+    pub fn replace(&self, folder: &Path) -> Result<(), RunError> {
+        let bytes = self.checkpoint.to_bytes().map_err(|source| RunError::Checkpoint { source })?;
+        write(&folder.join(WEIGHTS_FILE), &bytes)
     }
 
     /// Reads a run folder and checks that its files belong together.
