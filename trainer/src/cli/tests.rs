@@ -260,3 +260,24 @@ fn a_report_is_traced_by_its_token_ids() {
     fs::write(desk.at("ids.json"), "[2, 3]").unwrap();
     assert!(desk.complaint("trace @run --ids @ids.json --out @x").contains("list of lists"));
 }
+
+#[test]
+fn a_new_run_says_how_many_values_learn() {
+    let desk = Desk::new();
+    let learning = |text: String| {
+        fs::write(desk.at("experiment.toml"), text).unwrap();
+        let run = desk.at("run");
+        drop(fs::remove_dir_all(&run));
+        let Outcome { json, .. } = desk.run("init @experiment.toml --out @run").unwrap();
+        (json["parameters"].as_u64().unwrap(), json["learning"].as_u64().unwrap())
+    };
+    let (parameters, full) = learning(experiment());
+    assert_eq!(full, parameters);
+    // 2 numbers, two projections from 24 to 128, 18 flags, the pooling query and the normalisation before it.
+    let heads = 2 + 2 * 128 * 25 + 18 * 25 + 24 + 48;
+    assert_eq!(learning(experiment().replace("tune = \"full\"", "tune = \"frozen\"")), (parameters, heads));
+    let lora = experiment().replace("tune = \"full\"", "tune = { lora = { rank = 1, alpha = 2.0 } }");
+    let (same, low_rank) = learning(lora);
+    assert_eq!(same, parameters, "factors are added when training begins");
+    assert!(low_rank > heads && low_rank < full / 10, "{heads} {low_rank} {full}");
+}
