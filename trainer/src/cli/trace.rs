@@ -2,7 +2,7 @@
 
 use super::{Outcome, Progress};
 use crate::device;
-use crate::export::{Trace as Numbers, phantom_tensor};
+use crate::export::{TextTrace, Trace as Numbers, phantom_tensor, write_arrays};
 use crate::run::Run;
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -15,11 +15,13 @@ use std::path::PathBuf;
 
 /// Write down one forward pass, to compare another runtime with.
 ///
-/// Writes the network's input and outputs as raw little-endian 32-bit floats in C order, one file each: volume.f32,
-/// embedding.f32, logits.f32, tokens.f32 and saliency.f32. Without a scan the input is the experiment's phantom.
+/// Writes the volume tower's input and outputs as raw little-endian 32-bit floats in C order, one file each: volume.f32,
+/// embedding.f32, logits.f32, tokens.f32, saliency.f32 and, with a class token, class.f32. Without a scan the input is
+/// the experiment's phantom. With --ids the report tower runs instead: embedding.f32, pooled.f32 and tokens.f32.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ctedge-trainer trace run --out traced\n  \
     ctedge-trainer trace run chest.nii.gz --out traced\n  ctedge-trainer trace run series --out traced\n  \
+    ctedge-trainer trace run --ids reports.json --out traced\n  \
     python tests/peers/onnx_check.py exported/vision.onnx traced")]
 pub(super) struct Trace {
     /// The run folder.
@@ -29,6 +31,9 @@ pub(super) struct Trace {
     /// Uniform random numbers from this seed as the input, instead of a scan.
     #[arg(long, value_name = "SEED", conflicts_with = "scan")]
     random: Option<u64>,
+    /// JSON file with reports as token ids, such as [[2, 17, 3], [2, 9, 40, 3]].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scan", "random"])]
+    ids: Option<PathBuf>,
     /// Folder for the arrays.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -37,15 +42,28 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let run = Run::open(&self.run)?;
+        if let Some(path) = &self.ids {
+            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let reports: Vec<Vec<u32>> = serde_json::from_str(&text)
+                .with_context(|| format!("{} is no JSON list of lists of token ids", path.display()))?;
+            progress.say("running the report tower");
+            let pair = run.pair(&device::cpu())?;
+            return self.write(&TextTrace::of(&pair.text, &reports, &device::cpu())?.arrays());
+        }
         let tower = run.tower(&device::cpu())?;
         progress.say("preparing the input");
         let volume = self.volume(&run)?;
-        progress.say("running the network");
-        let trace = Numbers::of(&tower, volume, &device::cpu())?;
-        trace.write(&self.out)?;
-        let names = trace.arrays().map(|(name, values)| format!("{name}.f32 ({} numbers)", values.len()));
+        progress.say("running the volume tower");
+        self.write(&Numbers::of(&tower, volume, &device::cpu())?.arrays())
+    }
+
+    fn write(&self, arrays: &[(&str, &[f32])]) -> anyhow::Result<Outcome> {
+        write_arrays(arrays, &self.out)?;
+        let names: Vec<String> =
+            arrays.iter().map(|(name, values)| format!("{name}.f32 ({} numbers)", values.len())).collect();
         let text = format!("wrote {} to {}", names.join(", "), self.out.display());
-        let lengths = trace.arrays().map(|(name, values)| json!({ "name": name, "numbers": values.len() }));
+        let lengths: Vec<_> =
+            arrays.iter().map(|(name, values)| json!({ "name": name, "numbers": values.len() })).collect();
         Ok(Outcome { text, json: json!({ "folder": self.out, "arrays": lengths }) })
     }
 

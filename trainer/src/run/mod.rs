@@ -29,7 +29,8 @@ pub use train::{Ended, Lesson, Watcher, train};
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
-    Array, Batch, BatchError, Case, Cohort, LAYER_NORM_EPSILON, Pair, Split, Tower, Weights, WeightsError, initial,
+    Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Pair, Split, Tower, Weights, WeightsError,
+    initial,
 };
 pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 
@@ -45,6 +46,7 @@ pub const EXPERIMENT_FILE: &str = "experiment.toml";
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Name of the weights in a run folder.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
+
 
 /// An experiment and its weights.
 #[derive(Debug, Clone, PartialEq)]
@@ -211,6 +213,11 @@ impl Run {
         write(&folder.join(TOKENIZER_FILE), tokenizer.as_bytes())?;
         // Last, since it says that the run is there.
         write(&folder.join(EXPERIMENT_FILE), self.experiment.source().as_bytes())
+    }
+
+    /// Puts these weights in the place of those of an existing run folder.
+    pub fn replace(&self, folder: &Path) -> Result<(), RunError> {
+        folder::write(&folder.join(WEIGHTS_FILE), &self.checkpoint)
     }
 
     /// Reads a run folder and checks that its files belong together.
