@@ -4,6 +4,8 @@
 //! Exit status: 0 done, 1 failed, 2 wrong usage.
 
 mod bundle;
+mod embed;
+mod evaluate;
 mod export;
 mod init;
 mod live;
@@ -47,6 +49,8 @@ enum Command {
     Prepare(prepare::Prepare),
     Init(init::Init),
     Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Embed(embed::Embed),
     Export(export::Export),
     Pack(bundle::Pack),
     Sign(bundle::Sign),
@@ -61,6 +65,8 @@ impl Command {
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
+            Self::Evaluate(command) => command.run(progress),
+            Self::Embed(command) => command.run(progress),
             Self::Export(command) => command.run(progress),
             Self::Pack(command) => command.run(progress),
             Self::Sign(command) => command.run(progress),

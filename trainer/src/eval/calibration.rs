@@ -94,11 +94,8 @@ impl Calibration {
 
     /// A bundle's flags: each label with its threshold and temperature.
     pub fn specs(&self) -> Vec<LabelSpec> {
-        let spec = |of: &LabelCalibration| LabelSpec {
-            label: of.label,
-            threshold: of.threshold,
-            temperature: of.temperature,
-        };
+        let spec =
+            |of: &LabelCalibration| LabelSpec { label: of.label, threshold: of.threshold, temperature: of.temperature };
         self.labels.iter().map(spec).collect()
     }
 

@@ -7,10 +7,7 @@ pub(super) const DEFINITIONS: [(&str, &str); 33] = [
         "Percentile bootstrap with the patient as its unit: patients are drawn with replacement, each with all of its \
          cases (Efron & Tibshirani 1993). Replicates in which a measure is undefined are left out.",
     ),
-    (
-        "macro_average",
-        "Mean over the labels for which the measure is defined; in a bootstrap replicate likewise.",
-    ),
+    ("macro_average", "Mean over the labels for which the measure is defined; in a bootstrap replicate likewise."),
     (
         "auroc",
         "Probability that a case with the finding scores above one without, ties counting half. Baseline: any constant \
@@ -66,10 +63,7 @@ pub(super) const DEFINITIONS: [(&str, &str); 33] = [
         "Share of cases that lie nearer to the true one of a label's two sentences than to its negation, mean of cases \
          with and without the finding. Baseline: 0.5, a model that does not read the \"not\".",
     ),
-    (
-        "prompt_cosine",
-        "Cosine between a label's two sentences; near 1 the report tower hardly tells them apart.",
-    ),
+    ("prompt_cosine", "Cosine between a label's two sentences; near 1 the report tower hardly tells them apart."),
     (
         "recall_at_1",
         "Share of queries whose right candidate comes first; a wrong one with the same score comes before it. Baseline: \
@@ -88,10 +82,7 @@ pub(super) const DEFINITIONS: [(&str, &str); 33] = [
     ("rouge_l", "Mean F1 of the longest common subsequence of words (rougeL, no stemming)."),
     ("meteor", "Mean METEOR by exact and stem matches (Porter2), without synonyms, hence below scores with WordNet."),
     ("cider_d", "CIDEr-D as pycocoevalcap computes it, 0 to 10, document frequencies of these reports."),
-    (
-        "distinct_share",
-        "Different drafts over cases; near 0 the drafts have collapsed to a template.",
-    ),
+    ("distinct_share", "Different drafts over cases; near 0 the drafts have collapsed to a template."),
 ];
 
 /// The definition of a measure; BLEU's orders share one.

@@ -23,8 +23,8 @@ mod said;
 pub use calibration::{CALIBRATION_FILE, Calibration, LabelCalibration};
 pub use diary::Diary;
 pub use evaluation::{
-    Calls, Cost, Direction, DraftRow, Drafts, Drawing, EVALUATION_SCHEMA, Evaluation, Example, Flags, LabelRow, Measure,
-    Measures, Model, Patients, PoolRow, PromptRow, Stage, Subject, Time, Truth, ZeroShot,
+    Calls, Cost, Direction, DraftRow, Drafts, Drawing, EVALUATION_SCHEMA, Evaluation, Example, Flags, LabelRow,
+    Measure, Measures, Model, Patients, PoolRow, PromptRow, Stage, Subject, Time, Truth, ZeroShot,
 };
 pub use look::look;
 pub use page::page;

@@ -28,8 +28,8 @@ pub use train::{Ended, Lesson, Watcher, train};
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
-    Array, Batch, BatchError, Case, Cohort, LAYER_NORM_EPSILON, Length, Pair, Split, TextError, Tokenizer, Tokens, Tower,
-    Weights, WeightsError, initial, seen,
+    Array, Batch, BatchError, Case, Cohort, LAYER_NORM_EPSILON, Length, Pair, Split, TextError, Tokenizer, Tokens,
+    Tower, Weights, WeightsError, initial, seen,
 };
 pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 

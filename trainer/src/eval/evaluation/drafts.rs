@@ -4,10 +4,10 @@
 //! random. A nearest report that is no better than the most common one has learned how reports sound, not what is seen.
 
 use super::super::EvalError;
-use super::super::metrics::{Bootstrap, Draw};
 use super::super::metrics::language::{
-    Pair, corpus_bleu, cider_d, mean_sentence_bleu, meteor, rouge, tokens_13a, tokens_rouge,
+    Pair, cider_d, corpus_bleu, mean_sentence_bleu, meteor, rouge, tokens_13a, tokens_rouge,
 };
+use super::super::metrics::{Bootstrap, Draw};
 use super::findings;
 use super::measure::{Measure, Measures, mean, ratio};
 use crate::run::{Case, Cohort, seen};
@@ -137,7 +137,10 @@ impl Judge<'_> {
         measures.insert("cider_d", Measure::plain(cider_d(&pairs), None));
         let longest = |[draft, report]: &[String; 2]| rouge(&Pair::new(draft, report, tokens_rouge)).longest.f1;
         let each: [(&str, Vec<f64>); 3] = [
-            ("sentence_bleu_4", pairs.iter().filter_map(|pair| mean_sentence_bleu(std::slice::from_ref(pair))).collect()),
+            (
+                "sentence_bleu_4",
+                pairs.iter().filter_map(|pair| mean_sentence_bleu(std::slice::from_ref(pair))).collect(),
+            ),
             ("rouge_l", texts.par_iter().map(longest).collect()),
             ("meteor", pairs.par_iter().map(meteor).collect()),
         ];

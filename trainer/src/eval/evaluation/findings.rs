@@ -54,7 +54,7 @@ pub(super) fn measure(
         METRICS.iter().map(|metric| counts.as_ref().and_then(metric.of)).collect::<Vec<_>>()
     };
     let values = numbers(&(0..truth.len()).collect::<Vec<_>>());
-    let intervals = bootstrap.intervals(patients, &numbers)?;
+    let intervals = bootstrap.intervals(patients, numbers)?;
     let constant = [false, true].map(|call| Counts::new(truth, &vec![[call; LABEL_COUNT]; truth.len()]));
     let [none, all] = &constant;
     let baseline = |metric: &Metric| (metric.of)(if metric.beside? { all.as_ref()? } else { none.as_ref()? });

@@ -143,7 +143,9 @@ impl Readings {
         Ok(Self {
             uncalibrated: read(&|of, _, logit| plain(of, logit))?,
             temperature: read(&|of, _, logit| of.probability(logit))?,
-            isotonic: read(&|of, isotonic, logit| isotonic.map_or_else(|| plain(of, logit), |by| by.probability(logit)))?,
+            isotonic: read(&|of, isotonic, logit| {
+                isotonic.map_or_else(|| plain(of, logit), |by| by.probability(logit))
+            })?,
         })
     }
 
@@ -159,11 +161,7 @@ fn diagram(reading: &[(Column, Cases)]) -> Result<Vec<[f64; 3]>, EvalError> {
 }
 
 /// What concerns all calls at once.
-fn overall(
-    labelled: &Labelled<'_>,
-    reading: &[(Column, Cases)],
-    bootstrap: &Bootstrap,
-) -> Result<Measures, EvalError> {
+fn overall(labelled: &Labelled<'_>, reading: &[(Column, Cases)], bootstrap: &Bootstrap) -> Result<Measures, EvalError> {
     let truth = labelled.truth();
     let call = |row: usize, label: usize| {
         reading.get(label).and_then(|(_, cases)| Some(cases.all.get(row)?.score() >= cases.threshold))

@@ -2,7 +2,8 @@
 
 use super::super::EvalError;
 use super::super::metrics::{
-    Baseline, Bootstrap, Confusion, Interval, Scored, auroc, average_precision, brier, expected_calibration_error, scored,
+    Baseline, Bootstrap, Confusion, Interval, Scored, auroc, average_precision, brier, expected_calibration_error,
+    scored,
 };
 use super::super::said::Column;
 use serde::Serialize;
@@ -131,7 +132,7 @@ pub(super) fn tabulate(
         with_means(cases.map(|cases| metrics.iter().map(|metric| (metric.of)(&cases)).collect()).collect())
     };
     let values = numbers(&(0..patients.len()).collect::<Vec<_>>());
-    let intervals = bootstrap.intervals(patients, &numbers)?;
+    let intervals = bootstrap.intervals(patients, numbers)?;
     let baselines: Result<Vec<Vec<Option<f64>>>, EvalError> =
         labels.iter().map(|(column, _)| metrics.iter().map(|metric| baseline(column, metric)).collect()).collect();
     let baselines = with_means(baselines?);

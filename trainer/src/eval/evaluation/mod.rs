@@ -182,6 +182,33 @@ impl Evaluation {
     }
 }
 
+/// Pool of the headline's retrieval, if there are as many cases.
+const POOL: usize = 100;
+
+impl Evaluation {
+    /// The few numbers that people ask for first, with their names.
+    pub fn headlines(&self) -> Vec<(String, Measure)> {
+        let of_flags = |name: &str| self.flags.as_ref().and_then(|flags| flags.macro_average.get(name).copied());
+        let by_prompts = self.zero_shot.as_ref().and_then(|flags| flags.macro_average.get("auroc").copied());
+        let visible = of_flags("auroc_visible").filter(|measure| measure.value.is_some());
+        let flags = [
+            ("macro AUROC".to_owned(), of_flags("auroc")),
+            ("macro AUROC, visible findings".to_owned(), visible),
+            ("macro AUPRC".to_owned(), of_flags("auprc")),
+            ("macro F1".to_owned(), of_flags("f1")),
+            ("macro AUROC by prompts".to_owned(), by_prompts),
+        ];
+        let flags = flags.into_iter().filter_map(|(name, measure)| Some((name, measure?)));
+        let pool = POOL.min(self.patients.cases);
+        let found = self.retrieval.iter().filter(|row| row.pool == pool && row.truth == Truth::Equal);
+        let retrieval = found.filter_map(|row| {
+            Some((format!("R@1 of {pool}, {}", row.direction.name()), row.measures.get("recall_at_1").copied()?))
+        });
+        let drafted = self.drafts.as_ref().and_then(|drafts| drafts.nearest.findings.get("micro_f1").copied());
+        flags.chain(retrieval).chain(drafted.map(|measure| ("label F1 of drafts".to_owned(), measure))).collect()
+    }
+}
+
 impl<'a> Subject<'a> {
     /// The patients that it is evaluated on.
     fn cohort(&self) -> &'a Cohort<'a> {

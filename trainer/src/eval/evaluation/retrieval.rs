@@ -26,6 +26,16 @@ pub enum Direction {
     ReportToVolume,
 }
 
+impl Direction {
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::VolumeToReport => "volume to report",
+            Self::ReportToVolume => "report to volume",
+        }
+    }
+}
+
 /// Which candidates are right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -22,8 +22,8 @@ pub use classify::{
     Bin, Confusion, RocPoint, Scored, Threshold, auroc, average_precision, best_f1, brier, expected_calibration_error,
     reliability, roc, scored, youden,
 };
-pub(super) use sample::Draw;
 pub use retrieve::{DEPTHS, Hits, PairScores, Pools, Retrieval};
+pub(super) use sample::Draw;
 
 use std::collections::BTreeMap;
 
