@@ -9,9 +9,9 @@ use tempfile::TempDir;
 fn experiment() -> String {
     let tiny = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
     let changes = [
-        ("size = [80, 144, 144]", "size = [16, 32, 32]"),
-        ("spacing_mm = [4.5, 2.5, 2.5]", "spacing_mm = [20.0, 12.0, 12.0]"),
-        ("dim = 96", "dim = 24"),
+        ("size = [64, 80, 80]", "size = [16, 20, 20]"),
+        ("spacing_mm = [5.0, 4.0, 4.0]", "spacing_mm = [20.0, 16.0, 16.0]"),
+        ("dim = 128 ", "dim = 24 "),
         ("depth = 4", "depth = 1"),
         ("size = [160, 128, 72]", "size = [48, 40, 24]"),
         ("spacing_mm = [2.4, 2.4, 4.8]", "spacing_mm = [8.0, 8.0, 14.0]"),
@@ -69,7 +69,7 @@ impl Desk {
     }
 }
 
-const BUNDLE: &str = "bundles/scale-vlp-tiny-0.1.0.ctb";
+const BUNDLE: &str = "bundles/scale-vlp-tiny-0.2.0.ctb";
 
 #[test]
 fn from_an_experiment_to_a_bundle_that_a_device_opens() {
@@ -192,7 +192,7 @@ fn a_trace_holds_input_and_outputs_as_plain_numbers() {
     let desk = Desk::packed();
     desk.done(&["trace @run --out @phantom", "trace @run --random 5 --out @random"]);
     for (name, numbers) in
-        [("volume", 16 * 32 * 32), ("embedding", 128), ("logits", 18), ("tokens", 8 * 24), ("saliency", 8)]
+        [("volume", 16 * 20 * 20), ("embedding", 128), ("logits", 18), ("tokens", 8 * 24), ("saliency", 8)]
     {
         for trace in ["phantom", "random"] {
             let bytes = fs::read(desk.at(trace).join(format!("{name}.f32"))).unwrap();
