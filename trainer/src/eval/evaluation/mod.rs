@@ -290,3 +290,6 @@ impl Patients {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
