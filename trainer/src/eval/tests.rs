@@ -49,7 +49,7 @@ fn measures<'a>(json: &'a Value, name: &'a str, found: &mut Vec<(&'a str, &'a Va
         Value::Object(entries) if entries.contains_key("baseline") => found.push((name, json)),
         Value::Object(entries) => entries.iter().for_each(|(name, inner)| measures(inner, name, found)),
         Value::Array(items) => items.iter().for_each(|inner| measures(inner, name, found)),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

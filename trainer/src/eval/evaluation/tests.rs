@@ -93,7 +93,7 @@ fn constant_flags_reach_exactly_their_baselines() {
         assert_eq!(measures[name].value, measures[name].baseline, "{name}");
     }
     assert!((value(&measures, "crg") - 1.0 / 3.0).abs() < 1e-12);
-    let none = findings::measure((&truth, &vec![[false; LABEL_COUNT]; 10]), &patients, &bootstrap()).unwrap();
+    let none = findings::measure((&truth, &[[false; LABEL_COUNT]; 10]), &patients, &bootstrap()).unwrap();
     for name in ["hallucinated_per_case", "missed_per_case", "all_labels_right"] {
         assert_eq!(none[name].value, none[name].baseline, "{name}");
     }

@@ -4,9 +4,9 @@ use super::super::{Diary, Direction, Evaluation, Flags, Measures, Truth};
 use super::markup::{Node, tag};
 use super::plot::{Axis, Chart, Mark, Scale, Series, Whisker, whiskers};
 
-const WIDE: [f64; 2] = [470.0, 230.0];
+const WIDE: [f64; 2] = [380.0, 220.0];
 const SQUARE: [f64; 2] = [300.0, 300.0];
-const SMALL: [f64; 2] = [178.0, 178.0];
+const SMALL: [f64; 2] = [186.0, 178.0];
 /// Points of a curve of steps at most: no eye sees more.
 const STEPS_SHOWN: usize = 400;
 /// Weight of the newest step in a smoothed curve.
@@ -92,7 +92,7 @@ pub(super) fn areas(flags: &Flags) -> Node {
     };
     let labels = flags.labels.iter().filter_map(|row| whisker(row.label.title(), &row.measures));
     let rows: Vec<Whisker> = labels.chain(whisker("Macro average", &flags.macro_average)).collect();
-    whiskers("AUROC of each finding with its interval", 700.0, &rows)
+    whiskers("AUROC of each finding with its interval", 760.0, &rows)
 }
 
 /// Small multiples of the receiver operating characteristic.

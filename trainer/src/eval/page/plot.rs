@@ -5,14 +5,14 @@
 
 use super::markup::{Node, tag};
 
-const LEFT: f64 = 44.0;
+const LEFT: f64 = 52.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 34.0;
 /// Height of a row of intervals.
 const ROW: f64 = 20.0;
 /// Width of a letter, about.
-const LETTER: f64 = 5.8;
+const LETTER: f64 = 6.6;
 /// Pixels between two ticks at least.
 const TICK_ROOM: f64 = 44.0;
 
@@ -120,7 +120,7 @@ fn round_step(wish: f64) -> f64 {
 fn short(value: f64) -> String {
     let value = value + 0.0;
     if value.abs() > 0.0 && (value.abs() < 1e-3 || value.abs() >= 1e5) {
-        return format!("{value:.1e}");
+        return format!("{value:.1e}").replace(".0e", "e");
     }
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
