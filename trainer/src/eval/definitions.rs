@@ -45,7 +45,7 @@ pub(super) const DEFINITIONS: [(&str, &str); 33] = [
     (
         "ece",
         "Expected calibration error over 10 bins of equal width: mean over cases of the distance between a bin's mean \
-         probability and its share of positives. Grows when cases are few. No baseline.",
+         probability and its share of positives. Grows when cases are few, and in a bootstrap draw more so: its interval may lie above it. No baseline.",
     ),
     ("micro_f1", "F1 of all labels' calls taken together. Baseline: everything is called."),
     ("macro_f1", "Mean F1 over all 18 labels, an undefined one counting 0. Baseline: everything is called."),

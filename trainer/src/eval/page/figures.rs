@@ -108,7 +108,7 @@ pub(super) fn curves(flags: &Flags) -> Node {
 
 /// A title that fits a small chart.
 fn short(title: &str) -> String {
-    let limit = 22;
+    let limit = 27;
     if title.chars().count() <= limit {
         return title.to_owned();
     }
@@ -142,8 +142,8 @@ pub(super) fn retrieval(evaluation: &Evaluation) -> Node {
         };
         let series = vec![
             series("chance", "chance", Mark::Dashes, line(Direction::VolumeToReport, true)),
-            series("report to volume", "second", Mark::LineWithDots, line(Direction::ReportToVolume, false)),
-            series("volume to report", "first", Mark::LineWithDots, line(Direction::VolumeToReport, false)),
+            series("to volume", "second", Mark::LineWithDots, line(Direction::ReportToVolume, false)),
+            series("to report", "first", Mark::LineWithDots, line(Direction::VolumeToReport, false)),
         ];
         let pools: Vec<f64> = evaluation.retrieval.iter().map(|row| real(row.pool)).collect();
         let ends = [pools.iter().copied().fold(f64::INFINITY, f64::min), pools.iter().copied().fold(1.0, f64::max)];

@@ -80,8 +80,8 @@ fn tile(name: &str, measure: &Measure) -> Option<Node> {
 
 fn flags(flags: &Flags, evaluation: &Evaluation) -> Node {
     let about = format!(
-        "The flag head on {} labelled cases. Under each number its 95 % interval and its baseline: what is reached \
-         without looking at the image.",
+        "The flag head on {} labelled cases. Under each number of this page stand its 95 % interval and, after \u{201c}vs\u{201d}, \
+         its baseline: what is reached without looking at the image.",
         flags.cases
     );
     let first = [paragraph(about), figures::areas(flags)];

@@ -154,7 +154,7 @@ impl Chart {
     pub(super) fn draw(&self) -> Node {
         let [width, height] = self.size;
         let [right, foot] = [width - RIGHT, height - BOTTOM];
-        let mut picture = picture(&self.title, self.size).add(text("head", [LEFT, 13.0], self.title.as_str()));
+        let mut picture = picture(&self.title, self.size).add(text("head", [4.0, 13.0], self.title.as_str()));
         for tick in self.x.ticks(right - LEFT) {
             let x = LEFT + self.x.place(tick) * (right - LEFT);
             picture =

@@ -84,8 +84,8 @@ fn cell(measure: Option<&Measure>) -> Node {
     let Some(Measure { value: Some(value), low, high, baseline }) = measure.copied() else {
         return tag("td").add("\u{2013}");
     };
-    let ends = low.zip(high).map(|(low, high)| small(format!("{} to {}", number(low), number(high))));
-    let beside = baseline.map(|baseline| small(format!("baseline {}", number(baseline))));
+    let ends = low.zip(high).map(|(low, high)| small(format!("{}\u{2013}{}", number(low), number(high))));
+    let beside = baseline.map(|baseline| small(format!("vs {}", number(baseline))));
     tag("td").add(number(value)).all(ends).all(beside)
 }
 
