@@ -4,6 +4,8 @@
 //! Exit status: 0 done, 1 failed, 2 wrong usage.
 
 mod bundle;
+mod embed;
+mod evaluate;
 mod export;
 mod import;
 mod init;
@@ -49,6 +51,8 @@ enum Command {
     Init(init::Init),
     Train(train::Train),
     Import(import::Import),
+    Evaluate(evaluate::Evaluate),
+    Embed(embed::Embed),
     Export(export::Export),
     Pack(bundle::Pack),
     Sign(bundle::Sign),
@@ -64,6 +68,8 @@ impl Command {
             Self::Init(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
             Self::Import(command) => command.run(progress),
+            Self::Evaluate(command) => command.run(progress),
+            Self::Embed(command) => command.run(progress),
             Self::Export(command) => command.run(progress),
             Self::Pack(command) => command.run(progress),
             Self::Sign(command) => command.run(progress),

@@ -281,3 +281,38 @@ fn a_new_run_says_how_many_values_learn() {
     let factors = (96 + 48 + 120 + 120) + 2 * (4 * 48 + 120 + 120);
     assert_eq!(learning(lora), (parameters, heads + factors), "factors are added when training begins");
 }
+
+#[test]
+fn a_run_is_evaluated_and_embedded_by_one_command_each() {
+    let desk = Desk::new();
+    change(&desk.at("experiment.toml"), "count = 2400", "count = 30");
+    change(&desk.at("experiment.toml"), "validation_share = 0.1", "validation_share = 0.4");
+    desk.done(&["prepare @experiment.toml --out @run-shards", "init @experiment.toml --out @run"]);
+    let evaluate = "evaluate @run --replicates 20 --threads 2";
+    assert!(desk.complaint(&format!("{evaluate} --split test")).contains("data.test_share"));
+    let Outcome { text, json } = desk.run(evaluate).unwrap();
+    for part in ["validation split", "macro AUROC", "R@1 of", "evaluation.html", "ctedge-trainer export"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let file = |name: &str| fs::read_to_string(desk.at("run").join(name)).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&file("evaluation/evaluation.json")).unwrap();
+    let parts = |json: &serde_json::Value| json.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!((parts(&written), &written["model"]), (parts(&json), &json["model"]));
+    assert_eq!((&written["schema"], &written["patients"]), (&"ctedge-evaluation/1".into(), &json["patients"]));
+    assert!(file("evaluation/evaluation.html").ends_with("</html>\n"));
+    let calibration = crate::eval::Calibration::read(&desk.at("run/calibration.json")).unwrap();
+    calibration.belongs_to(json["model"]["weights_sha256"].as_str().unwrap()).unwrap();
+
+    desk.done(&["embed @run --out @embeddings.json"]);
+    let vectors: crate::batch::ReportVectors =
+        serde_json::from_str(&fs::read_to_string(desk.at("embeddings.json")).unwrap()).unwrap();
+    let shards = crate::batch::Shards::open(
+        &desk.at("run-shards"),
+        &crate::run::Run::open(&desk.at("run")).unwrap().experiment.input,
+    )
+    .unwrap();
+    assert!(vectors.len() == 30 && shards.cases().iter().all(|stored| vectors.contains_key(&stored.case.id)));
+    for vector in vectors.values() {
+        assert!((vector.iter().map(|value| value * value).sum::<f32>() - 1.0).abs() < 1e-4);
+    }
+}

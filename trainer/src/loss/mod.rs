@@ -20,8 +20,8 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
-    Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Pair, Split, TokenGrid, Tower,
-    Weights, WeightsError, initial,
+    Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Length, Pair, Split, TextError,
+    TokenGrid, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, seen,
 };
 pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 pub use flags::flag_loss;

@@ -29,8 +29,8 @@ pub use train::{Ended, Lesson, Watcher, train};
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
-    Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Pair, Split, Tower, Weights, WeightsError,
-    initial,
+    Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, Pair, Split, TextError, Tokenizer,
+    Tokens, Tower, Weights, WeightsError, initial, seen,
 };
 pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 
@@ -46,7 +46,6 @@ pub const EXPERIMENT_FILE: &str = "experiment.toml";
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// Name of the weights in a run folder.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
-
 
 /// An experiment and its weights.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,7 +10,7 @@ pub enum Baseline {
     AlwaysNegative,
     /// Everybody has it.
     AlwaysPositive,
-    /// Everybody has it with the prevalence of the training set.
+    /// Everybody has it with the label's prevalence.
     Prevalence,
 }
 

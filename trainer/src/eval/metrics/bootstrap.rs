@@ -2,6 +2,7 @@
 
 use super::sample::Draw;
 use super::{MetricsError, real};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
@@ -35,8 +36,18 @@ impl Bootstrap {
     pub fn interval<K: Ord>(
         &self,
         patients: &[K],
-        statistic: impl Fn(&[usize]) -> Option<f64>,
+        statistic: impl Fn(&[usize]) -> Option<f64> + Sync,
     ) -> Result<Option<Interval>, MetricsError> {
+        let intervals = self.intervals(patients, |drawn| vec![statistic(drawn)])?;
+        Ok(intervals.into_iter().next().flatten())
+    }
+
+    /// The intervals of several statistics, all of the same draws; there are as many of them for every draw.
+    pub fn intervals<K: Ord>(
+        &self,
+        patients: &[K],
+        statistics: impl Fn(&[usize]) -> Vec<Option<f64>> + Sync,
+    ) -> Result<Vec<Option<Interval>>, MetricsError> {
         if !(self.confidence > 0.0 && self.confidence < 1.0) {
             return Err(MetricsError::Confidence { given: self.confidence });
         }
@@ -49,16 +60,27 @@ impl Bootstrap {
         }
         let items: Vec<Vec<usize>> = items.into_values().collect();
         let mut draw = Draw::new(self.seed);
-        let replicate = |_| {
-            let drawn = (0..items.len()).filter_map(|_| items.get(draw.below(items.len())));
-            statistic(&drawn.flatten().copied().collect::<Vec<_>>())
+        // Drawn in order, so that the threads have no say in what is drawn.
+        let drawn: Vec<Vec<usize>> =
+            (0..self.replicates.get()).map(|_| items.iter().map(|_| draw.below(items.len())).collect()).collect();
+        let replicate = |drawn: &Vec<usize>| {
+            let drawn = drawn.iter().filter_map(|&patient| items.get(patient));
+            statistics(&drawn.flatten().copied().collect::<Vec<_>>())
         };
-        let mut values: Vec<f64> = (0..self.replicates.get()).filter_map(replicate).filter(|v| v.is_finite()).collect();
+        let rows: Vec<Vec<Option<f64>>> = drawn.par_iter().map(replicate).collect();
+        let width = rows.first().map_or(0, Vec::len);
+        let column = |place| rows.iter().map(move |row| row.get(place).copied().flatten()).collect::<Vec<_>>();
+        Ok((0..width).map(|place| self.ends(column(place))).collect())
+    }
+
+    fn ends(&self, replicates: Vec<Option<f64>>) -> Option<Interval> {
+        let count = replicates.len();
+        let mut values: Vec<f64> = replicates.into_iter().flatten().filter(|value| value.is_finite()).collect();
         values.sort_unstable_by(f64::total_cmp);
-        let undefined = self.replicates.get() - values.len();
+        let undefined = count - values.len();
         let tail = (1.0 - self.confidence) / 2.0;
-        let ends = quantile(&values, tail).zip(quantile(&values, 1.0 - tail));
-        Ok(ends.map(|(low, high)| Interval { low, high, undefined }))
+        let (low, high) = quantile(&values, tail).zip(quantile(&values, 1.0 - tail))?;
+        Some(Interval { low, high, undefined })
     }
 }
 

@@ -12,6 +12,18 @@ pub struct Scored {
     pub(super) positive: bool,
 }
 
+impl Scored {
+    /// What the model says.
+    pub fn score(&self) -> f64 {
+        self.score
+    }
+
+    /// What is true.
+    pub fn is_positive(&self) -> bool {
+        self.positive
+    }
+}
+
 /// Scores and truth in the same order, as cases.
 pub fn scored(scores: &[f64], truth: &[bool]) -> Result<Vec<Scored>, MetricsError> {
     same_length("scores", scores.len(), truth.len())?;

@@ -23,6 +23,7 @@ pub use classify::{
     reliability, roc, scored, youden,
 };
 pub use retrieve::{DEPTHS, Hits, PairScores, Pools, Retrieval};
+pub(super) use sample::Draw;
 
 use std::collections::BTreeMap;
 

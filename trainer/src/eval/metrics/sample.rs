@@ -5,16 +5,16 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A stream of random choices.
 #[derive(Debug)]
-pub(super) struct Draw(ChaCha8Rng);
+pub(in crate::eval) struct Draw(ChaCha8Rng);
 
 impl Draw {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::eval) fn new(seed: u64) -> Self {
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
     /// A number below `bound`, all alike probable; 0 if the bound is 0. Numbers beyond the last whole multiple of the
     /// bound are drawn again, without which small numbers would be favoured.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::eval) fn below(&mut self, bound: usize) -> usize {
         let Ok(wide) = u64::try_from(bound.max(1)) else { return 0 };
         let fair = u64::MAX - u64::MAX % wide;
         loop {

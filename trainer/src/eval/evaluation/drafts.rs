@@ -1,0 +1,168 @@
+//! The draft that costs no decoder: for a volume, the report of the most similar training patient.
+//!
+//! Each number stands for three drafts alike: the nearest training report, the most common one, and one that is drawn at
+//! random. A nearest report that is no better than the most common one has learned how reports sound, not what is seen.
+
+use super::super::EvalError;
+use super::super::metrics::language::{
+    Pair, cider_d, corpus_bleu, mean_sentence_bleu, meteor, rouge, tokens_13a, tokens_rouge,
+};
+use super::super::metrics::{Bootstrap, Draw};
+use super::findings;
+use super::measure::{Measure, Measures, mean, ratio};
+use crate::run::{Case, Cohort, seen};
+use ctedge_models::labels::LABEL_COUNT;
+use ndarray::Array2;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+const SEED: u64 = 1;
+/// Examples that are shown of synthetic patients.
+pub(super) const EXAMPLES: usize = 3;
+
+/// Three ways to draft a report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Drafts {
+    /// Training reports that were searched.
+    pub library: usize,
+    /// The report whose embedding lies nearest to the volume's.
+    pub nearest: DraftRow,
+    /// The training report that says what most of them say.
+    pub most_common: DraftRow,
+    /// A training report drawn for each case.
+    pub random: DraftRow,
+    /// A few nearest drafts; of synthetic patients only.
+    pub examples: Vec<Example>,
+}
+
+/// One way to draft.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DraftRow {
+    /// Likeness of words, over all cases.
+    pub language: Measures,
+    /// Findings of the drafted report's own patient against the truth, over cases and training patients with labels.
+    pub findings: Measures,
+    /// Different drafts over cases: near 0 the drafts have collapsed to a template.
+    pub distinct_share: Option<f64>,
+}
+
+/// A synthetic patient's report and its draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Example {
+    /// What the report says.
+    pub report: String,
+    /// What was drafted.
+    pub draft: String,
+}
+
+/// Drafts for the cases of `examined` from the reports of `library`, whose embeddings are `[M, E]`; `None` without a
+/// library. So many of them are `shown` word by word: of synthetic patients only.
+pub(super) fn drafts(
+    (examined, volumes): (&Cohort<'_>, &Array2<f32>),
+    (library, reports): (&Cohort<'_>, &Array2<f32>),
+    bootstrap: &Bootstrap,
+    shown: usize,
+) -> Result<Option<Drafts>, EvalError> {
+    let Some(common) = most_common(library.sayings()) else { return Ok(None) };
+    let similar = volumes.dot(&reports.t());
+    let nearest: Vec<usize> = similar.rows().into_iter().filter_map(|row| best(row.iter().copied())).collect();
+    let mut draw = Draw::new(SEED);
+    let drawn: Vec<usize> = nearest.iter().map(|_| draw.below(library.len())).collect();
+    let judge = |drafts: &[usize]| Judge { examined, library, drafts }.row(bootstrap);
+    let texts = examined.cases().zip(&nearest).filter_map(|(case, &place)| Some((case, library.case(place)?)));
+    let examples = texts.take(shown).map(|(case, drafted)| Example { report: text(case), draft: text(drafted) });
+    Ok(Some(Drafts {
+        library: library.len(),
+        nearest: judge(&nearest)?,
+        most_common: judge(&vec![common; nearest.len()])?,
+        random: judge(&drawn)?,
+        examples: examples.collect(),
+    }))
+}
+
+fn text(case: &Case) -> String {
+    seen(&case.report.findings, &case.report.impression)
+}
+
+/// The place of the first report of those that say the same as most.
+fn most_common(sayings: &[usize]) -> Option<usize> {
+    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    for &saying in sayings {
+        *counts.entry(saying).or_default() += 1;
+    }
+    // Of equally common ones the first, so that the choice is one.
+    let (&saying, _) = counts.iter().rev().max_by_key(|(_, count)| **count)?;
+    sayings.iter().position(|&other| other == saying)
+}
+
+/// The place of the largest number, the first of equal ones.
+fn best(numbers: impl DoubleEndedIterator<Item = f32> + ExactSizeIterator) -> Option<usize> {
+    numbers.enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
+}
+
+struct Judge<'a> {
+    examined: &'a Cohort<'a>,
+    library: &'a Cohort<'a>,
+    /// For each examined case the place of its draft in the library.
+    drafts: &'a [usize],
+}
+
+impl Judge<'_> {
+    fn row(&self, bootstrap: &Bootstrap) -> Result<DraftRow, EvalError> {
+        let distinct: BTreeSet<String> = self.pairs().map(|(_, drafted)| text(drafted)).collect();
+        Ok(DraftRow {
+            language: self.language(bootstrap)?,
+            findings: self.findings(bootstrap)?,
+            distinct_share: ratio(distinct.len(), self.drafts.len()),
+        })
+    }
+
+    /// Each case with the training case whose report is its draft.
+    fn pairs(&self) -> impl Iterator<Item = (&Case, &Case)> {
+        let drafted = |(case, place): (_, &usize)| Some((case, self.library.case(*place)?));
+        self.examined.cases().zip(self.drafts).filter_map(drafted)
+    }
+
+    /// Corpus BLEU and CIDEr-D belong to the whole set and have no interval; the others are means over cases.
+    fn language(&self, bootstrap: &Bootstrap) -> Result<Measures, EvalError> {
+        let texts: Vec<[String; 2]> = self.pairs().map(|(case, drafted)| [text(drafted), text(case)]).collect();
+        let words = |[draft, report]: &[String; 2]| Pair::new(draft, report, tokens_13a);
+        let pairs: Vec<Pair> = texts.iter().map(words).collect();
+        let bleu = corpus_bleu(&pairs);
+        let order = |place: usize| bleu.and_then(|orders| orders.get(place).copied());
+        let names = ["bleu_1", "bleu_2", "bleu_3", "bleu_4"];
+        let mut measures: Measures =
+            names.into_iter().enumerate().map(|(place, name)| (name, Measure::plain(order(place), None))).collect();
+        measures.insert("cider_d", Measure::plain(cider_d(&pairs), None));
+        let longest = |[draft, report]: &[String; 2]| rouge(&Pair::new(draft, report, tokens_rouge)).longest.f1;
+        let each: [(&str, Vec<f64>); 3] = [
+            (
+                "sentence_bleu_4",
+                pairs.iter().filter_map(|pair| mean_sentence_bleu(std::slice::from_ref(pair))).collect(),
+            ),
+            ("rouge_l", texts.par_iter().map(longest).collect()),
+            ("meteor", pairs.par_iter().map(meteor).collect()),
+        ];
+        let patients: Vec<&str> = self.pairs().map(|(case, _)| case.patient.as_str()).collect();
+        for (name, values) in each {
+            let average = |drawn: &[usize]| {
+                mean(&drawn.iter().filter_map(|&place| values.get(place).copied()).collect::<Vec<_>>())
+            };
+            let interval = bootstrap.interval(&patients, average)?;
+            measures.insert(name, Measure::new(mean(&values), interval, None));
+        }
+        Ok(measures)
+    }
+
+    fn findings(&self, bootstrap: &Bootstrap) -> Result<Measures, EvalError> {
+        let both = |(case, drafted): (&Case, &Case)| case.labels.zip(drafted.labels);
+        let (truth, called): (Vec<[bool; LABEL_COUNT]>, Vec<_>) = self.pairs().filter_map(both).unzip();
+        let labelled = self.pairs().filter(|pair| both(*pair).is_some());
+        let patients: Vec<&str> = labelled.map(|(case, _)| case.patient.as_str()).collect();
+        if truth.is_empty() {
+            return Ok(Measures::new());
+        }
+        findings::measure((&truth, &called), &patients, bootstrap)
+    }
+}
