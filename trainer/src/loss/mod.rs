@@ -23,6 +23,7 @@ pub use crate::net::{
     Array, Batch, BatchError, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Pair, Split, TokenGrid, Tower, Weights,
     WeightsError, initial,
 };
+pub use crate::net::{BertTower, Outputs, TEXT_NORM_EPSILON};
 pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 pub use flags::flag_loss;
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};

@@ -30,6 +30,7 @@ pub use train::{Ended, Lesson, Watcher, train};
 pub use crate::loss::{
     Array, Batch, BatchError, Case, Cohort, LAYER_NORM_EPSILON, Pair, Split, Tower, Weights, WeightsError, initial,
 };
+pub use crate::loss::{BertTower, Outputs, TEXT_NORM_EPSILON};
 pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 
 use crate::experiment::{Experiment, ExperimentError};

@@ -1,0 +1,53 @@
+//! What an export is made of: a run with everything that was found out about it.
+//!
+//! In: a run folder. Out: [`Trained`]. A calibration or evaluation of other weights is refused; a run without them is
+//! exported as what it is, uncalibrated and unmeasured.
+
+mod calibration;
+mod measures;
+
+pub use calibration::Calibration;
+pub use measures::{Measure, Measures};
+
+use super::ExportError;
+use crate::run::{Run, RunError, TOKENIZER_FILE};
+use serde::de::DeserializeOwned;
+use std::fs;
+use std::path::Path;
+
+/// A run, its tokenizer, and what its evaluation left in the folder.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trained {
+    /// Experiment and weights.
+    pub run: Run,
+    /// Content of the run's `tokenizer.json`.
+    pub tokenizer: String,
+    /// Thresholds and temperatures, if they were learned.
+    pub calibration: Option<Calibration>,
+    /// What was measured; may be empty.
+    pub measures: Measures,
+}
+
+impl Trained {
+    /// Reads a run folder.
+    pub fn open(folder: &Path) -> Result<Self, ExportError> {
+        let run = Run::open(folder).map_err(|source| ExportError::Run { source })?;
+        let path = folder.join(TOKENIZER_FILE);
+        let tokenizer =
+            fs::read_to_string(&path).map_err(|source| ExportError::Run { source: RunError::Open { path, source } })?;
+        let weights = run.checkpoint.weights.sha256();
+        let calibration = Calibration::read(folder, &weights)?;
+        let measures = measures::read(folder, &weights)?;
+        Ok(Self { run, tokenizer, calibration, measures })
+    }
+}
+
+/// A JSON file of the evaluation, if it is there.
+fn optional<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ExportError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(ExportError::Open { path: path.into(), source }),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| ExportError::Foreign { path: path.into(), source })
+}
