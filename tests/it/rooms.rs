@@ -12,7 +12,7 @@ const UNDER_TRAINER: [&str; 2] = ["device", "experiment"];
 /// Files and folders of the daemon that know every room.
 const DAEMON_JOINERS: [&str; 6] = ["main", "lib", "config", "pipeline", "cli", ""];
 /// And of the trainer.
-const TRAINER_JOINERS: [&str; 5] = ["main", "lib", "commands", "cli", ""];
+const TRAINER_JOINERS: [&str; 5] = ["main", "lib", "fixture", "cli", ""];
 
 /// Which rooms of the daemon a room may name: its left neighbour and what lies under all.
 fn daemon_plan(room: &str) -> Option<Vec<&'static str>> {

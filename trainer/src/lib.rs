@@ -7,6 +7,8 @@ pub mod device;
 pub mod eval;
 pub mod experiment;
 pub mod export;
+#[cfg(test)]
+mod fixture;
 pub mod loss;
 pub mod net;
 pub mod run;

@@ -45,7 +45,7 @@ pub fn clip(scores: Tensor<2>, targets: &Targets) -> Tensor<1> {
 }
 
 /// CWCL: a direction with weights has them, row by row normalised, as its targets:
-/// `-(1/N) sum_i (1 / sum_j w_ij) sum_j w_ij log softmax_j` (Srinivasa et al., NeurIPS 2023); one without is CLIP's.
+/// `-(1/N) sum_i (1 / sum_j w_ij) sum_j w_ij log softmax_j` (Srinivasa et al., `NeurIPS` 2023); one without is CLIP's.
 ///
 /// `volume` weighs the direction from volumes to reports, `text` the other one; each `[N, N]`, its rows those that the
 /// direction starts from.

@@ -100,10 +100,10 @@ fn each_loss_is_its_equation() {
     let soft = |i: usize, j: usize| ((a(i, j) - mean(i)) / (1.0 - mean(i))).max(0.0);
 
     close(number(siglip(s.clone(), &targets)), sigmoid_sum(&s64, |i, j| (eye(i, j), 1.0)));
-    close(number(clip(s.clone(), &targets)), (softmax_sum(&s64, eye) + softmax_sum(&turned, eye)) / 2.0);
-    let weighted = (softmax_sum(&s64, eye) + softmax_sum(&turned, a)) / 2.0;
+    close(number(clip(s.clone(), &targets)), f64::midpoint(softmax_sum(&s64, eye), softmax_sum(&turned, eye)));
+    let weighted = f64::midpoint(softmax_sum(&s64, eye), softmax_sum(&turned, a));
     close(number(cwcl(s.clone(), None, w.clone(), &targets)), weighted);
-    let both = (softmax_sum(&s64, a) + softmax_sum(&turned, a)) / 2.0;
+    let both = f64::midpoint(softmax_sum(&s64, a), softmax_sum(&turned, a));
     close(number(cwcl(s.clone(), Some(w.clone()), w.clone(), &targets)), both);
 
     let ours = |reading| number(swca(s.clone(), w.clone(), &targets, reading));

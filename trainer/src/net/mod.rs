@@ -4,12 +4,13 @@
 //! Out: what the two towers of a [`Pair`] say of them, and their parameters as plain [`Weights`]. Owns nothing on disk;
 //! knows no loss, no data set and no ONNX.
 //!
-//! `vision` and `text` are the towers, `layers` what both are made of, `init` the first weights.
+//! `vision` and `text` are the towers, `layers` what both are made of, `init` the first weights, `tune` which of them learn.
 
 mod init;
 mod layers;
 mod pair;
 pub mod text;
+mod tune;
 pub mod vision;
 mod weights;
 

@@ -79,6 +79,7 @@ impl Weights {
     }
 
     /// The weights under one path, without it: those of `vision` are the volume tower's alone.
+    #[must_use]
     pub fn part(&self, path: &str) -> Self {
         let inside = |name: &str| name.strip_prefix(path)?.strip_prefix('.').map(str::to_owned);
         Self(self.0.iter().filter_map(|(name, array)| Some((inside(name)?, array.clone()))).collect())

@@ -45,7 +45,7 @@ pub struct Look {
 
 /// The two tables, open for more.
 #[derive(Debug)]
-pub struct Log {
+pub(super) struct Log {
     steps: Table,
     looks: Table,
 }
@@ -59,13 +59,13 @@ struct Table {
 
 impl Log {
     /// Opens the tables of a run folder and forgets what they say of steps after `step`, which will be taken again.
-    pub fn open(folder: &Path, step: usize) -> Result<Self, RunError> {
+    pub(super) fn open(folder: &Path, step: usize) -> Result<Self, RunError> {
         let table = |name| Table::open(folder.join(name), step);
         Ok(Self { steps: table(STEPS_FILE)?, looks: table(LOOKS_FILE)? })
     }
 
     /// Writes down a step.
-    pub fn step(&mut self, record: &StepRecord) -> Result<(), RunError> {
+    pub(super) fn step(&mut self, record: &StepRecord) -> Result<(), RunError> {
         let StepRecord { step, loss, pairs, flags, learning_rate, gradient_norm, scale, bias, seconds } = *record;
         let head = "step,loss,pairs,flags,learning_rate,gradient_norm,scale,bias,seconds";
         let line = format!("{step},{loss},{pairs},{flags},{learning_rate},{gradient_norm},{scale},{bias},{seconds:.3}");
@@ -73,7 +73,7 @@ impl Log {
     }
 
     /// Writes down a look after `step` steps.
-    pub fn look(&mut self, step: usize, look: &Look) -> Result<(), RunError> {
+    pub(super) fn look(&mut self, step: usize, look: &Look) -> Result<(), RunError> {
         let head: Vec<&str> = ["step", "score"].into_iter().chain(look.numbers.keys().copied()).collect();
         let numbers = look.numbers.values().map(ToString::to_string);
         let line: Vec<String> = [step.to_string(), look.score.to_string()].into_iter().chain(numbers).collect();

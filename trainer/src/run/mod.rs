@@ -20,6 +20,7 @@ mod train;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Snapshot};
 pub use folder::CHECKPOINTS;
+use log::Log;
 pub use log::{LOOKS_FILE, Look, STEPS_FILE, StepRecord};
 pub use optimiser::Optimiser;
 pub use schedule::learning_rate;

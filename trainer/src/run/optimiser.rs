@@ -1,4 +1,4 @@
-//! The optimiser: AdamW (Loshchilov and Hutter, arXiv 1711.05101) on gradients of bounded length.
+//! The optimiser: `AdamW` (Loshchilov and Hutter, arXiv 1711.05101) on gradients of bounded length.
 //!
 //! The framework's own optimiser of a whole network clips each tensor by itself and keeps its state under identifiers
 //! that change with every start. Here the framework's rule is applied parameter by parameter, its state is kept under
@@ -19,7 +19,7 @@ const FIRST: &str = "first.";
 /// Path of the second moments in stored state.
 const SECOND: &str = "second.";
 
-/// AdamW with its state.
+/// `AdamW` with its state.
 #[expect(missing_debug_implementations, reason = "the framework's rule has none")]
 pub struct Optimiser {
     decaying: AdamW,

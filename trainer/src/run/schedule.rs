@@ -10,7 +10,7 @@ pub fn learning_rate(training: &Training, step: usize) -> f64 {
         return learning_rate * real(step + 1) / real(warmup_steps);
     }
     let along = real(step - warmup_steps) / real((steps - 1).saturating_sub(warmup_steps).max(1));
-    let cosine = (1.0 + (std::f64::consts::PI * along.min(1.0)).cos()) / 2.0;
+    let cosine = f64::midpoint(1.0, (std::f64::consts::PI * along.min(1.0)).cos());
     learning_rate * (final_share + (1.0 - final_share) * cosine)
 }
 

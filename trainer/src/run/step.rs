@@ -98,7 +98,7 @@ impl Engine<'_> {
             kept.iter().map(|(_, said)| detached(said)).collect()
         } else {
             let plain = network.valid();
-            self.workers.each(&inputs, |input| lifted(input.embed(&plain, &self.device.clone().inner())))
+            self.workers.each(&inputs, |input| lifted(&input.embed(&plain, &self.device.clone().inner())))
         };
 
         let whole = joined(&said);
@@ -120,7 +120,9 @@ impl Engine<'_> {
                 by_embedding.sent_back(&own, &said, part * self.micro_batch)
             })
         };
-        parts.into_iter().for_each(|part| sum.accumulate(network, part));
+        for part in parts {
+            sum.accumulate(network, part);
+        }
         let number = |tensor: Tensor<1>| tensor.try_into_scalar::<f32>().map(f64::from);
         let (total, pairs, flags) = (number(terms.total)?, number(terms.pairs)?, number(terms.flags)?);
         Ok(Gradients { parameters: sum.grads(), total, pairs, flags })
@@ -219,8 +221,8 @@ fn detached(said: &Embedded) -> Embedded {
 }
 
 /// Numbers that were computed without a graph, for one to begin at.
-fn lifted(said: Embedded) -> Embedded {
-    parts(&said, Tensor::from_inner)
+fn lifted(said: &Embedded) -> Embedded {
+    parts(said, Tensor::from_inner)
 }
 
 /// Micro-batches as one batch that a graph begins at.

@@ -1,11 +1,11 @@
 //! The loop: batch after batch, with looks at the validation patients and checkpoints in between.
 
 use super::checkpoint::Snapshot;
-use super::log::{Log, Look, StepRecord};
 use super::optimiser::Optimiser;
 use super::schedule::learning_rate;
 use super::step::{Engine, Workers};
 use super::{Batch, BatchError, Cohort};
+use super::{Log, Look, StepRecord};
 use super::{Pair, Weights};
 use super::{Run, RunError, StepError, TrainError, WEIGHTS_FILE, folder};
 use crate::experiment::Experiment;
@@ -122,14 +122,16 @@ impl Standing {
         let training = &run.experiment.training;
         let optimiser = Optimiser::new(training.weight_decay, training.clip_norm);
         let Some(Snapshot { checkpoint, optimiser: state, best, stale }) = folder::newest(place, run)? else {
-            let network = run.pair(device)?.train();
+            let network = run.pair(device)?.trainable(&run.experiment).train();
             return Ok(Self { network, optimiser, step: 0, best: None, stale: 0 });
         };
         let step = usize::try_from(checkpoint.steps).unwrap_or(usize::MAX);
         let unfit = |source| RunError::Weights { source };
         let optimiser = optimiser.resumed(&state, step, &device.clone().inner()).map_err(unfit)?;
-        let at = Run { checkpoint, ..run.clone() };
-        Ok(Self { network: at.pair(device)?.train(), optimiser, step, best, stale })
+        // The snapshot also holds what low-rank tuning has added; the run's own weights are those that it began with.
+        let network = run.pair(device)?.trainable(&run.experiment);
+        let network = checkpoint.weights.fill(network).map_err(unfit)?.train();
+        Ok(Self { network, optimiser, step, best, stale })
     }
 
     /// Goes on to the end; tells whether that came early.
@@ -186,18 +188,21 @@ impl Standing {
 
     /// Writes down where the training stands, the best weights first.
     fn keep(&mut self, place: &Path, run: &Run, look: &Look) -> Result<(), TrainError> {
-        let weights = Weights::of(&self.network).map_err(|source| RunError::Weights { source })?;
+        let unreadable = |source| RunError::Weights { source };
         let steps = u64::try_from(self.step).unwrap_or(u64::MAX);
-        let checkpoint = super::Checkpoint { weights, steps, ..run.checkpoint.clone() };
+        let of = |network: &Pair| {
+            let weights = Weights::of(network).map_err(unreadable)?;
+            Ok::<_, RunError>(super::Checkpoint { weights, steps, ..run.checkpoint.clone() })
+        };
         if self.best.is_none_or(|(_, score)| look.score > score) {
             self.best = Some((self.step, look.score));
             self.stale = 0;
-            folder::write(&place.join(WEIGHTS_FILE), &checkpoint)?;
+            folder::write(&place.join(WEIGHTS_FILE), &of(&self.network.clone().merged())?)?;
         } else {
             self.stale += 1;
         }
-        let optimiser = self.optimiser.state().map_err(|source| RunError::Weights { source })?;
-        let snapshot = Snapshot { checkpoint, optimiser, best: self.best, stale: self.stale };
+        let optimiser = self.optimiser.state().map_err(unreadable)?;
+        let snapshot = Snapshot { checkpoint: of(&self.network)?, optimiser, best: self.best, stale: self.stale };
         Ok(folder::keep(place, &snapshot, run.experiment.training.keep_checkpoints)?)
     }
 }

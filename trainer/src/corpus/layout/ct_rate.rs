@@ -111,7 +111,10 @@ impl Part {
                 found.entry(stem(&path.to_string_lossy())).or_insert(Found { path, raw });
             }
         }
-        let tables = self.tables(&root, found.values().any(|found| found.raw))?;
+        let mut tables = self.tables(&root)?;
+        if found.values().any(|found| found.raw) {
+            tables.corrections = self.corrections(&root)?;
+        }
         let mut names = BTreeMap::new();
         for id in found.keys().chain(tables.reports.keys()) {
             match Name::parse(self.name, id) {
@@ -155,7 +158,7 @@ impl Part {
         Ok(Listed { case, split: Some(self.split), source: Source::Scan { path: path.clone(), correction } })
     }
 
-    fn tables(&self, root: &Path, raw: bool) -> Result<Tables, CorpusError> {
+    fn tables(&self, root: &Path) -> Result<Tables, CorpusError> {
         let Self { name, tables, .. } = self;
         let mut read = Tables::default();
 
@@ -177,19 +180,23 @@ impl Part {
         let path = root.join(format!("metadata/no_chest_{name}.txt"));
         let list = fs::read_to_string(&path).map_err(|source| CorpusError::Read { path, source })?;
         read.no_chest = list.lines().map(str::trim).filter(|line| !line.is_empty()).map(stem).collect();
-
-        if raw {
-            let table = Table::read(&root.join(format!("metadata/{tables}_metadata.csv")))?;
-            let volume = table.column("VolumeName")?;
-            let columns = ["RescaleSlope", "RescaleIntercept", "XYSpacing", "ZSpacing"].map(|name| table.column(name));
-            let [slope, intercept, plane, z] = columns;
-            let columns = [slope?, intercept?, plane?, z?];
-            for row in table.rows() {
-                let wrong = || format!("{tables}_metadata.csv, line {}: scale or spacing is no number", row.line());
-                read.corrections.insert(stem(row.text(volume)), correction(row, columns).ok_or_else(wrong));
-            }
-        }
         Ok(read)
+    }
+
+    /// What the metadata table says of raw volumes.
+    fn corrections(&self, root: &Path) -> Result<BTreeMap<String, Result<Correction, String>>, CorpusError> {
+        let tables = self.tables;
+        let table = Table::read(&root.join(format!("metadata/{tables}_metadata.csv")))?;
+        let mut found = BTreeMap::new();
+        let volume = table.column("VolumeName")?;
+        let columns = ["RescaleSlope", "RescaleIntercept", "XYSpacing", "ZSpacing"].map(|name| table.column(name));
+        let [slope, intercept, plane, z] = columns;
+        let columns = [slope?, intercept?, plane?, z?];
+        for row in table.rows() {
+            let wrong = || format!("{tables}_metadata.csv, line {}: scale or spacing is no number", row.line());
+            found.insert(stem(row.text(volume)), correction(row, columns).ok_or_else(wrong));
+        }
+        Ok(found)
     }
 }
 

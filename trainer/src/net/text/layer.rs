@@ -33,7 +33,7 @@ impl Layer {
     }
 
     /// Tokens `[B, L, C]` to tokens of the same shape; true in `padding` `[B, L]` hides a token from the others.
-    pub fn forward(&self, tokens: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<3> {
+    pub fn forward(&self, tokens: &Tensor<3>, padding: &Tensor<2, Bool>) -> Tensor<3> {
         let tokens = self.norm_attention.forward(tokens.clone() + self.attention.forward(tokens, padding));
         self.norm_mlp.forward(tokens.clone() + self.mlp.forward(tokens))
     }
@@ -56,14 +56,14 @@ pub struct TextAttention {
 
 impl TextAttention {
     /// Tokens `[B, L, C]` to tokens of the same shape; true in `padding` `[B, L]` hides a token from the others.
-    pub fn forward(&self, tokens: Tensor<3>, padding: Tensor<2, Bool>) -> Tensor<3> {
+    pub fn forward(&self, tokens: &Tensor<3>, padding: &Tensor<2, Bool>) -> Tensor<3> {
         let [batch, count, dim] = tokens.dims();
         let heads = self.heads;
         let part = |projection: &Linear| {
             let parted = projection.forward(tokens.clone()).reshape([batch, count, heads, dim / heads]);
             parted.permute([0, 2, 1, 3])
         };
-        let mask = padding.reshape([batch, 1, 1, count]).expand([batch, heads, count, count]);
+        let mask = padding.clone().reshape([batch, 1, 1, count]).expand([batch, heads, count, count]);
         self.out.forward(attention([&self.query, &self.key, &self.value].map(part), Some(mask)))
     }
 }

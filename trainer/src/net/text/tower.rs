@@ -73,7 +73,7 @@ impl BertTower {
         let padding = mask.clone().equal_elem(0.0);
         let mut tokens = self.embeddings.forward(ids);
         for layer in &self.layers {
-            tokens = layer.forward(tokens, padding.clone());
+            tokens = layer.forward(&tokens, &padding);
         }
         let pooled = match self.pool {
             TextPool::Class => tokens.clone().slice_dim(1, 0..1).squeeze_dim::<2>(1),

@@ -13,7 +13,7 @@
 //! pooling with one learned query, and its softmax weights *are* the token scores,
 //! `r_{i,m} = softmax_m(q · h_{i,m} / sqrt(d))` — equation R6 of the reconstruction; centroid and covariance (R7) and
 //! the spatial kernel (R8) follow from them in the loss. The published tower takes 32x256x256 voxels in 16^3 patches;
-//! size and patch are free here. Learned positions and a class token make it the ViT of MONAI and M3D-CLIP, whose
+//! size and patch are free here. Learned positions and a class token make it the vision transformer of MONAI and M3D-CLIP, whose
 //! weights can be imported.
 
 mod block;
