@@ -42,7 +42,7 @@ impl Plan {
         match (&self.int8, self.precision) {
             (None, Precision::F32) => 0.01,
             (None, Precision::F16) => 0.05,
-            (Some(_), Precision::F32 | Precision::F16) => 0.25,
+            (Some(_), Precision::F32 | Precision::F16) => 0.1,
         }
     }
 }
