@@ -255,8 +255,8 @@ fn with_text() -> Manifest {
 
 #[test]
 fn a_report_graph_that_does_not_fit_is_refused() {
-    with_text().check().unwrap();
-    let changes: [(fn(&mut Manifest, &mut TextGraph), &str); 7] = [
+    type Change = fn(&mut Manifest, &mut TextGraph);
+    let changes: [(Change, &str); 7] = [
         (|manifest, _| drop(manifest.files.remove("text.onnx")), "\"text.onnx\" is not among"),
         (|manifest, _| drop(manifest.files.remove("tokenizer.json")), "\"tokenizer.json\" is not among"),
         (|_, text| text.graph.inputs[1].shape = vec![1, 15], "`ids` and `mask`"),
@@ -265,6 +265,7 @@ fn a_report_graph_that_does_not_fit_is_refused() {
         (|_, text| text.graph.precision = "f64".into(), "f64"),
         (|_, text| text.contrastive.scale = 0.0, "scale must be positive"),
     ];
+    with_text().check().unwrap();
     for (change, complaint) in changes {
         let mut manifest = with_text();
         let mut text = manifest.text.take().unwrap();

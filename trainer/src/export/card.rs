@@ -145,7 +145,8 @@ fn calibration(manifest: &Manifest) -> String {
 fn flags(manifest: &Manifest) -> String {
     let row = |threshold: f32, temperature: f32| format!("{threshold:.4} | {temperature:.4}");
     let rows = manifest.labels.iter().map(|spec| (spec.label.name(), row(spec.threshold, spec.temperature)));
-    rows.map(|(name, numbers)| format!("| {name} | {numbers} |\n")).collect()
+    let rows: Vec<String> = rows.map(|(name, numbers)| format!("| {name} | {numbers} |\n")).collect();
+    rows.concat()
 }
 
 fn metrics(trained: &Trained) -> String {

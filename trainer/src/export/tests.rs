@@ -18,8 +18,8 @@ use tempfile::TempDir;
 
 const VOCABULARY: usize = 64;
 
-/// Towers that compute in a moment.
-fn small(positions: Positions, class_token: bool, pool: TextPool) -> Experiment {
+/// Towers that compute in a moment. Learned positions come with a class token, as in MONAI.
+fn small(positions: Positions, pool: TextPool) -> Experiment {
     let mut experiment = Experiment::parse(TINY).unwrap();
     experiment.seed = 7;
     experiment.vision = Vision {
@@ -30,7 +30,7 @@ fn small(positions: Positions, class_token: bool, pool: TextPool) -> Experiment 
         mlp_ratio: 2,
         embedding: 10,
         positions,
-        class_token,
+        class_token: positions == Positions::Learned,
         tune: Tune::Full,
     };
     experiment.text = Text { max_tokens: 8, dim: 12, depth: 2, heads: 2, mlp_ratio: 2, pool, ..experiment.text };
@@ -38,13 +38,13 @@ fn small(positions: Positions, class_token: bool, pool: TextPool) -> Experiment 
     experiment
 }
 
-fn pair(positions: Positions, class_token: bool, pool: TextPool) -> Pair {
-    let experiment = small(positions, class_token, pool);
+fn pair(positions: Positions, pool: TextPool) -> Pair {
+    let experiment = small(positions, pool);
     Pair::new(&experiment, VOCABULARY, &initial(&experiment, VOCABULARY).unwrap(), &cpu()).unwrap()
 }
 
 fn plain() -> Pair {
-    pair(Positions::Sine, false, TextPool::Mean)
+    pair(Positions::Sine, TextPool::Mean)
 }
 
 fn properties() -> [(String, String); 1] {
@@ -72,7 +72,7 @@ fn small_steps(tower: &Tower) -> Steps {
 
 /// Every graph that is written of small towers.
 fn graphs() -> Vec<Graph> {
-    let (plain, classed) = (plain(), pair(Positions::Learned, true, TextPool::Class));
+    let (plain, classed) = (plain(), pair(Positions::Learned, TextPool::Class));
     let steps = small_steps(&plain.vision);
     let drafts = [
         vision(&plain.vision).unwrap(),
@@ -223,7 +223,7 @@ fn a_halved_graph_keeps_its_islands_and_its_ends_in_32_bits() {
 
 #[test]
 fn a_weight_beyond_16_bits_is_refused() {
-    let experiment = small(Positions::Sine, false, TextPool::Mean);
+    let experiment = small(Positions::Sine, TextPool::Mean);
     let mut weights = initial(&experiment, VOCABULARY).unwrap();
     weights.0.get_mut("vision.patch.bias").unwrap().values[3] = 70_000.0;
     let tower = Pair::new(&experiment, VOCABULARY, &weights, &cpu()).unwrap().vision;
@@ -269,7 +269,7 @@ fn volume() -> Vec<f32> {
 
 #[test]
 fn the_simulation_without_steps_is_the_tower_itself() {
-    for tower in [plain().vision, pair(Positions::Learned, true, TextPool::Mean).vision] {
+    for tower in [plain().vision, pair(Positions::Learned, TextPool::Mean).vision] {
         let quantised = Quantised::new(&tower, Steps::new()).unwrap();
         assert_eq!(quantised.trace(volume(), &cpu()).unwrap(), Trace::of(&tower, volume(), &cpu()).unwrap());
     }
@@ -278,7 +278,7 @@ fn the_simulation_without_steps_is_the_tower_itself() {
 #[test]
 fn eight_bits_change_little_and_two_much() {
     let tower = plain().vision;
-    let experiment = small(Positions::Sine, false, TextPool::Mean);
+    let experiment = small(Positions::Sine, TextPool::Mean);
     let steps = measured(&tower, &experiment.input, &cpu()).unwrap();
     assert_eq!(steps.keys().collect::<Vec<_>>(), small_steps(&tower).keys().collect::<Vec<_>>());
     let exact = Trace::of(&tower, volume(), &cpu()).unwrap();
@@ -465,7 +465,7 @@ fn imported(graph: &[u8], expected: &Weights) -> Weights {
 
 #[test]
 fn a_towers_graph_holds_all_of_its_parameters() {
-    let experiment = small(Positions::Sine, false, TextPool::Mean);
+    let experiment = small(Positions::Sine, TextPool::Mean);
     let weights = initial(&experiment, VOCABULARY).unwrap();
     assert_eq!(imported(&exported().bytes, &weights.part("vision")), weights.part("vision"));
 }

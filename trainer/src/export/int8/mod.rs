@@ -69,7 +69,9 @@ fn percentile(mut values: Vec<f32>) -> f32 {
         reason = "a place in a list, neither negative nor beyond its end"
     )]
     let place = ((values.len() as f64) * WITHIN) as usize;
-    values.iter_mut().for_each(|value| *value = value.abs());
+    for value in &mut values {
+        *value = value.abs();
+    }
     let last = values.len().saturating_sub(1);
     let found = if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(place.min(last), f32::total_cmp).1 };
     found.max(f32::MIN_POSITIVE * LARGEST)

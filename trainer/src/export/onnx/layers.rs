@@ -12,7 +12,7 @@ pub(super) struct Heads {
     /// Tokens T.
     pub(super) tokens: usize,
     /// Number of heads.
-    pub(super) heads: usize,
+    pub(super) count: usize,
     /// Width of a token C.
     pub(super) dim: usize,
 }
@@ -20,7 +20,7 @@ pub(super) struct Heads {
 impl Heads {
     /// Factor on the queries, `1 / sqrt(C / heads)`; widths are far below the 32 bits that convert exactly.
     fn scale(self) -> f64 {
-        u32::try_from(self.dim / self.heads).map_or(0.0, |width| f64::from(width).sqrt().recip())
+        u32::try_from(self.dim / self.count).map_or(0.0, |width| f64::from(width).sqrt().recip())
     }
 }
 
@@ -112,7 +112,7 @@ impl Builder {
         hidden: Option<&Value>,
     ) -> Result<Value, ExportError> {
         let at = |name: &str| format!("{path}/{name}");
-        let Heads { tokens, heads, dim } = sizes;
+        let Heads { tokens, count: heads, dim } = sizes;
         let shape = [1, tokens, heads, dim / heads];
         let query = self.reshape(&at("query/heads"), &query, &shape)?;
         let query = self.transpose(&at("query/turned"), &query, &[0, 2, 1, 3]);

@@ -83,7 +83,7 @@ impl Writer<'_> {
         let (path, parameters) = (format!("layers.{index}/attention"), format!("layers.{index}.attention"));
         let mut part = |name: &str| graph.linear(&format!("{path}/{name}"), tokens, &format!("{parameters}.{name}"));
         let parts = [part("query")?, part("key")?, part("value")?];
-        let sizes = Heads { tokens: self.count, heads, dim: self.dim };
+        let sizes = Heads { tokens: self.count, count: heads, dim: self.dim };
         let mixed = graph.attention(&path, parts, sizes, Some(hidden))?;
         graph.linear(&format!("{path}/out"), &mixed, &format!("{parameters}.out"))
     }

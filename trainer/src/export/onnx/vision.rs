@@ -91,7 +91,7 @@ impl Writer<'_> {
         let (path, parameters) = (format!("blocks.{index}/attention"), format!("blocks.{index}.attention"));
         let fused = graph.linear(&format!("{path}/qkv"), tokens, &format!("{parameters}.qkv"))?;
         let parts = self.split(graph, &path, &fused)?;
-        let sizes = Heads { tokens: self.inside(), heads: attention.heads, dim: self.dim };
+        let sizes = Heads { tokens: self.inside(), count: attention.heads, dim: self.dim };
         let mixed = graph.attention(&path, parts, sizes, None)?;
         graph.linear(&format!("{path}/out"), &mixed, &format!("{parameters}.out"))
     }
