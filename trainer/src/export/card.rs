@@ -2,9 +2,9 @@
 
 use super::folder::Plan;
 use super::int8::{CALIBRATION_PHANTOMS, Cost};
-use super::trained::Measure;
+use super::trained::{Evaluated, Measure, Patients};
 use super::{TEXT_FILE, Trained, VISION_FILE};
-use ctedge_models::bundle::{Graph, Manifest};
+use ctedge_models::bundle::{Graph, LabelSpec, Manifest};
 use ctedge_models::spec::{Grid, PreprocessSpec};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -28,8 +28,8 @@ pub(super) fn card(
     facts.extend([
         ("files", files.iter().map(|(name, bytes)| file_row(name, bytes)).collect()),
         ("calibration", calibration(manifest)),
-        ("flags", flags(manifest)),
-        ("metrics", metrics(trained)),
+        ("flags", flags(manifest, trained.evaluated.as_ref())),
+        ("metrics", metrics(trained.evaluated.as_ref())),
         ("quantisation", plan.int8.as_ref().map(|(_, cost)| quantisation(cost)).unwrap_or_default()),
     ]);
     let fill = |text: String, (key, fact): &(&str, String)| text.replace(&format!("{{{{{key}}}}}"), fact.trim_end());
@@ -142,29 +142,42 @@ fn calibration(manifest: &Manifest) -> String {
     }
 }
 
-fn flags(manifest: &Manifest) -> String {
-    let row = |threshold: f32, temperature: f32| format!("{threshold:.4} | {temperature:.4}");
-    let rows = manifest.labels.iter().map(|spec| (spec.label.name(), row(spec.threshold, spec.temperature)));
-    let rows: Vec<String> = rows.map(|(name, numbers)| format!("| {name} | {numbers} |\n")).collect();
-    rows.concat()
+fn flags(manifest: &Manifest, evaluated: Option<&Evaluated>) -> String {
+    let row = |spec: &LabelSpec| {
+        let name = spec.label.name();
+        let area = evaluated.and_then(|evaluated| evaluated.measures.get(&format!("flags/labels/{name}/auroc")));
+        let [value, interval, _] = area.map_or_else(|| [UNKNOWN; 3].map(str::to_owned), spoken);
+        format!("| {name} | {:.4} | {:.4} | {value} | {interval} |\n", spec.threshold, spec.temperature)
+    };
+    manifest.labels.iter().map(row).collect()
 }
 
-fn metrics(trained: &Trained) -> String {
-    if trained.measures.is_empty() {
+/// Stands where there is no number.
+const UNKNOWN: &str = "—";
+
+/// Value, interval and baseline.
+fn spoken(measure: &Measure) -> [String; 3] {
+    let number = |value: Option<f64>| value.map_or_else(|| UNKNOWN.to_owned(), |value| format!("{value:.3}"));
+    let interval = measure.low.zip(measure.high).map(|(low, high)| format!("{low:.3} to {high:.3}"));
+    [number(Some(measure.value)), interval.unwrap_or_else(|| UNKNOWN.to_owned()), number(measure.baseline)]
+}
+
+fn metrics(evaluated: Option<&Evaluated>) -> String {
+    let Some(Evaluated { patients: Patients { split, cases, synthetic, chosen_on }, measures }) = evaluated else {
         return "Nothing: this run was not evaluated.".into();
-    }
-    let number = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| format!("{value:.3}"));
-    let row = |(name, measure): (&String, &Measure)| {
-        let interval = match (measure.low, measure.high) {
-            (Some(low), Some(high)) => format!("{low:.3} to {high:.3}"),
-            _ => "—".to_owned(),
-        };
-        format!("| {name} | {:.3} | {interval} | {} |\n", measure.value, number(measure.baseline))
     };
-    let rows: String = trained.measures.iter().map(row).collect();
+    let kind = if *synthetic { "synthetic cases" } else { "cases" };
+    let flattered = if *chosen_on {
+        "**Thresholds, temperatures and the best step were chosen on these very patients, which flatters the numbers.** "
+    } else {
+        ""
+    };
+    let whole = measures.iter().filter(|(name, _)| !name.contains("/labels/"));
+    let row = |(name, measure): (&String, &Measure)| format!("| {name} | {} |\n", spoken(measure).join(" | "));
+    let rows: String = whole.map(row).collect();
     format!(
-        "On patients that training never saw; intervals by patient bootstrap; the baseline is what is reached without \
-         looking at the image.\n\n| measure | value | interval | baseline |\n| --- | --- | --- | --- |\n{rows}"
+        "On the {cases} {kind} of the {split} split. {flattered}Intervals by patient bootstrap; the baseline is what is \
+         reached without looking at the image.\n\n| measure | value | interval | baseline |\n| --- | --- | --- | --- |\n{rows}"
     )
 }
 

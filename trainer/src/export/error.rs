@@ -1,7 +1,7 @@
 //! Why a network could not be written.
 
 use crate::eval::metrics::MetricsError;
-use crate::run::{RunError, WeightsError};
+use crate::eval::{RunError, WeightsError};
 use ctedge_models::phantom::PhantomError;
 use std::path::PathBuf;
 

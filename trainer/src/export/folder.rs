@@ -8,8 +8,8 @@ use super::onnx::{Draft, text, vision};
 use super::trace::phantom_tensor;
 use super::{ExportError, TEXT_FILE, TOKENIZER_FILE, Trace, Trained, VISION_FILE};
 use crate::device;
+use crate::eval::{self, Tower};
 use crate::experiment::Precision;
-use crate::run::{self, Tower};
 use ctedge_models::bundle::{Golden, Graph, Manifest, TensorIo};
 use prost::Message;
 use std::collections::BTreeMap;
@@ -105,11 +105,11 @@ pub fn write(exported: &Exported, folder: &Path) -> Result<(), ExportError> {
     let json = serde_json::to_vec_pretty(&exported.manifest)
         .map_err(|source| ExportError::Manifest { path: path.clone(), source })?;
     let failed = |source| ExportError::Run { source };
-    run::make_folder(folder).map_err(failed)?;
+    eval::make_folder(folder).map_err(failed)?;
     for (name, bytes) in &exported.files {
-        run::write(&folder.join(name), bytes).map_err(failed)?;
+        eval::write_file(&folder.join(name), bytes).map_err(failed)?;
     }
-    run::write(&path, &json).map_err(failed)
+    eval::write_file(&path, &json).map_err(failed)
 }
 
 /// Reads a folder for packing: its manifest, and every other file by its path in the bundle. Each graph must have the

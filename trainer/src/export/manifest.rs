@@ -3,10 +3,10 @@
 use super::folder::Plan;
 use super::onnx::GraphFile;
 use super::onnx::proto::OPSET;
-use super::trained::{Calibration, Measures};
+use super::trained::{Calibration, Evaluated};
 use super::{ExportError, Trained};
+use crate::eval::{Checkpoint, Run, Weights};
 use crate::experiment::Experiment;
-use crate::run::{Checkpoint, Run, Weights};
 use ctedge_models::bundle::{Contrastive, Golden, Graph, Manifest, Requires, SCHEMA, TextGraph, Training};
 use ctedge_models::labels::Label;
 use data_encoding::HEXLOWER;
@@ -24,7 +24,7 @@ const CTEDGE_MIN: &str = "0.1.0";
 /// ONNX Runtime itself with its thread pools.
 const RUNTIME_MIB: u64 = 128;
 /// The measures that the manifest repeats, by their beginning.
-const MAIN_MEASURES: [&str; 2] = ["flags/macro_average/", "retrieval/"];
+const MAIN_MEASURES: [&str; 3] = ["flags/macro_average/", "retrieval/", "zero_shot/macro_average/"];
 
 /// The graphs of a bundle.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ pub(super) fn manifest(
             tokenizer: TOKENIZER_FILE.into(),
             contrastive: contrastive(&checkpoint.weights)?,
         }),
-        training: training(checkpoint, &trained.measures),
+        training: training(checkpoint, trained.evaluated.as_ref()),
         golden,
         intended_use: identity.intended_use.clone(),
     })
@@ -118,10 +118,11 @@ fn contrastive(weights: &Weights) -> Result<Contrastive, ExportError> {
     Ok(Contrastive { scale: number("log_scale")?.exp(), bias: number("bias")? })
 }
 
-fn training(checkpoint: &Checkpoint, measures: &Measures) -> Training {
+fn training(checkpoint: &Checkpoint, evaluated: Option<&Evaluated>) -> Training {
     let trained = checkpoint.steps > 0;
     let state = if trained { "" } else { ", random weights" };
-    let main = measures.iter().filter(|(name, _)| MAIN_MEASURES.iter().any(|main| name.starts_with(main)));
+    let measures = evaluated.into_iter().flat_map(|evaluated| &evaluated.measures);
+    let main = measures.filter(|(name, _)| MAIN_MEASURES.iter().any(|main| name.starts_with(main)));
     Training {
         trained,
         method: format!("SCALE-VLP (reconstruction){state}"),

@@ -26,7 +26,7 @@ pub use error::ExportError;
 pub use folder::{Exported, Plan, contents, write};
 pub use manifest::{TEXT_FILE, TOKENIZER_FILE, VISION_FILE};
 pub use trace::{ReportTrace, Trace, phantom_tensor};
-pub use trained::{Calibration, Measure, Measures, Trained};
+pub use trained::{Calibration, Evaluated, Measure, Patients, Trained};
 
 #[cfg(test)]
 mod tests;

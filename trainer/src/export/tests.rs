@@ -3,8 +3,8 @@ use super::onnx::proto::{FLOAT, FLOAT16, Graph, INT8, INT64, Model, Node, Tensor
 use super::onnx::{Columns, Draft, Steps, text, vision};
 use super::*;
 use crate::device::cpu;
+use crate::eval::{Array, Pair, Run, Tower, Weights, initial};
 use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision};
-use crate::run::{Array, Pair, Run, Tower, Weights, initial};
 use ctedge_models::bundle::{self, Manifest, TrustedKeys, VerifiedBundle};
 use ctedge_models::labels::Label;
 use ctedge_models::spec::Grid;
@@ -360,24 +360,34 @@ fn calibration_and_evaluation_reach_manifest_and_card() {
     fs::create_dir(folder.path().join("evaluation")).unwrap();
     let measure = |value: f64| serde_json::json!({ "value": value, "low": 0.7, "high": 0.9, "baseline": 0.5 });
     let evaluation = serde_json::json!({
-        "weights_sha256": weights,
+        "model": { "weights_sha256": weights, "steps": 3 },
+        "patients": { "split": "test", "cases": 40, "patients": 40, "synthetic": true, "chosen_on": true },
         "flags": {
             "macro_average": { "auroc": measure(0.8125), "f1": { "value": null, "low": null, "high": null, "baseline": null } },
-            "labels": [{ "label": "emphysema", "measures": { "auroc": measure(0.1) } }],
+            "labels": [{ "label": "emphysema", "measures": { "auroc": measure(0.625) }, "roc": [[0.0, 1.0]] }],
         },
+        "retrieval": [{
+            "direction": "volume_to_report", "truth": "equal", "pool": 100, "whole": false,
+            "measures": { "recall_at_1": measure(0.375) },
+        }],
     });
     fs::write(folder.path().join("evaluation/evaluation.json"), evaluation.to_string()).unwrap();
     let Exported { manifest, files } =
         Exported::of(&Trained::open(folder.path()).unwrap(), &plan(Precision::F32)).unwrap();
     assert_eq!(manifest.calibration.unwrap().unfitted, [Label::all().next().unwrap()]);
     assert!((manifest.labels[1].threshold - 0.25).abs() < 1e-6 && (manifest.labels[1].temperature - 1.5).abs() < 1e-6);
-    assert_eq!(
-        manifest.training.metrics.into_iter().collect::<Vec<_>>(),
-        [("flags/macro_average/auroc".into(), 0.8125)]
-    );
+    let metrics: Vec<(String, f64)> = manifest.training.metrics.into_iter().collect();
+    let recall = "retrieval/volume_to_report/equal/100/recall_at_1".to_owned();
+    assert_eq!(metrics, [("flags/macro_average/auroc".to_owned(), 0.8125), (recall, 0.375)]);
     let card = String::from_utf8(files["CARD.md"].clone()).unwrap();
-    assert!(card.contains("| flags/macro_average/auroc | 0.812 | 0.700 to 0.900 | 0.500 |"), "{card}");
-    assert!(card.contains("Too few cases to learn from: medical_material"), "{card}");
+    for fact in [
+        "| flags/macro_average/auroc | 0.812 | 0.700 to 0.900 | 0.500 |",
+        "| emphysema | 0.2500 | 1.5000 | 0.625 | 0.700 to 0.900 |",
+        "On the 40 synthetic cases of the test split. **Thresholds",
+        "Too few cases to learn from: medical_material",
+    ] {
+        assert!(card.contains(fact), "{fact:?} is not in the card:\n{card}");
+    }
 }
 
 #[test]

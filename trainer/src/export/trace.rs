@@ -1,8 +1,8 @@
 //! One forward pass as plain numbers: what golden tests store, and what other runtimes are compared with.
 
 use super::ExportError;
+use crate::eval::{self, BertTower, Outputs, Tower, little_endian};
 use crate::experiment::Experiment;
-use crate::run::{self, BertTower, Outputs, Tower, little_endian};
 use burn::tensor::{Device, Int, Tensor, TensorData, TensorReadError};
 use ctedge_models::preprocess;
 use std::path::Path;
@@ -106,6 +106,6 @@ pub(super) fn read(values: Result<Vec<f32>, TensorReadError>) -> Result<Vec<f32>
 
 fn store<S: AsRef<Path>>(folder: &Path, files: impl IntoIterator<Item = (S, Vec<u8>)>) -> Result<(), ExportError> {
     let failed = |source| ExportError::Run { source };
-    run::make_folder(folder).map_err(failed)?;
-    files.into_iter().try_for_each(|(name, bytes)| run::write(&folder.join(name), &bytes)).map_err(failed)
+    eval::make_folder(folder).map_err(failed)?;
+    files.into_iter().try_for_each(|(name, bytes)| eval::write_file(&folder.join(name), &bytes)).map_err(failed)
 }

@@ -1,9 +1,9 @@
 //! What a network loses by quantisation.
 
 use super::Quantised;
+use crate::eval::Tower;
 use crate::eval::metrics::{auroc, scored};
 use crate::export::{ExportError, Trace};
-use crate::run::Tower;
 use burn::tensor::Device;
 use ctedge_models::labels::LABEL_COUNT;
 use serde::Serialize;

@@ -14,7 +14,7 @@ pub use tower::Quantised;
 use super::ExportError;
 use super::onnx::Steps;
 use super::trace::{input, read};
-use crate::run::Tower;
+use crate::eval::Tower;
 use burn::tensor::Device;
 use ctedge_models::phantom::Recipe;
 use ctedge_models::preprocess;

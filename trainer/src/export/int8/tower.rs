@@ -1,9 +1,9 @@
 //! A volume tower that computes with rounded numbers, as its quantised graph does.
 
+use crate::eval::{Outputs, Tower, Weights};
 use crate::export::onnx::{Columns, Steps};
 use crate::export::trace::input;
 use crate::export::{ExportError, Trace};
-use crate::run::{Outputs, Tower, Weights};
 use burn::tensor::{Device, Tensor, activation};
 
 /// Smallest and largest code of an input, as `QuantizeLinear` has them.

@@ -3,8 +3,8 @@
 
 use super::Draft;
 use super::proto::{Attribute, FLOAT, Graph, INT64, Node, Tensor, ValueInfo};
+use crate::eval::{Array, Weights, little_endian};
 use crate::export::ExportError;
-use crate::run::{Array, Weights, little_endian};
 use burn::module::Module;
 use ctedge_models::bundle::TensorIo;
 use std::collections::BTreeSet;

@@ -3,8 +3,8 @@
 
 use super::builder::{Builder, Value, narrow};
 use super::proto::Attribute;
+use crate::eval::SHORTEST_EMBEDDING;
 use crate::export::ExportError;
-use crate::run::SHORTEST_EMBEDDING;
 
 /// Sizes of an attention.
 #[derive(Debug, Clone, Copy)]

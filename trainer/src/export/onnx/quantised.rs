@@ -5,8 +5,8 @@
 use super::Draft;
 use super::builder::lengths;
 use super::proto::{Attribute, FLOAT, Graph, INT8, Node, Tensor};
+use crate::eval::{Array, little_endian};
 use crate::export::ExportError;
-use crate::run::{Array, little_endian};
 use std::collections::BTreeMap;
 
 /// Largest code of a weight; -128 stays unused, so that the codes are symmetric.

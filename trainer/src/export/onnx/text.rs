@@ -4,9 +4,9 @@
 use super::Draft;
 use super::builder::{Builder, Value};
 use super::layers::Heads;
+use crate::eval::{Array, BertTower, TEXT_NORM_EPSILON};
 use crate::experiment::TextPool;
 use crate::export::ExportError;
-use crate::run::{Array, BertTower, TEXT_NORM_EPSILON};
 
 /// Added to the scores of padding. Its exponential is exactly zero in 32 bits, and it is a 16-bit number, too.
 const HIDDEN: f64 = 1e4;

@@ -4,8 +4,8 @@ use super::Draft;
 use super::builder::{Builder, Value};
 use super::layers::Heads;
 use super::proto::Attribute;
+use crate::eval::{LAYER_NORM_EPSILON, Tower};
 use crate::export::ExportError;
-use crate::run::{LAYER_NORM_EPSILON, Tower};
 use ctedge_models::labels::LABEL_COUNT;
 
 /// Writes a volume tower. One input, `volume` `[1, 1, z, y, x]`; outputs `embedding` `[1, E]`, `logits` `[1, 18]`,

@@ -7,10 +7,10 @@ mod calibration;
 mod measures;
 
 pub use calibration::Calibration;
-pub use measures::{Measure, Measures};
+pub use measures::{Evaluated, Measure, Patients};
 
 use super::ExportError;
-use crate::run::{Run, RunError, TOKENIZER_FILE};
+use crate::eval::{Run, RunError, TOKENIZER_FILE};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::Path;
@@ -24,8 +24,8 @@ pub struct Trained {
     pub tokenizer: String,
     /// Thresholds and temperatures, if they were learned.
     pub calibration: Option<Calibration>,
-    /// What was measured; may be empty.
-    pub measures: Measures,
+    /// What was measured, if it was.
+    pub evaluated: Option<Evaluated>,
 }
 
 impl Trained {
@@ -37,8 +37,8 @@ impl Trained {
             fs::read_to_string(&path).map_err(|source| ExportError::Run { source: RunError::Open { path, source } })?;
         let weights = run.checkpoint.weights.sha256();
         let calibration = Calibration::read(folder, &weights)?;
-        let measures = measures::read(folder, &weights)?;
-        Ok(Self { run, tokenizer, calibration, measures })
+        let evaluated = Evaluated::read(folder, &weights)?;
+        Ok(Self { run, tokenizer, calibration, evaluated })
     }
 }
 
