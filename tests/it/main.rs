@@ -15,6 +15,7 @@ mod crash;
 mod export;
 mod geometry;
 mod harness;
+mod parity;
 mod phantom;
 mod privacy;
 mod rooms;

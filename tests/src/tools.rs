@@ -98,7 +98,7 @@ fn provide_python() -> anyhow::Result<PathBuf> {
         return Ok(ready);
     }
     let folder = environment();
-    say(&format!("making a Python environment with the peers in {} (about 500 MB)", folder.display()));
+    say(&format!("making a Python environment with the peers in {} (about 1.3 GB)", folder.display()));
     process::output(Command::new(newest_python()?).args(["-m", "venv", "--clear"]).arg(&folder))?;
     let python = folder.join("bin/python");
     let mut pip = Command::new(&python);

@@ -3,6 +3,7 @@
 use super::{Outcome, Progress};
 use crate::batch::{Tokenizer, seen};
 use crate::corpus;
+use crate::device;
 use crate::experiment::Experiment;
 use crate::net::TokenGrid;
 use crate::run::Run;
@@ -38,16 +39,17 @@ impl Init {
         progress.say("drawing the initial weights");
         let run = Run::init(experiment, tokenizer.vocabulary())?;
         run.create(&self.out, &tokenizer.to_json()?)?;
+        let learning = run.pair(&device::cpu())?.trainable(&run.experiment).learning(&run.experiment);
         let Run { experiment, checkpoint } = run;
         let parameters = checkpoint.weights.count();
         let tokens = TokenGrid::new(&experiment.input.grid, experiment.vision.patch).tokens();
         let (name, version, out) = (&experiment.model.name, &experiment.model.version, self.out.display());
         let text = format!(
-            "{name} {version}: {parameters} parameters, {tokens} tokens a volume, untrained\n\
+            "{name} {version}: {parameters} parameters, {learning} of them learn, {tokens} tokens a volume, untrained\n\
              wrote {out}; next: ctedge-trainer export {out} --out exported"
         );
         let json = json!({
-            "run": self.out, "name": name, "version": version, "parameters": parameters, "tokens": tokens,
+            "run": self.out, "name": name, "version": version, "parameters": parameters, "learning": learning, "tokens": tokens,
             "trained": false, "experiment_sha256": experiment.sha256(), "weights_sha256": checkpoint.weights.sha256(),
         });
         Ok(Outcome { text, json })

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod export;
+mod import;
 mod init;
 mod live;
 mod phantom;
@@ -47,6 +48,7 @@ enum Command {
     Prepare(prepare::Prepare),
     Init(init::Init),
     Train(train::Train),
+    Import(import::Import),
     Export(export::Export),
     Pack(bundle::Pack),
     Sign(bundle::Sign),
@@ -61,6 +63,7 @@ impl Command {
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
+            Self::Import(command) => command.run(progress),
             Self::Export(command) => command.run(progress),
             Self::Pack(command) => command.run(progress),
             Self::Sign(command) => command.run(progress),

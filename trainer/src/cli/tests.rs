@@ -250,3 +250,65 @@ fn a_damaged_bundle_is_not_signed_as_one() {
         "{error:#}"
     );
 }
+
+#[test]
+fn weights_that_are_none_leave_a_run_as_it_was() {
+    let desk = Desk::packed();
+    let weights = || fs::read(desk.at("run/weights.safetensors")).unwrap();
+    let before = weights();
+    fs::create_dir(desk.at("bert")).unwrap();
+    let empty = safetensors::serialize(Vec::<(String, safetensors::tensor::TensorView<'_>)>::new(), None).unwrap();
+    fs::write(desk.at("bert/model.safetensors"), empty).unwrap();
+    let cases = [
+        ("import @run --bert @nothing", "nothing"),
+        ("import @run --bert @experiment.toml", "safetensors"),
+        ("import @run --bert @bert", "nothing in the file stands for text.embeddings.word.weight"),
+        ("import @run --m3d-clip @bert", "nothing in the file stands for vision.patch.weight"),
+        ("import @run --bert @bert --m3d-clip @bert", "cannot be used"),
+        ("import @run", "--bert"),
+        ("import @bert --bert @bert", "ctedge-trainer init"),
+    ];
+    for (line, part) in cases {
+        let complaint = desk.complaint(line);
+        assert!(complaint.contains(part), "{line}: {complaint}");
+    }
+    assert_eq!(weights(), before);
+}
+
+#[test]
+fn a_report_is_traced_by_its_token_ids() {
+    let desk = Desk::packed();
+    fs::write(desk.at("ids.json"), "[[2, 40, 3], [2, 9, 8, 7, 3]]").unwrap();
+    desk.done(&["trace @run --ids @ids.json --out @traced"]);
+    for (name, numbers) in [("embedding", 2 * 128), ("pooled", 2 * 24), ("tokens", 2 * 5 * 24)] {
+        let bytes = fs::read(desk.at("traced").join(format!("{name}.f32"))).unwrap();
+        assert_eq!(bytes.len(), 4 * numbers, "{name}");
+    }
+    for ids in ["[[2, 3], []]", "[[2, 3], [1024]]"] {
+        fs::write(desk.at("ids.json"), ids).unwrap();
+        assert!(desk.complaint("trace @run --ids @ids.json --out @x").contains("report 2"), "{ids}");
+    }
+    fs::write(desk.at("ids.json"), "[2, 3]").unwrap();
+    assert!(desk.complaint("trace @run --ids @ids.json --out @x").contains("list of lists"));
+}
+
+#[test]
+fn a_new_run_says_how_many_values_learn() {
+    let desk = Desk::new();
+    let learning = |text: String| {
+        fs::write(desk.at("experiment.toml"), text).unwrap();
+        let run = desk.at("run");
+        drop(fs::remove_dir_all(&run));
+        let Outcome { json, .. } = desk.run("init @experiment.toml --out @run").unwrap();
+        (json["parameters"].as_u64().unwrap(), json["learning"].as_u64().unwrap())
+    };
+    let (parameters, full) = learning(experiment());
+    assert_eq!(full, parameters);
+    // 2 numbers, two projections from 24 to 128, 18 flags, the pooling query and the normalisation before it.
+    let heads = 2 + 2 * 128 * 25 + 18 * 25 + 24 + 48;
+    assert_eq!(learning(experiment().replace("tune = \"full\"", "tune = \"frozen\"")), (parameters, heads));
+    let lora = experiment().replace("tune = \"full\"", "tune = { lora = { rank = 1, alpha = 2.0 } }");
+    // Rank 1: inputs and outputs of each matrix, of one block of the volume tower and two layers of the report tower.
+    let factors = (96 + 48 + 120 + 120) + 2 * (4 * 48 + 120 + 120);
+    assert_eq!(learning(lora), (parameters, heads + factors), "factors are added when training begins");
+}

@@ -5,7 +5,7 @@ use super::{Outcome, Progress};
 use crate::batch::{Length, Tokenizer};
 use crate::device;
 use crate::export::int8::{self, Quantised};
-use crate::export::{ReportTrace, Trace as Numbers, Trained, phantom_tensor};
+use crate::export::{TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
 use crate::run::Run;
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -18,13 +18,15 @@ use std::path::PathBuf;
 
 /// Write down one forward pass, to compare another runtime with.
 ///
-/// Writes the network's input and outputs as raw little-endian 32-bit floats in C order, one file each: volume.f32,
-/// embedding.f32, logits.f32, tokens.f32 and saliency.f32. Without a scan the input is the experiment's phantom. With
-/// --text it is the report tower's pass: ids.i64 (64-bit whole numbers), mask.f32 and embedding.f32.
+/// Writes the volume tower's input and outputs as raw little-endian 32-bit floats in C order, one file each: volume.f32,
+/// embedding.f32, logits.f32, tokens.f32, saliency.f32 and, with a class token, class.f32. Without a scan the input is
+/// the experiment's phantom. With --text the report tower runs instead: its graph's inputs ids.i64 (64-bit whole numbers)
+/// and mask.f32, and embedding.f32; with --ids embedding.f32, pooled.f32 and tokens.f32 of many reports.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ctedge-trainer trace run --out traced\n  \
     ctedge-trainer trace run chest.nii.gz --out traced\n  ctedge-trainer trace run series --out traced\n  \
     ctedge-trainer trace run --text \"No pleural effusion.\" --out traced\n  \
+    ctedge-trainer trace run --ids reports.json --out traced\n  \
     python tests/peers/onnx_check.py exported/vision.onnx traced")]
 pub(super) struct Trace {
     /// The run folder.
@@ -34,6 +36,9 @@ pub(super) struct Trace {
     /// Uniform random numbers from this seed as the input, instead of a scan.
     #[arg(long, value_name = "SEED", conflicts_with = "scan")]
     random: Option<u64>,
+    /// JSON file with reports as token ids, such as [[2, 17, 3], [2, 9, 40, 3]].
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scan", "random", "text", "quantize"])]
+    ids: Option<PathBuf>,
     /// A report, for the report tower.
     #[arg(long, value_name = "REPORT", conflicts_with_all = ["scan", "random", "quantize"])]
     text: Option<String>,
@@ -48,40 +53,45 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let trained = Trained::open(&self.run)?;
-        if let Some(report) = &self.text {
-            return self.report(&trained, report);
-        }
         let (run, cpu) = (&trained.run, device::cpu());
-        let tower = run.pair(&cpu)?.vision;
+        let pair = run.pair(&cpu)?;
+        if let Some(report) = &self.text {
+            progress.say("running the report tower");
+            let tokenizer = Tokenizer::from_json(&trained.tokenizer, &run.experiment.text)?;
+            let tokens = tokenizer.encode(report)?;
+            let traced = TextTrace::of(&pair.text, std::slice::from_ref(&tokens.ids), &cpu)?;
+            let padded = tokenizer.collate(&[tokens], Length::Fixed);
+            write_ids(&padded.ids, &self.out)?;
+            return self.write(&[("mask", &padded.mask), ("embedding", &traced.embedding)]);
+        }
+        if let Some(path) = &self.ids {
+            let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let reports: Vec<Vec<u32>> = serde_json::from_str(&text)
+                .with_context(|| format!("{} is no JSON list of lists of token ids", path.display()))?;
+            progress.say("running the report tower");
+            return self.write(&TextTrace::of(&pair.text, &reports, &cpu)?.arrays());
+        }
         progress.say("preparing the input");
         let volume = self.volume(run)?;
-        progress.say("running the network");
-        let trace = match self.quantize {
-            None => Numbers::of(&tower, volume, &cpu)?,
+        progress.say("running the volume tower");
+        let traced = match self.quantize {
+            None => Numbers::of(&pair.vision, volume, &cpu)?,
             Some(Quantize::Int8) => {
-                let steps = int8::measured(&tower, &run.experiment.input, &cpu)?;
-                Quantised::new(&tower, steps)?.trace(volume, &cpu)?
+                let steps = int8::measured(&pair.vision, &run.experiment.input, &cpu)?;
+                Quantised::new(&pair.vision, steps)?.trace(volume, &cpu)?
             }
         };
-        trace.write(&self.out)?;
-        let names = trace.arrays().map(|(name, values)| format!("{name}.f32 ({} numbers)", values.len()));
-        let text = format!("wrote {} to {}", names.join(", "), self.out.display());
-        let lengths = trace.arrays().map(|(name, values)| json!({ "name": name, "numbers": values.len() }));
-        Ok(Outcome { text, json: json!({ "folder": self.out, "arrays": lengths }) })
+        self.write(&traced.arrays())
     }
 
-    /// The report tower's pass.
-    fn report(&self, trained: &Trained, report: &str) -> anyhow::Result<Outcome> {
-        let tokenizer = Tokenizer::from_json(&trained.tokenizer, &trained.run.experiment.text)?;
-        let tokens = tokenizer.encode(report)?;
-        let count = tokens.ids.len();
-        let padded = tokenizer.collate(&[tokens], Length::Fixed);
-        let cpu = device::cpu();
-        let trace = ReportTrace::of(&trained.run.pair(&cpu)?.text, padded.ids, padded.mask, &cpu)?;
-        trace.write(&self.out)?;
-        let (out, width) = (self.out.display(), trace.embedding.len());
-        let text = format!("wrote ids.i64, mask.f32 ({count} tokens) and embedding.f32 ({width} numbers) to {out}");
-        Ok(Outcome { text, json: json!({ "folder": self.out, "tokens": count, "embedding": width }) })
+    fn write(&self, arrays: &[(&str, &[f32])]) -> anyhow::Result<Outcome> {
+        write_arrays(arrays, &self.out)?;
+        let names: Vec<String> =
+            arrays.iter().map(|(name, values)| format!("{name}.f32 ({} numbers)", values.len())).collect();
+        let text = format!("wrote {} to {}", names.join(", "), self.out.display());
+        let lengths: Vec<_> =
+            arrays.iter().map(|(name, values)| json!({ "name": name, "numbers": values.len() })).collect();
+        Ok(Outcome { text, json: json!({ "folder": self.out, "arrays": lengths }) })
     }
 
     /// The input tensor, in C order.

@@ -29,6 +29,16 @@ pub enum ExportError {
         /// The input's size (z, y, x).
         size: [usize; 3],
     },
+    /// A report that the tower cannot read.
+    #[error("report {report} is not 1 to {places} token ids below {vocabulary}; encode it with the run's tokenizer")]
+    Ids {
+        /// Which, from 1.
+        report: usize,
+        /// Tokens of the longest report.
+        places: usize,
+        /// Pieces of the vocabulary.
+        vocabulary: usize,
+    },
     /// A tensor could not be read from the device.
     #[error("a tensor could not be read from the device: {reason}")]
     Read {

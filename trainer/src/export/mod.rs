@@ -25,7 +25,7 @@ pub use card::quantisation;
 pub use error::ExportError;
 pub use folder::{Exported, Plan, contents, write};
 pub use manifest::{TEXT_FILE, TOKENIZER_FILE, VISION_FILE};
-pub use trace::{ReportTrace, Trace, phantom_tensor};
+pub use trace::{TextTrace, Trace, phantom_tensor, write_arrays, write_ids};
 pub use trained::{Calibration, Evaluated, Measure, Patients, Trained};
 
 #[cfg(test)]

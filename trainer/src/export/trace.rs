@@ -1,9 +1,9 @@
-//! One forward pass as plain numbers: what golden tests store, and what other runtimes are compared with.
+//! Forward passes as plain numbers: what golden tests store, and what other runtimes are compared with.
 
 use super::ExportError;
 use crate::eval::{self, BertTower, Outputs, Tower, little_endian};
 use crate::experiment::Experiment;
-use burn::tensor::{Device, Int, Tensor, TensorData, TensorReadError};
+use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
 use ctedge_models::preprocess;
 use std::path::Path;
 
@@ -26,6 +26,8 @@ pub struct Trace {
     pub tokens: Vec<f32>,
     /// `[1, T]`.
     pub saliency: Vec<f32>,
+    /// `[1, C]`, where the tower has a class token.
+    pub class: Option<Vec<f32>>,
 }
 
 impl Trace {
@@ -43,52 +45,83 @@ impl Trace {
             logits: read(outputs.logits.try_into_vec_as())?,
             tokens: read(outputs.tokens.try_into_vec_as())?,
             saliency: read(outputs.saliency.try_into_vec_as())?,
+            class: outputs.class.map(|class| read(class.try_into_vec_as())).transpose()?,
         })
     }
 
-    /// Writes each array as `NAME.f32`: raw 32-bit floats, little endian, C order.
-    pub fn write(&self, folder: &Path) -> Result<(), ExportError> {
-        store(folder, self.arrays().map(|(name, values)| (format!("{name}.f32"), little_endian(values))))
-    }
-
     /// Every array with its name in the graph.
-    pub fn arrays(&self) -> [(&'static str, &[f32]); 5] {
-        [
-            ("volume", &self.volume),
+    pub fn arrays(&self) -> Vec<(&'static str, &[f32])> {
+        let class = self.class.as_ref().map(|class| ("class", class.as_slice()));
+        let always = [
+            ("volume", self.volume.as_slice()),
             ("embedding", &self.embedding),
             ("logits", &self.logits),
             ("tokens", &self.tokens),
             ("saliency", &self.saliency),
-        ]
+        ];
+        always.into_iter().chain(class).collect()
     }
 }
 
-/// Inputs and output of a report tower on one report.
+/// Outputs of a report tower on a batch of reports, in C order; L is the longest report's length.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReportTrace {
-    /// Token ids `[1, L]`, padded.
-    pub ids: Vec<i32>,
-    /// 1 for a token, 0 for padding, `[1, L]`.
-    pub mask: Vec<f32>,
-    /// Unit vector `[1, E]`.
+pub struct TextTrace {
+    /// Unit vectors `[B, E]`.
     pub embedding: Vec<f32>,
+    /// `[B, C]`.
+    pub pooled: Vec<f32>,
+    /// `[B, L, C]`; behind a report's end they mean nothing.
+    pub tokens: Vec<f32>,
 }
 
-impl ReportTrace {
-    /// Runs a report tower on the padded tokens of one report.
-    pub fn of(tower: &BertTower, ids: Vec<i32>, mask: Vec<f32>, device: &Device) -> Result<Self, ExportError> {
-        let shape = [1, ids.len()];
-        let tokens = Tensor::<2, Int>::from_data(TensorData::new(ids.clone(), shape), device);
-        let outputs = tower.forward(tokens, Tensor::from_data(TensorData::new(mask.clone(), shape), device));
-        Ok(Self { ids, mask, embedding: read(outputs.embedding.try_into_vec_as())? })
+impl TextTrace {
+    /// Runs a tower on reports' token ids, `[CLS]` and `[SEP]` among them.
+    pub fn of(tower: &BertTower, reports: &[Vec<u32>], device: &Device) -> Result<Self, ExportError> {
+        let ([vocabulary, _], [places, _]) =
+            (tower.embeddings.word.weight.dims(), tower.embeddings.position.weight.dims());
+        let known = |id: &u32| usize::try_from(*id).is_ok_and(|id| id < vocabulary);
+        let fits = |report: &Vec<u32>| (1..=places).contains(&report.len()) && report.iter().all(known);
+        if let Some(report) = reports.iter().position(|report| !fits(report)) {
+            return Err(ExportError::Ids { report: report + 1, places, vocabulary });
+        }
+        let longest = reports.iter().map(Vec::len).max().unwrap_or(0);
+        let row =
+            |report: &Vec<u32>| report.iter().copied().map(Some).chain(std::iter::repeat(None)).take(longest).collect();
+        let rows: Vec<Option<u32>> = reports.iter().flat_map(|report| -> Vec<_> { row(report) }).collect();
+        let ids: Vec<u32> = rows.iter().map(|id| id.unwrap_or(0)).collect();
+        let mask: Vec<f32> = rows.iter().map(|id| if id.is_some() { 1.0 } else { 0.0 }).collect();
+        let shape = [reports.len(), longest];
+        let ids = Tensor::from_data(TensorData::new(ids, shape), device);
+        let outputs = tower.forward(ids, Tensor::from_data(TensorData::new(mask, shape), device));
+        Ok(Self {
+            embedding: read(outputs.embedding.try_into_vec_as())?,
+            pooled: read(outputs.pooled.try_into_vec_as())?,
+            tokens: read(outputs.tokens.try_into_vec_as())?,
+        })
     }
 
-    /// Writes `ids.i64` (raw 64-bit whole numbers), `mask.f32` and `embedding.f32`, all little endian.
-    pub fn write(&self, folder: &Path) -> Result<(), ExportError> {
-        let ids = self.ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()).collect();
-        let [mask, embedding] = [&self.mask, &self.embedding].map(|values| little_endian(values));
-        store(folder, [("ids.i64", ids), ("mask.f32", mask), ("embedding.f32", embedding)])
+    /// Every array with its name.
+    pub fn arrays(&self) -> Vec<(&'static str, &[f32])> {
+        vec![("embedding", &self.embedding), ("pooled", &self.pooled), ("tokens", &self.tokens)]
     }
+}
+
+/// Writes each array as `NAME.f32`: raw 32-bit floats, little endian, C order.
+pub fn write_arrays(arrays: &[(&str, &[f32])], folder: &Path) -> Result<(), ExportError> {
+    let failed = |source| ExportError::Run { source };
+    eval::make_folder(folder).map_err(failed)?;
+    for (name, values) in arrays {
+        eval::write_file(&folder.join(format!("{name}.f32")), &little_endian(values)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Writes token ids as `ids.i64`: raw 64-bit whole numbers, little endian, as the report graph takes them.
+pub fn write_ids(ids: &[i32], folder: &Path) -> Result<(), ExportError> {
+    let bytes: Vec<u8> = ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()).collect();
+    eval::make_folder(folder)
+        .and_then(|()| eval::write_file(&folder.join("ids.i64"), &bytes))
+        .map_err(|source| ExportError::Run { source })
 }
 
 /// One preprocessed volume as a tower takes it.
@@ -102,10 +135,4 @@ pub(super) fn input(tower: &Tower, volume: &[f32], device: &Device) -> Result<Te
 
 pub(super) fn read(values: Result<Vec<f32>, TensorReadError>) -> Result<Vec<f32>, ExportError> {
     values.map_err(|reason| ExportError::Read { reason: reason.to_string() })
-}
-
-fn store<S: AsRef<Path>>(folder: &Path, files: impl IntoIterator<Item = (S, Vec<u8>)>) -> Result<(), ExportError> {
-    let failed = |source| ExportError::Run { source };
-    eval::make_folder(folder).map_err(failed)?;
-    files.into_iter().try_for_each(|(name, bytes)| eval::write_file(&folder.join(name), &bytes)).map_err(failed)
 }

@@ -20,10 +20,10 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
-    Array, Batch, BatchError, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Pair, Split, TokenGrid, Tower, Weights,
-    WeightsError, initial,
+    Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Pair, Split, TokenGrid, Tower,
+    Weights, WeightsError, initial,
 };
-pub use crate::net::{BertTower, Outputs, TEXT_NORM_EPSILON};
+pub use crate::net::{Outputs, TEXT_NORM_EPSILON};
 pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 pub use flags::flag_loss;
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};

@@ -4,8 +4,10 @@
 //! Out: what the two towers of a [`Pair`] say of them, and their parameters as plain [`Weights`]. Owns nothing on disk;
 //! knows no loss, no data set and no ONNX.
 //!
-//! `vision` and `text` are the towers, `layers` what both are made of, `init` the first weights, `tune` which of them learn.
+//! `vision` and `text` are the towers, `layers` what both are made of, `init` the first weights, `import` published
+//! ones, `tune` which of them learn.
 
+pub mod import;
 mod init;
 mod layers;
 mod pair;

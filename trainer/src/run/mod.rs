@@ -29,9 +29,10 @@ pub use train::{Ended, Lesson, Watcher, train};
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
-    Array, Batch, BatchError, Case, Cohort, LAYER_NORM_EPSILON, Pair, Split, Tower, Weights, WeightsError, initial,
+    Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Pair, Split, Tower, Weights, WeightsError,
+    initial,
 };
-pub use crate::loss::{BertTower, Outputs, TEXT_NORM_EPSILON};
+pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};
 pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 
 use crate::experiment::{Experiment, ExperimentError};
@@ -212,6 +213,11 @@ impl Run {
         write(&folder.join(TOKENIZER_FILE), tokenizer.as_bytes())?;
         // Last, since it says that the run is there.
         write(&folder.join(EXPERIMENT_FILE), self.experiment.source().as_bytes())
+    }
+
+    /// Puts these weights in the place of those of an existing run folder.
+    pub fn replace(&self, folder: &Path) -> Result<(), RunError> {
+        folder::write(&folder.join(WEIGHTS_FILE), &self.checkpoint)
     }
 
     /// Reads a run folder and checks that its files belong together.
