@@ -35,8 +35,14 @@ pub struct Manifest {
     pub input: PreprocessSpec,
     /// The flags in the order of the `logits` output.
     pub labels: Vec<LabelSpec>,
+    /// What thresholds and temperatures were learned from; absent where they were not learned: 0.5 and 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// The volume graph.
     pub vision: Graph,
+    /// The report graph, with which volumes are compared with sentences; a bundle without it has flags alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextGraph>,
     /// What the weights were trained on and what is known of their quality.
     pub training: Training,
     /// The device's self-test: a synthetic volume and the outputs that the trainer computed for it.
@@ -80,13 +86,47 @@ pub struct LabelSpec {
     pub temperature: f32,
 }
 
+/// Where thresholds and temperatures come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Name of the split whose patients they were learned from, e.g. `validation`.
+    pub split: String,
+    /// Digest of the corpus.
+    pub corpus_sha256: String,
+    /// Labels that the patients taught nothing of: their threshold is 0.5 and their temperature 1.
+    pub unfitted: Vec<Label>,
+}
+
+/// The report graph and what is needed to use it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextGraph {
+    /// The graph: inputs `ids` `[1, L]` (int64) and `mask` `[1, L]`, output `embedding` `[1, E]`.
+    pub graph: Graph,
+    /// Path of the tokenizer in the bundle, as Python's `tokenizers` reads it.
+    pub tokenizer: String,
+    /// What a cosine of two embeddings means.
+    pub contrastive: Contrastive,
+}
+
+/// Probability that a volume and a sentence belong together: sigmoid(`scale` * cosine + `bias`), SigLIP's form.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contrastive {
+    /// Factor on the cosine.
+    pub scale: f32,
+    /// Added to it.
+    pub bias: f32,
+}
+
 /// An ONNX graph and its inputs and outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Graph {
     /// Path in the bundle.
     pub file: String,
-    /// Weight precision: `f32` or `f16`.
+    /// Weight precision: `f32`, `f16` or `int8`.
     pub precision: String,
     /// ONNX operator set.
     pub opset: i64,
@@ -97,7 +137,7 @@ pub struct Graph {
     pub outputs: Vec<TensorIo>,
 }
 
-/// Name and fixed shape of a graph's input or output (f32).
+/// Name and fixed shape of a graph's input or output; f32, but for `ids`, which are int64.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TensorIo {
@@ -137,6 +177,8 @@ pub struct Golden {
     pub tolerance: f32,
 }
 
+/// Number formats of weights.
+const PRECISIONS: [&str; 3] = ["f32", "f16", "int8"];
 /// Names of the volume graph's outputs, in the order of the manifest.
 const OUTPUTS: [&str; 4] = ["embedding", "logits", "tokens", "saliency"];
 
@@ -147,6 +189,8 @@ impl Manifest {
         self.input.check().map_err(|error| error.to_string())?;
         self.check_labels()?;
         self.check_vision()?;
+        self.check_golden()?;
+        self.check_text()?;
         for path in self.files.keys() {
             let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
             if !plain || path == "manifest.json" || path.contains('\\') {
@@ -186,10 +230,41 @@ impl Manifest {
         Ok(())
     }
 
-    fn check_vision(&self) -> Result<(), String> {
-        if !self.files.contains_key(&self.vision.file) {
-            return Err(format!("the volume graph {:?} is not among the files", self.vision.file));
+    fn check_graph(&self, which: &str, graph: &Graph) -> Result<(), String> {
+        if !self.files.contains_key(&graph.file) {
+            return Err(format!("the {which} graph {:?} is not among the files", graph.file));
         }
+        if !PRECISIONS.contains(&graph.precision.as_str()) {
+            return Err(format!("the {which} graph's precision {:?} is none of {PRECISIONS:?}", graph.precision));
+        }
+        Ok(())
+    }
+
+    fn check_text(&self) -> Result<(), String> {
+        let Some(TextGraph { graph, tokenizer, contrastive }) = &self.text else { return Ok(()) };
+        self.check_graph("report", graph)?;
+        if !self.files.contains_key(tokenizer) {
+            return Err(format!("the tokenizer {tokenizer:?} is not among the files"));
+        }
+        let reads = match graph.inputs.as_slice() {
+            [ids, mask] => ids.name == "ids" && mask.name == "mask" && ids.shape == mask.shape && ids.shape.len() == 2,
+            _ => false,
+        };
+        if !reads {
+            return Err("the report graph must have two inputs, `ids` and `mask`, both [1, L]".to_owned());
+        }
+        let says = matches!(graph.outputs.as_slice(), [output] if output.name == "embedding");
+        if !says || width(graph) != width(&self.vision) {
+            return Err("the report graph must have one output, `embedding`, as wide as the volume graph's".to_owned());
+        }
+        if !(contrastive.scale > 0.0 && contrastive.scale.is_finite() && contrastive.bias.is_finite()) {
+            return Err("contrastive: scale must be positive, bias finite".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_vision(&self) -> Result<(), String> {
+        self.check_graph("volume", &self.vision)?;
         let [z, y, x] = self.input.grid.size();
         let fits = matches!(self.vision.inputs.as_slice(), [input] if input.name == "volume" && input.shape == [1, 1, z, y, x]);
         if !fits {
@@ -203,6 +278,10 @@ impl Manifest {
         if logits.is_none_or(|output| output.shape != [1, self.labels.len()]) {
             return Err(format!("`logits` must be [1, {}], one a label", self.labels.len()));
         }
+        Ok(())
+    }
+
+    fn check_golden(&self) -> Result<(), String> {
         let golden = &self.golden;
         let finite = golden.logits.iter().all(|logit| logit.is_finite());
         if golden.logits.len() != self.labels.len() || !finite || !(golden.tolerance > 0.0 && golden.tolerance <= 1.0) {
@@ -210,6 +289,11 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Width of a graph's embeddings.
+fn width(graph: &Graph) -> Option<&Vec<usize>> {
+    graph.outputs.iter().find(|output| output.name == "embedding").map(|output| &output.shape)
 }
 
 /// `MAJOR.MINOR.PATCH` as numbers.

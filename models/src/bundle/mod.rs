@@ -11,7 +11,10 @@ mod signature;
 mod tests;
 
 pub use digest::{BundleDigest, file_digest};
-pub use manifest::{FileEntry, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TensorIo, Training};
+pub use manifest::{
+    Calibration, Contrastive, FileEntry, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TensorIo, TextGraph,
+    Training,
+};
 pub use open::{VerifiedBundle, manifest_of, open};
 pub use pack::pack;
 pub use signature::{SigningKey, TrustedKeys, keygen, sign, signature_path};

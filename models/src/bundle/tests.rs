@@ -31,6 +31,7 @@ fn manifest() -> Manifest {
             fill_hu: -1000.0,
         },
         labels: Label::all().map(spec).collect(),
+        calibration: None,
         vision: Graph {
             file: "vision.onnx".to_owned(),
             precision: "f32".to_owned(),
@@ -43,6 +44,7 @@ fn manifest() -> Manifest {
                 io("saliency", &[1, 2]),
             ],
         },
+        text: None,
         training: Training {
             trained: false,
             method: "none".to_owned(),
@@ -226,6 +228,61 @@ fn a_signed_archive_that_breaks_the_rules_is_refused() {
         let json = serde_json::to_vec(&json).unwrap();
         check(&[("manifest.json", FILE, &json), graph, card], "BadManifest");
     }
+}
+
+/// A manifest of flags and reports, as the trainer writes it.
+fn with_text() -> Manifest {
+    let io = |name: &str, shape: &[usize]| TensorIo { name: name.to_owned(), shape: shape.to_vec() };
+    let mut manifest = manifest();
+    manifest.calibration =
+        Some(Calibration { split: "validation".into(), corpus_sha256: "0".repeat(64), unfitted: Vec::new() });
+    manifest.text = Some(TextGraph {
+        graph: Graph {
+            file: "text.onnx".to_owned(),
+            precision: "f16".to_owned(),
+            opset: 17,
+            inputs: vec![io("ids", &[1, 16]), io("mask", &[1, 16])],
+            outputs: vec![io("embedding", &[1, 8])],
+        },
+        tokenizer: "tokenizer.json".to_owned(),
+        contrastive: Contrastive { scale: 10.0, bias: -10.0 },
+    });
+    for name in ["vision.onnx", "text.onnx", "tokenizer.json"] {
+        manifest.files.insert(name.to_owned(), FileEntry { bytes: 1, sha256: "0".repeat(64) });
+    }
+    manifest
+}
+
+#[test]
+fn a_report_graph_that_does_not_fit_is_refused() {
+    type Change = fn(&mut Manifest, &mut TextGraph);
+    let changes: [(Change, &str); 7] = [
+        (|manifest, _| drop(manifest.files.remove("text.onnx")), "\"text.onnx\" is not among"),
+        (|manifest, _| drop(manifest.files.remove("tokenizer.json")), "\"tokenizer.json\" is not among"),
+        (|_, text| text.graph.inputs[1].shape = vec![1, 15], "`ids` and `mask`"),
+        (|_, text| text.graph.inputs[0].name = "tokens".into(), "`ids` and `mask`"),
+        (|_, text| text.graph.outputs[0].shape = vec![1, 9], "as wide as"),
+        (|_, text| text.graph.precision = "f64".into(), "f64"),
+        (|_, text| text.contrastive.scale = 0.0, "scale must be positive"),
+    ];
+    with_text().check().unwrap();
+    for (change, complaint) in changes {
+        let mut manifest = with_text();
+        let mut text = manifest.text.take().unwrap();
+        change(&mut manifest, &mut text);
+        manifest.text = Some(text);
+        let refusal = manifest.check().unwrap_err();
+        assert!(refusal.contains(complaint), "{refusal}");
+    }
+}
+
+#[test]
+fn a_bundle_from_before_there_were_report_graphs_still_reads() {
+    let old = serde_json::to_value(manifest()).unwrap();
+    assert!(old.get("text").is_none() && old.get("calibration").is_none());
+    assert_eq!(serde_json::from_value::<Manifest>(old).unwrap(), manifest());
+    let new = serde_json::to_value(with_text()).unwrap();
+    assert_eq!(serde_json::from_value::<Manifest>(new).unwrap(), with_text());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 fn experiment() -> String {
     let tiny = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
     let changes = [
+        ("count = 2400", "count = 6"),
         ("size = [64, 80, 80]", "size = [16, 20, 20]"),
         ("spacing_mm = [5.0, 4.0, 4.0]", "spacing_mm = [20.0, 16.0, 16.0]"),
         ("dim = 128 ", "dim = 24 "),
@@ -69,6 +70,9 @@ impl Desk {
     }
 }
 
+/// What an export writes beside the manifest.
+const FILES: [&str; 4] = ["CARD.md", "text.onnx", "tokenizer.json", "vision.onnx"];
+
 const BUNDLE: &str = "bundles/scale-vlp-tiny-0.2.0.ctb";
 
 #[test]
@@ -80,7 +84,7 @@ fn from_an_experiment_to_a_bundle_that_a_device_opens() {
     let manifest = opened.manifest();
     assert_eq!(manifest.created, "2026-11-24T00:00:00Z");
     assert!(!manifest.training.trained && manifest.training.method.contains("random weights"));
-    assert_eq!(manifest.files.keys().collect::<Vec<_>>(), ["vision.onnx"]);
+    assert_eq!(manifest.files.keys().collect::<Vec<_>>(), FILES);
     assert_eq!(
         fs::read(desk.at("exported/vision.onnx")).unwrap(),
         fs::read(opened.path("vision.onnx").unwrap()).unwrap()
@@ -184,7 +188,10 @@ fn links_and_hidden_files_stay_out_of_a_bundle() {
     fs::create_dir(desk.at("exported/notes")).unwrap();
     fs::write(desk.at("exported/notes/card.md"), "# Card").unwrap();
     let Outcome { json, .. } = desk.run("pack @exported --out @other").unwrap();
-    assert_eq!(json["files"], serde_json::json!(["notes/card.md", "vision.onnx"]));
+    assert_eq!(
+        json["files"],
+        serde_json::json!(["CARD.md", "notes/card.md", "text.onnx", "tokenizer.json", "vision.onnx"])
+    );
 }
 
 #[test]
@@ -203,9 +210,33 @@ fn a_trace_holds_input_and_outputs_as_plain_numbers() {
         serde_json::from_slice(&fs::read(desk.at("exported/manifest.json")).unwrap()).unwrap();
     let logits = fs::read(desk.at("phantom/logits.f32")).unwrap();
     assert_eq!(logits, crate::net::little_endian(&manifest.golden.logits));
+    desk.run("trace @run --text effusion --out @report").unwrap();
+    for (name, bytes) in [("ids.i64", 8 * 192), ("mask.f32", 4 * 192), ("embedding.f32", 4 * 128)] {
+        assert_eq!(fs::metadata(desk.at("report").join(name)).unwrap().len(), bytes, "{name}");
+    }
     fs::create_dir(desk.at("nothing")).unwrap();
     assert!(desk.complaint("trace @run @nothing --out @x").contains("no files"));
     assert!(desk.complaint("trace @run @experiment.toml --out @x").contains("not_a_scan"));
+}
+
+#[test]
+fn fewer_bits_are_smaller_files_and_say_what_they_cost() {
+    let desk = Desk::packed();
+    let size = |line: &str| {
+        let Outcome { json, text } = desk.run(&format!("export @run {line}")).unwrap();
+        (json["bytes"]["vision.onnx"].as_u64().unwrap(), json, text)
+    };
+    let (full, json, text) = size("--precision f32 --out @f32");
+    assert!(json["quantisation"].is_null() && text.contains("NOT CALIBRATED"), "{text}");
+    let (half, json, _) = size("--precision f16 --out @f16");
+    assert_eq!(json["precision"], "f16");
+    let (quarter, json, text) = size("--quantize int8 --cases 3 --out @int8");
+    assert!(quarter < full && half < full, "{quarter} {half} {full}");
+    assert_eq!((&json["precision"], &json["quantisation"]["cases"]), (&"int8".into(), &3.into()));
+    assert!(json["quantisation"]["cosine_mean"].as_f64().unwrap() > 0.99, "{json}");
+    assert!(text.contains("simulated") && text.contains("macro AUROC"), "{text}");
+    desk.done(&["pack @f16 --out @b16", "pack @int8 --out @b8"]);
+    assert!(desk.complaint("export @run --quantize int8 --cases 0 --out @x").contains("--cases"));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `ctedge-trainer trace`: one forward pass written down, to compare another runtime with.
 
+use super::export::Quantize;
 use super::{Outcome, Progress};
+use crate::batch::{Length, Tokenizer};
 use crate::device;
-use crate::export::{TextTrace, Trace as Numbers, phantom_tensor, write_arrays};
+use crate::export::int8::{self, Quantised};
+use crate::export::{TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
 use crate::run::Run;
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -17,10 +20,12 @@ use std::path::PathBuf;
 ///
 /// Writes the volume tower's input and outputs as raw little-endian 32-bit floats in C order, one file each: volume.f32,
 /// embedding.f32, logits.f32, tokens.f32, saliency.f32 and, with a class token, class.f32. Without a scan the input is
-/// the experiment's phantom. With --ids the report tower runs instead: embedding.f32, pooled.f32 and tokens.f32.
+/// the experiment's phantom. With --text the report tower runs instead: its graph's inputs ids.i64 (64-bit whole numbers)
+/// and mask.f32, and embedding.f32; with --ids embedding.f32, pooled.f32 and tokens.f32 of many reports.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ctedge-trainer trace run --out traced\n  \
     ctedge-trainer trace run chest.nii.gz --out traced\n  ctedge-trainer trace run series --out traced\n  \
+    ctedge-trainer trace run --text \"No pleural effusion.\" --out traced\n  \
     ctedge-trainer trace run --ids reports.json --out traced\n  \
     python tests/peers/onnx_check.py exported/vision.onnx traced")]
 pub(super) struct Trace {
@@ -32,8 +37,14 @@ pub(super) struct Trace {
     #[arg(long, value_name = "SEED", conflicts_with = "scan")]
     random: Option<u64>,
     /// JSON file with reports as token ids, such as [[2, 17, 3], [2, 9, 40, 3]].
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scan", "random"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scan", "random", "text", "quantize"])]
     ids: Option<PathBuf>,
+    /// A report, for the report tower.
+    #[arg(long, value_name = "REPORT", conflicts_with_all = ["scan", "random", "quantize"])]
+    text: Option<String>,
+    /// Compute as the 8-bit graph of `export --quantize` does.
+    #[arg(long, value_enum)]
+    quantize: Option<Quantize>,
     /// Folder for the arrays.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -41,20 +52,36 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
-        let run = Run::open(&self.run)?;
+        let trained = Trained::open(&self.run)?;
+        let (run, cpu) = (&trained.run, device::cpu());
+        let pair = run.pair(&cpu)?;
+        if let Some(report) = &self.text {
+            progress.say("running the report tower");
+            let tokenizer = Tokenizer::from_json(&trained.tokenizer, &run.experiment.text)?;
+            let tokens = tokenizer.encode(report)?;
+            let traced = TextTrace::of(&pair.text, std::slice::from_ref(&tokens.ids), &cpu)?;
+            let padded = tokenizer.collate(&[tokens], Length::Fixed);
+            write_ids(&padded.ids, &self.out)?;
+            return self.write(&[("mask", &padded.mask), ("embedding", &traced.embedding)]);
+        }
         if let Some(path) = &self.ids {
             let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
             let reports: Vec<Vec<u32>> = serde_json::from_str(&text)
                 .with_context(|| format!("{} is no JSON list of lists of token ids", path.display()))?;
             progress.say("running the report tower");
-            let pair = run.pair(&device::cpu())?;
-            return self.write(&TextTrace::of(&pair.text, &reports, &device::cpu())?.arrays());
+            return self.write(&TextTrace::of(&pair.text, &reports, &cpu)?.arrays());
         }
-        let tower = run.tower(&device::cpu())?;
         progress.say("preparing the input");
-        let volume = self.volume(&run)?;
+        let volume = self.volume(run)?;
         progress.say("running the volume tower");
-        self.write(&Numbers::of(&tower, volume, &device::cpu())?.arrays())
+        let traced = match self.quantize {
+            None => Numbers::of(&pair.vision, volume, &cpu)?,
+            Some(Quantize::Int8) => {
+                let steps = int8::measured(&pair.vision, &run.experiment.input, &cpu)?;
+                Quantised::new(&pair.vision, steps)?.trace(volume, &cpu)?
+            }
+        };
+        self.write(&traced.arrays())
     }
 
     fn write(&self, arrays: &[(&str, &[f32])]) -> anyhow::Result<Outcome> {

@@ -1,36 +1,102 @@
 //! The exported folder: a bundle before packing.
 
-use super::golden::golden;
-use super::onnx::Model;
-use super::{ExportError, VISION_FILE, VisionGraph, manifest, properties, vision};
+use super::card::{CARD_FILE, card};
+use super::int8::{Cost, Quantised};
+use super::manifest::{Graphs, manifest, text_properties, vision_properties};
+use super::onnx::proto::{FLOAT, INT64, Model, ValueInfo};
+use super::onnx::{Draft, text, vision};
+use super::trace::phantom_tensor;
+use super::{ExportError, TEXT_FILE, TOKENIZER_FILE, Trace, Trained, VISION_FILE};
 use crate::device;
-use crate::run::{self, Run};
-use ctedge_models::bundle::{Manifest, TensorIo};
+use crate::eval::{self, Tower};
+use crate::experiment::Precision;
+use ctedge_models::bundle::{Golden, Graph, Manifest, TensorIo};
 use prost::Message;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const MANIFEST_FILE: &str = "manifest.json";
 
+/// How a run is exported.
+#[derive(Debug)]
+pub struct Plan {
+    /// Date that the manifest states, RFC 3339 UTC.
+    pub created: String,
+    /// Number format of the weights.
+    pub precision: Precision,
+    /// The volume tower in 8 bits instead, and what that costs.
+    pub int8: Option<(Quantised, Cost)>,
+}
+
+impl Plan {
+    /// Number format of the volume graph's weights, as a manifest names it.
+    pub(super) fn vision_precision(&self) -> &'static str {
+        if self.int8.is_some() { "int8" } else { self.precision.name() }
+    }
+
+    /// Largest difference of a golden logit on a device. Reduced-precision matrix units (TF32) stay below the first; a
+    /// wrong graph, input or operator does not. With fewer bits in the weights, other orders of summation round
+    /// differently more often.
+    fn tolerance(&self) -> f32 {
+        match (&self.int8, self.precision) {
+            (None, Precision::F32) => 0.01,
+            (None, Precision::F16) => 0.05,
+            (Some(_), Precision::F32 | Precision::F16) => 0.1,
+        }
+    }
+}
+
 /// What a run exports.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Exported {
-    /// The volume graph.
-    pub graph: VisionGraph,
     /// The manifest; its table of files is empty until packing.
     pub manifest: Manifest,
+    /// Every other file by its path in the bundle.
+    pub files: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Exported {
-    /// Writes a run's network as a graph and runs the golden test. `created` is RFC 3339 UTC.
-    pub fn of(run: &Run, created: String) -> Result<Self, ExportError> {
-        let device = device::cpu();
-        let tower = run.tower(&device).map_err(|source| ExportError::Run { source })?;
-        let graph = vision(&tower, &properties(run))?;
-        let golden = golden(&run.experiment, &tower, &device)?;
-        let manifest = manifest(run, &graph, golden, created);
-        Ok(Self { graph, manifest })
+    /// Writes a run's networks as graphs, runs the golden test and writes the card.
+    pub fn of(trained: &Trained, plan: &Plan) -> Result<Self, ExportError> {
+        // The network as it computes: whatever training has added to its matrices is part of them here.
+        let pair = trained.run.pair(&device::cpu()).map_err(|source| ExportError::Run { source })?;
+        let stored = |draft: Draft| match plan.precision {
+            Precision::F32 => Ok(draft),
+            Precision::F16 => draft.halved(),
+        };
+        let draft = vision(&pair.vision)?;
+        let draft = match &plan.int8 {
+            Some((quantised, _)) => draft.quantised(&quantised.steps)?,
+            None => stored(draft)?,
+        };
+        let vision = draft.file(&vision_properties(&trained.run));
+        let text = stored(text(&pair.text)?)?.file(&text_properties(trained));
+        let golden = golden(trained, &pair.vision, plan)?;
+        let graphs = Graphs { vision, text };
+        let manifest = manifest(trained, &graphs, golden, plan)?;
+        let mut files = BTreeMap::from([
+            (VISION_FILE, graphs.vision.bytes),
+            (TEXT_FILE, graphs.text.bytes),
+            (TOKENIZER_FILE, trained.tokenizer.clone().into_bytes()),
+        ]);
+        files.insert(CARD_FILE, card(trained, plan, &manifest, &files).into_bytes());
+        Ok(Self { manifest, files })
     }
+}
+
+/// Runs the tower, in the numbers of the plan, on the experiment's phantom.
+fn golden(trained: &Trained, tower: &Tower, plan: &Plan) -> Result<Golden, ExportError> {
+    let experiment = &trained.run.experiment;
+    let tensor = phantom_tensor(experiment)?;
+    let tensor_sha256 = tensor.sha256();
+    let volume = tensor.into_values().into_iter().collect();
+    let trace = match &plan.int8 {
+        Some((quantised, _)) => quantised.trace(volume, &device::cpu())?,
+        None => Trace::of(tower, volume, &device::cpu())?,
+    };
+    let phantom = experiment.golden.clone();
+    Ok(Golden { phantom, tensor_sha256, logits: trace.logits, tolerance: plan.tolerance() })
 }
 
 /// Writes the folder; files of an earlier export in it are replaced.
@@ -38,13 +104,15 @@ pub fn write(exported: &Exported, folder: &Path) -> Result<(), ExportError> {
     let path = folder.join(MANIFEST_FILE);
     let json = serde_json::to_vec_pretty(&exported.manifest)
         .map_err(|source| ExportError::Manifest { path: path.clone(), source })?;
-    run::make_folder(folder)
-        .and_then(|()| run::write(&folder.join(VISION_FILE), &exported.graph.bytes))
-        .and_then(|()| run::write(&path, &json))
-        .map_err(|source| ExportError::Run { source })
+    let failed = |source| ExportError::Run { source };
+    eval::make_folder(folder).map_err(failed)?;
+    for (name, bytes) in &exported.files {
+        eval::write_file(&folder.join(name), bytes).map_err(failed)?;
+    }
+    eval::write_file(&path, &json).map_err(failed)
 }
 
-/// Reads a folder for packing: its manifest, and every other file by its path in the bundle. The graph must have the
+/// Reads a folder for packing: its manifest, and every other file by its path in the bundle. Each graph must have the
 /// inputs, outputs and operator set that the manifest states.
 pub fn contents(folder: &Path) -> Result<(Manifest, Vec<(String, PathBuf)>), ExportError> {
     let path = folder.join(MANIFEST_FILE);
@@ -57,8 +125,11 @@ pub fn contents(folder: &Path) -> Result<(Manifest, Vec<(String, PathBuf)>), Exp
     let mut files = Vec::new();
     collect(folder, "", &mut files)?;
     files.retain(|(name, _)| name != MANIFEST_FILE);
-    if let Some((_, graph)) = files.iter().find(|(name, _)| *name == manifest.vision.file) {
-        agree(graph, &manifest)?;
+    let text = manifest.text.as_ref().map(|text| &text.graph);
+    for stated in std::iter::once(&manifest.vision).chain(text) {
+        if let Some((_, path)) = files.iter().find(|(name, _)| *name == stated.file) {
+            agree(path, stated)?;
+        }
     }
     Ok((manifest, files))
 }
@@ -81,20 +152,19 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> R
 }
 
 /// Whether a graph is the one that the manifest states.
-fn agree(path: &Path, manifest: &Manifest) -> Result<(), ExportError> {
+fn agree(path: &Path, manifest: &Graph) -> Result<(), ExportError> {
     let model = Model::decode(open(path)?.as_slice());
     let model = model.map_err(|source| ExportError::NoGraph { path: path.into(), source })?;
     let unlike = |what, found, stated| Err(ExportError::Unlike { path: path.into(), what, found, stated });
     let opset = model.opset_import.iter().find(|set| set.domain.is_empty()).map_or(0, |set| set.version);
-    if opset != manifest.vision.opset {
-        return unlike("operator set", opset.to_string(), manifest.vision.opset.to_string());
+    if opset != manifest.opset {
+        return unlike("operator set", opset.to_string(), manifest.opset.to_string());
     }
     let graph = model.graph.unwrap_or_default();
-    let sides =
-        [("inputs", &graph.input, &manifest.vision.inputs), ("outputs", &graph.output, &manifest.vision.outputs)];
-    for (what, declared, stated) in sides {
-        let declared: Vec<_> = declared.iter().map(|value| (value.name.clone(), value.shape())).collect();
-        let (found, stated) = (list(declared), list(stated.iter().map(shape).collect()));
+    for (what, declared, stated) in
+        [("inputs", &graph.input, &manifest.inputs), ("outputs", &graph.output, &manifest.outputs)]
+    {
+        let (found, stated) = (list(declared.iter().cloned()), list(stated.iter().map(declaration)));
         if found != stated {
             return unlike(what, found, stated);
         }
@@ -102,13 +172,20 @@ fn agree(path: &Path, manifest: &Manifest) -> Result<(), ExportError> {
     Ok(())
 }
 
-fn shape(tensor: &TensorIo) -> (String, Vec<i64>) {
+/// How a graph declares what a manifest states.
+fn declaration(tensor: &TensorIo) -> ValueInfo {
     let lengths = tensor.shape.iter().map(|&length| i64::try_from(length).unwrap_or(i64::MAX));
-    (tensor.name.clone(), lengths.collect())
+    let kind = if tensor.name == "ids" { INT64 } else { FLOAT };
+    ValueInfo::tensor(&tensor.name, &lengths.collect::<Vec<_>>(), kind)
 }
 
-fn list(tensors: Vec<(String, Vec<i64>)>) -> String {
-    let words = tensors.into_iter().map(|(name, shape)| format!("{name} {shape:?}"));
+fn list(tensors: impl Iterator<Item = ValueInfo>) -> String {
+    let kind = |tensor: &ValueInfo| match tensor.kind() {
+        FLOAT => "f32".to_owned(),
+        INT64 => "int64".to_owned(),
+        other => format!("of ONNX type {other}"),
+    };
+    let words = tensors.map(|tensor| format!("{} {:?} {}", tensor.name, tensor.shape(), kind(&tensor)));
     words.collect::<Vec<_>>().join(", ")
 }
 

@@ -1,86 +1,157 @@
-//! What a bundle says of a network: its manifest, its golden test and the properties inside the graph.
+//! What a bundle says of a network: its manifest and the properties inside the graphs.
 
-use super::onnx::OPSET;
-use super::vision::VisionGraph;
+use super::folder::Plan;
+use super::onnx::GraphFile;
+use super::onnx::proto::OPSET;
+use super::trained::Evaluated;
+use super::{ExportError, Trained};
+use crate::eval::Calibration;
+use crate::eval::{Checkpoint, Run, Weights};
 use crate::experiment::Experiment;
-use crate::run::{Checkpoint, Run};
-use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, Training};
+use ctedge_models::bundle::{
+    self, Contrastive, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TextGraph, Training,
+};
 use ctedge_models::labels::Label;
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 /// Path of the volume graph in a bundle.
 pub const VISION_FILE: &str = "vision.onnx";
+/// Path of the report graph.
+pub const TEXT_FILE: &str = "text.onnx";
+/// Path of the tokenizer.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// First ctedge that reads it.
 const CTEDGE_MIN: &str = "0.1.0";
-/// ONNX Runtime itself with its thread pools.
-const RUNTIME_MIB: u64 = 128;
 /// Probability at which an uncalibrated flag is raised.
 const UNCALIBRATED_THRESHOLD: f32 = 0.5;
+/// ONNX Runtime itself with its thread pools.
+const RUNTIME_MIB: u64 = 128;
+/// The measures that the manifest repeats, by their beginning.
+const MAIN_MEASURES: [&str; 3] = ["flags/macro_average/", "retrieval/", "zero_shot/macro_average/"];
+
+/// The graphs of a bundle.
+#[derive(Debug)]
+pub(super) struct Graphs {
+    pub(super) vision: GraphFile,
+    pub(super) text: GraphFile,
+}
 
 /// The manifest of a run's bundle. Its list of files stays empty: packing fills it.
-pub fn manifest(run: &Run, graph: &VisionGraph, golden: Golden, created: String) -> Manifest {
-    let Run { experiment, checkpoint } = run;
+pub(super) fn manifest(
+    trained: &Trained,
+    graphs: &Graphs,
+    golden: Golden,
+    plan: &Plan,
+) -> Result<Manifest, ExportError> {
+    let Run { experiment, checkpoint } = &trained.run;
     let identity = &experiment.model;
-    let flag = |label| LabelSpec { label, threshold: UNCALIBRATED_THRESHOLD, temperature: 1.0 };
-    Manifest {
+    Ok(Manifest {
         schema: SCHEMA.into(),
         name: identity.name.clone(),
         version: identity.version.clone(),
         serial: identity.serial,
-        created,
+        created: plan.created.clone(),
         expires: None,
         requires: Requires {
             ctedge_min: CTEDGE_MIN.into(),
             ctedge_below: None,
-            memory_mib: memory_mib(experiment, graph),
+            memory_mib: memory_mib(experiment, &graphs.vision),
         },
         files: BTreeMap::new(),
         input: experiment.input.clone(),
-        labels: Label::all().map(flag).collect(),
-        vision: Graph {
-            file: VISION_FILE.into(),
-            precision: experiment.export.precision.name().into(),
-            opset: OPSET,
-            inputs: graph.inputs.clone(),
-            outputs: graph.outputs.clone(),
-        },
-        training: training(checkpoint),
+        labels: flags(trained.calibration.as_ref()),
+        calibration: trained.calibration.as_ref().map(stated),
+        vision: graph(VISION_FILE, plan.vision_precision(), &graphs.vision),
+        text: Some(TextGraph {
+            graph: graph(TEXT_FILE, plan.precision.name(), &graphs.text),
+            tokenizer: TOKENIZER_FILE.into(),
+            contrastive: contrastive(&checkpoint.weights)?,
+        }),
+        training: training(checkpoint, trained.evaluated.as_ref()),
         golden,
         intended_use: identity.intended_use.clone(),
+    })
+}
+
+fn graph(file: &str, precision: &str, GraphFile { inputs, outputs, .. }: &GraphFile) -> Graph {
+    Graph {
+        file: file.into(),
+        precision: precision.into(),
+        opset: OPSET,
+        inputs: inputs.clone(),
+        outputs: outputs.clone(),
     }
 }
 
-/// Properties for the graph's own metadata, so that a loose `vision.onnx` still says what it is.
-pub fn properties(run: &Run) -> Vec<(String, String)> {
+/// The flags of a bundle with or without calibration.
+fn flags(calibration: Option<&Calibration>) -> Vec<LabelSpec> {
+    let plain = |label| LabelSpec { label, threshold: UNCALIBRATED_THRESHOLD, temperature: 1.0 };
+    calibration.map_or_else(|| Label::all().map(plain).collect(), Calibration::specs)
+}
+
+/// What a manifest says of a calibration.
+fn stated(calibration: &Calibration) -> bundle::Calibration {
+    let unfitted = calibration.labels.iter().filter(|of| !of.fitted).map(|of| of.label).collect();
+    bundle::Calibration { split: calibration.split.clone(), corpus_sha256: calibration.corpus_sha256.clone(), unfitted }
+}
+
+/// Properties for a graph's own metadata, so that a loose `.onnx` file still says what it is.
+fn properties(run: &Run) -> Vec<(String, String)> {
     let Run { experiment, checkpoint } = run;
-    let names: Vec<&str> = Label::all().map(Label::name).collect();
     let pairs = [
         ("ctedge.model", format!("{} {}", experiment.model.name, experiment.model.version)),
         ("ctedge.trained", (checkpoint.steps > 0).to_string()),
         ("ctedge.intended_use", experiment.model.intended_use.clone()),
         ("ctedge.experiment_sha256", checkpoint.experiment_sha256.clone()),
         ("ctedge.weights_sha256", checkpoint.weights.sha256()),
-        ("ctedge.input_sha256", experiment.input.digest()),
-        ("ctedge.labels", names.join(",")),
     ];
     pairs.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-fn training(checkpoint: &Checkpoint) -> Training {
+/// Properties of the volume graph.
+pub(super) fn vision_properties(run: &Run) -> Vec<(String, String)> {
+    let names: Vec<&str> = Label::all().map(Label::name).collect();
+    let mut pairs = properties(run);
+    pairs.push(("ctedge.input_sha256".into(), run.experiment.input.digest()));
+    pairs.push(("ctedge.labels".into(), names.join(",")));
+    pairs
+}
+
+/// Properties of the report graph.
+pub(super) fn text_properties(trained: &Trained) -> Vec<(String, String)> {
+    let mut pairs = properties(&trained.run);
+    pairs.push(("ctedge.tokenizer_sha256".into(), HEXLOWER.encode(&Sha256::digest(&trained.tokenizer))));
+    pairs
+}
+
+/// What the loss has learned of cosines.
+fn contrastive(weights: &Weights) -> Result<Contrastive, ExportError> {
+    let number = |name: &str| {
+        let value = weights.0.get(name).and_then(|array| array.values.first()).copied();
+        value.ok_or_else(|| ExportError::Missing { name: name.into() })
+    };
+    Ok(Contrastive { scale: number("log_scale")?.exp(), bias: number("bias")? })
+}
+
+fn training(checkpoint: &Checkpoint, evaluated: Option<&Evaluated>) -> Training {
     let trained = checkpoint.steps > 0;
     let state = if trained { "" } else { ", random weights" };
+    let measures = evaluated.into_iter().flat_map(|evaluated| &evaluated.measures);
+    let main = measures.filter(|(name, _)| MAIN_MEASURES.iter().any(|main| name.starts_with(main)));
     Training {
         trained,
-        method: format!("SCALE-VLP volume tower (reconstruction){state}"),
+        method: format!("SCALE-VLP (reconstruction){state}"),
         data: checkpoint.data.clone(),
         experiment_sha256: checkpoint.experiment_sha256.clone(),
-        metrics: BTreeMap::new(),
+        metrics: main.map(|(name, measure)| (name.clone(), measure.value)).collect(),
     }
 }
 
 /// The runtime, the weights twice (file and packed for the processor), the input twice, and the attention scores of one
 /// block before and after softmax, which are the largest values in between.
-fn memory_mib(experiment: &Experiment, graph: &VisionGraph) -> u64 {
+fn memory_mib(experiment: &Experiment, graph: &GraphFile) -> u64 {
     let input: usize = experiment.input.grid.size().iter().product();
     let saliency = graph.outputs.iter().find(|output| output.name == "saliency");
     let tokens: usize = saliency.map_or(0, |output| output.shape.iter().product());

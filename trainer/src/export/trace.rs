@@ -1,9 +1,17 @@
 //! Forward passes as plain numbers: what golden tests store, and what other runtimes are compared with.
 
 use super::ExportError;
-use crate::run::{self, BertTower, Tower, little_endian};
+use crate::eval::{self, BertTower, Outputs, Tower, little_endian};
+use crate::experiment::Experiment;
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
+use ctedge_models::preprocess;
 use std::path::Path;
+
+/// The input tensor of the experiment's phantom, by the code that every appliance repeats it with.
+pub fn phantom_tensor(experiment: &Experiment) -> Result<preprocess::Tensor, ExportError> {
+    let volume = experiment.golden.volume().map_err(|source| ExportError::Phantom { source })?;
+    Ok(preprocess::tensor(&volume, &experiment.input))
+}
 
 /// Input and outputs of a tower on one volume, in C order.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,12 +33,12 @@ pub struct Trace {
 impl Trace {
     /// Runs a tower on one preprocessed volume.
     pub fn of(tower: &Tower, volume: Vec<f32>, device: &Device) -> Result<Self, ExportError> {
-        let [z, y, x] = tower.input_size;
-        if volume.len() != z * y * x {
-            return Err(ExportError::Volume { given: volume.len(), size: tower.input_size });
-        }
-        let data = TensorData::new(volume.clone(), [1, 1, z, y, x]);
-        let outputs = tower.forward(Tensor::from_data(data, device));
+        let outputs = tower.forward(input(tower, &volume, device)?);
+        Self::read(volume, outputs)
+    }
+
+    /// Reads what a tower has said of one volume.
+    pub(super) fn read(volume: Vec<f32>, outputs: Outputs) -> Result<Self, ExportError> {
         Ok(Self {
             volume,
             embedding: read(outputs.embedding.try_into_vec_as())?,
@@ -101,11 +109,28 @@ impl TextTrace {
 /// Writes each array as `NAME.f32`: raw 32-bit floats, little endian, C order.
 pub fn write_arrays(arrays: &[(&str, &[f32])], folder: &Path) -> Result<(), ExportError> {
     let failed = |source| ExportError::Run { source };
-    run::make_folder(folder).map_err(failed)?;
+    eval::make_folder(folder).map_err(failed)?;
     for (name, values) in arrays {
-        run::write(&folder.join(format!("{name}.f32")), &little_endian(values)).map_err(failed)?;
+        eval::write_file(&folder.join(format!("{name}.f32")), &little_endian(values)).map_err(failed)?;
     }
     Ok(())
+}
+
+/// Writes token ids as `ids.i64`: raw 64-bit whole numbers, little endian, as the report graph takes them.
+pub fn write_ids(ids: &[i32], folder: &Path) -> Result<(), ExportError> {
+    let bytes: Vec<u8> = ids.iter().flat_map(|&id| i64::from(id).to_le_bytes()).collect();
+    eval::make_folder(folder)
+        .and_then(|()| eval::write_file(&folder.join("ids.i64"), &bytes))
+        .map_err(|source| ExportError::Run { source })
+}
+
+/// One preprocessed volume as a tower takes it.
+pub(super) fn input(tower: &Tower, volume: &[f32], device: &Device) -> Result<Tensor<5>, ExportError> {
+    let [z, y, x] = tower.input_size;
+    if volume.len() != z * y * x {
+        return Err(ExportError::Volume { given: volume.len(), size: tower.input_size });
+    }
+    Ok(Tensor::from_data(TensorData::new(volume.to_vec(), [1, 1, z, y, x]), device))
 }
 
 pub(super) fn read(values: Result<Vec<f32>, TensorReadError>) -> Result<Vec<f32>, ExportError> {

@@ -23,6 +23,7 @@ pub use crate::net::{
     Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Length, Pair, Split, TextError,
     TokenGrid, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, seen,
 };
+pub use crate::net::{Outputs, TEXT_NORM_EPSILON};
 pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 pub use flags::flag_loss;
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};

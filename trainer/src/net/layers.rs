@@ -39,7 +39,7 @@ pub(super) fn attention([query, key, value]: [Tensor<4>; 3], mask: Option<Tensor
 }
 
 /// Factor on queries of this width before they meet the keys, `1 / sqrt(width)`.
-pub(super) fn attention_scale(dim: usize) -> f64 {
+fn attention_scale(dim: usize) -> f64 {
     width(dim).sqrt().recip()
 }
 

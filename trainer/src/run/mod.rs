@@ -32,6 +32,7 @@ pub use crate::loss::{
     Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, Pair, Split, TextError, Tokenizer,
     Tokens, Tower, Weights, WeightsError, initial, seen,
 };
+pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};
 pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 
 use crate::experiment::{Experiment, ExperimentError};

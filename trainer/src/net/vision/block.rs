@@ -1,8 +1,8 @@
-//! One pre-LayerNorm transformer block. Its twin in ONNX is `export/vision.rs`, operator by operator.
+//! One pre-LayerNorm transformer block. Its twin in ONNX is `export/onnx/vision.rs`, operator by operator.
 
 use super::LAYER_NORM_EPSILON;
 use crate::experiment::Vision;
-use crate::net::layers::{Mlp, attention, attention_scale, layer_norm, linear};
+use crate::net::layers::{Mlp, attention, layer_norm, linear};
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::{Device, Tensor};
@@ -50,18 +50,17 @@ pub struct Attention {
 }
 
 impl Attention {
-    /// Factor on the queries before they meet the keys, `1 / sqrt(C / heads)`.
-    pub fn scale(&self) -> f64 {
-        let [dim, _] = self.out.weight.dims();
-        attention_scale(dim / self.heads)
-    }
-
     /// Tokens `[B, T, C]` to tokens of the same shape.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let [batch, count, dim] = tokens.dims();
-        let shape = [batch, count, 3, self.heads, dim / self.heads];
-        let fused = self.qkv.forward(tokens).reshape(shape).permute([2, 0, 3, 1, 4]);
+        self.out.forward(self.mix(self.qkv.forward(tokens)))
+    }
+
+    /// Queries, keys and values side by side `[B, T, 3C]` to each token's mean of the values `[B, T, C]`.
+    pub fn mix(&self, fused: Tensor<3>) -> Tensor<3> {
+        let [batch, count, width] = fused.dims();
+        let shape = [batch, count, 3, self.heads, width / 3 / self.heads];
+        let fused = fused.reshape(shape).permute([2, 0, 3, 1, 4]);
         let part = |index: usize| fused.clone().slice_dim(0, index..=index).squeeze_dim::<4>(0);
-        self.out.forward(attention([0, 1, 2].map(part), None))
+        attention([0, 1, 2].map(part), None)
     }
 }

@@ -75,19 +75,27 @@ impl Tower {
 
     /// Volumes `[B, 1, z, y, x]`, preprocessed by the tower's input contract, to its outputs.
     pub fn forward(&self, volume: Tensor<5>) -> Outputs {
+        let tokens = self.blocks.iter().fold(self.embed(volume), |tokens, block| block.forward(tokens));
+        self.read(tokens)
+    }
+
+    /// Volumes to the tokens before the first block `[B, T, C]`, a class token before the others.
+    pub fn embed(&self, volume: Tensor<5>) -> Tensor<3> {
         let patches = self.patch.forward(patches(volume, self.patch_size)) + self.positions.table();
-        let [batch, count, dim] = patches.dims();
-        let mut tokens = match &self.class_token {
+        let [batch, _, dim] = patches.dims();
+        match &self.class_token {
             Some(class) => Tensor::cat(vec![class.val().expand([batch, 1, dim]), patches], 1),
             None => patches,
-        };
-        for block in &self.blocks {
-            tokens = block.forward(tokens);
         }
+    }
+
+    /// Tokens after the last block to the tower's outputs.
+    pub fn read(&self, tokens: Tensor<3>) -> Outputs {
         let tokens = self.norm.forward(tokens);
+        let [_, inside, _] = tokens.dims();
         let class = self.class_token.as_ref().map(|_| tokens.clone().slice_dim(1, 0..1).squeeze_dim::<2>(1));
         let first = usize::from(class.is_some());
-        let tokens = tokens.slice_dim(1, first..first + count);
+        let tokens = tokens.slice_dim(1, first..inside);
         let (pooled, saliency) = self.pool.forward(tokens.clone());
         let embedding = unit(self.project.forward(pooled.clone()));
         Outputs { embedding, logits: self.flags.forward(pooled), tokens, saliency, class }

@@ -9,8 +9,12 @@ pub const IR_VERSION: i64 = 8;
 pub const OPSET: i64 = 17;
 /// `TensorProto.DataType.FLOAT`.
 pub const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT8`.
+pub const INT8: i32 = 3;
 /// `TensorProto.DataType.INT64`.
 pub const INT64: i32 = 7;
+/// `TensorProto.DataType.FLOAT16`.
+pub const FLOAT16: i32 = 10;
 
 /// `ModelProto`.
 #[derive(Clone, PartialEq, Message)]
@@ -198,12 +202,26 @@ pub struct Dimension {
     pub dim_value: Option<i64>,
 }
 
+impl Tensor {
+    /// Its values, if it holds floats.
+    pub fn floats(&self) -> Option<Vec<f32>> {
+        let (values, _) = self.raw_data.as_chunks::<4>();
+        (self.data_type == FLOAT).then(|| values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    }
+}
+
 impl ValueInfo {
-    /// A float tensor of a fixed shape.
-    pub fn floats(name: &str, shape: &[i64]) -> Self {
+    /// A tensor of a fixed shape and kind of element.
+    pub fn tensor(name: &str, shape: &[i64], elem_type: i32) -> Self {
         let dim = shape.iter().map(|&length| Dimension { dim_value: Some(length) }).collect();
-        let tensor_type = TensorType { elem_type: FLOAT, shape: Some(Shape { dim }) };
+        let tensor_type = TensorType { elem_type, shape: Some(Shape { dim }) };
         Self { name: name.into(), r#type: Some(Type { tensor_type: Some(tensor_type) }) }
+    }
+
+    /// Its kind of element; 0 where the type is missing.
+    pub fn kind(&self) -> i32 {
+        let tensor = self.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+        tensor.map_or(0, |tensor| tensor.elem_type)
     }
 
     /// Its axes; empty where the type or a length is missing.

@@ -1,0 +1,168 @@
+//! Why a network could not be written.
+
+use crate::eval::metrics::MetricsError;
+use crate::eval::{RunError, WeightsError};
+use ctedge_models::phantom::PhantomError;
+use std::path::PathBuf;
+
+/// Why a network could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The network's parameters could not be read.
+    #[error("the network's parameters could not be read")]
+    Weights {
+        /// Which one.
+        #[source]
+        source: WeightsError,
+    },
+    /// A parameter that the graph needs is not there.
+    #[error("the network has no {name}")]
+    Missing {
+        /// Its path.
+        name: String,
+    },
+    /// A volume that is not the network's input.
+    #[error("{given} voxels were given for an input of {size:?}")]
+    Volume {
+        /// Voxels that were given.
+        given: usize,
+        /// The input's size (z, y, x).
+        size: [usize; 3],
+    },
+    /// A report that the tower cannot read.
+    #[error("report {report} is not 1 to {places} token ids below {vocabulary}; encode it with the run's tokenizer")]
+    Ids {
+        /// Which, from 1.
+        report: usize,
+        /// Tokens of the longest report.
+        places: usize,
+        /// Pieces of the vocabulary.
+        vocabulary: usize,
+    },
+    /// A tensor could not be read from the device.
+    #[error("a tensor could not be read from the device: {reason}")]
+    Read {
+        /// What burn says.
+        reason: String,
+    },
+    /// A length does not fit ONNX's integers.
+    #[error("a length of {length} does not fit 63 bits")]
+    Length {
+        /// The length.
+        length: usize,
+        /// Why.
+        #[source]
+        source: std::num::TryFromIntError,
+    },
+    /// A phantom could not be made.
+    #[error("a phantom cannot be made")]
+    Phantom {
+        /// Why.
+        #[source]
+        source: PhantomError,
+    },
+    /// The run could not become a network, or a file could not be written.
+    #[error("the run could not be exported")]
+    Run {
+        /// Why.
+        #[source]
+        source: RunError,
+    },
+    /// A folder without a manifest.
+    #[error("{} holds no manifest.json; `ctedge-trainer export` writes one", folder.display())]
+    NoManifest {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The manifest is not understood.
+    #[error("{} is no bundle manifest", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Line and key.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A file or folder could not be read.
+    #[error("{} cannot be read", path.display())]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something that does not go into a bundle: a link, a device, a hidden file, a name that is no text.
+    #[error("{} is no plain file for a bundle; remove it from the folder", path.display())]
+    Stray {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The graph cannot be decoded.
+    #[error("{} is no ONNX model", path.display())]
+    NoGraph {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: prost::DecodeError,
+    },
+    /// Graph and manifest do not agree.
+    #[error("{} does not fit manifest.json: {what} {found}, the manifest says {stated}", path.display())]
+    Unlike {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What the graph has.
+        found: String,
+        /// What the manifest has.
+        stated: String,
+    },
+    /// A weight that 16 bits cannot hold.
+    #[error("{name} holds a weight beyond 65504, the largest number of 16 bits; export with --precision f32")]
+    TooLarge {
+        /// The parameter.
+        name: String,
+    },
+    /// The calibration or the evaluation of the run is not understood.
+    #[error("{} cannot be understood; `ctedge-trainer evaluate` writes it anew", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Line and key.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Thresholds of other weights would be wrong without anybody's noticing.
+    #[error(
+        "{} was made for weights {found}, the run's are {expected}; run `ctedge-trainer evaluate` again", path.display()
+    )]
+    OtherWeights {
+        /// The file.
+        path: PathBuf,
+        /// Digest of the weights that it was made for.
+        found: String,
+        /// Digest of the run's.
+        expected: String,
+    },
+    /// A calibration that cannot be read, or of other weights.
+    #[error("{} cannot be used; run `ctedge-trainer evaluate` again", path.display())]
+    Calibration {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<crate::eval::EvalError>,
+    },
+    /// There is no volume to compare on.
+    #[error("there is no volume to measure the cost of quantisation on; give --cases 1 or more, or shards with cases")]
+    NoCases,
+    /// A number of the comparison cannot be computed.
+    #[error("the cost of quantisation cannot be computed")]
+    Metrics {
+        /// Why.
+        #[source]
+        source: MetricsError,
+    },
+}
