@@ -27,6 +27,14 @@ pub struct Vision {
     pub positions: Positions,
     /// One more token that stands for the whole volume, as M3D-CLIP and MONAI have it.
     pub class_token: bool,
+    /// Normalise each patch before and after its projection (Kumar et al., arXiv 2302.01327).
+    pub patch_norm: bool,
+    /// Edges (z, y, x) of the blocks of a patch whose brightest, darkest and mean voxel its token is told of; they divide
+    /// the patch. Without it a token is told the projection of its voxels alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub densities: Option<[usize; 3]>,
+    /// Channels of a token that embedding and flags read in its place, besides the mean over all tokens; 0 for none.
+    pub places: usize,
     /// Which of its parameters learn.
     pub tune: Tune,
 }
@@ -109,6 +117,11 @@ impl Vision {
         expect((1..=8).contains(&self.mlp_ratio), "vision.mlp_ratio", format!("{} is not 1 to 8", self.mlp_ratio));
         let width = (1..=4096).contains(&self.embedding);
         expect(width, "vision.embedding", format!("{} is not 1 to 4096", self.embedding));
+        if let Some(block) = self.densities {
+            let divides = patch.iter().zip(block).all(|(&edge, step)| step > 0 && edge % step == 0);
+            expect(divides, "vision.densities", format!("{block:?} does not divide the patch {patch:?}"));
+        }
+        expect(self.places <= self.dim, "vision.places", format!("{} is above dim {}", self.places, self.dim));
         self.tune.check("vision.tune", self.dim, expect);
     }
 }

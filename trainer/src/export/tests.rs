@@ -31,6 +31,9 @@ fn small(positions: Positions, pool: TextPool) -> Experiment {
         embedding: 10,
         positions,
         class_token: positions == Positions::Learned,
+        patch_norm: positions == Positions::Learned,
+        densities: (positions == Positions::Learned).then_some([1, 2, 2]),
+        places: 3,
         tune: Tune::Full,
     };
     experiment.text = Text { max_tokens: 8, dim: 12, depth: 2, heads: 2, mlp_ratio: 2, pool, ..experiment.text };

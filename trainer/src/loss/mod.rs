@@ -20,11 +20,11 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
-    Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Length, Pair, Split, TextError,
-    TokenGrid, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, seen,
+    Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, Pair,
+    Split, TextError, TokenGrid, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, seen,
 };
+pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{Outputs, TEXT_NORM_EPSILON};
-pub(crate) use crate::net::{SHORTEST_EMBEDDING, little_endian};
 pub use flags::flag_loss;
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};
 pub use spatial::{Moments, spatial_kernel};

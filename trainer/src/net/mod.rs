@@ -23,7 +23,8 @@ pub use layers::Mlp;
 pub(crate) use layers::SHORTEST_EMBEDDING;
 pub use pair::Pair;
 pub use text::{BertTower, TEXT_NORM_EPSILON, TextOutputs};
-pub use vision::{LAYER_NORM_EPSILON, Outputs, TokenGrid, Tower};
+pub(crate) use vision::DENSITIES;
+pub use vision::{LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, TokenGrid, Tower};
 pub(crate) use weights::little_endian;
 pub use weights::{Array, Weights, WeightsError};
 

@@ -31,6 +31,9 @@ fn small() -> Experiment {
         embedding: 10,
         positions: Positions::Sine,
         class_token: false,
+        patch_norm: false,
+        densities: None,
+        places: 0,
         tune: Tune::Full,
     };
     experiment.text = Text {

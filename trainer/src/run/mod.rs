@@ -29,11 +29,11 @@ pub use train::{Ended, Lesson, Watcher, train};
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
-    Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, Pair, Split, TextError, Tokenizer,
-    Tokens, Tower, Weights, WeightsError, initial, seen,
+    Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, Pair, Split,
+    TextError, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, seen,
 };
+pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};
-pub(crate) use crate::loss::{SHORTEST_EMBEDDING, little_endian};
 
 use crate::experiment::{Experiment, ExperimentError};
 use burn::tensor::{Device, TensorReadError};

@@ -4,7 +4,7 @@ use super::Draft;
 use super::builder::{Builder, Value};
 use super::layers::Heads;
 use super::proto::Attribute;
-use crate::eval::{LAYER_NORM_EPSILON, Tower};
+use crate::eval::{DENSITIES, LAYER_NORM_EPSILON, PATCH_EPSILON, Tower};
 use crate::export::ExportError;
 use ctedge_models::labels::LABEL_COUNT;
 
@@ -24,8 +24,9 @@ pub fn vision(tower: &Tower) -> Result<Draft, ExportError> {
     }
     let tokens = writer.patches_of(&mut graph, &tokens)?;
     let (pooled, saliency) = writer.pool(&mut graph, &tokens)?;
-    let unit = graph.unit_embedding(&pooled)?;
-    let logits = graph.linear("logits", &pooled, "flags")?;
+    let summary = writer.summary(&mut graph, &tokens, pooled)?;
+    let unit = graph.unit_embedding(&summary)?;
+    let logits = graph.linear("logits", &summary, "flags")?;
 
     graph.output(&unit, &[1, embedding])?;
     graph.output(&logits, &[1, LABEL_COUNT])?;
@@ -47,7 +48,17 @@ impl Writer<'_> {
         let split = graph.reshape("patch/split", volume, &[1, z / pz, pz, y / py, py, x / px, px])?;
         let gathered = graph.transpose("patch/gathered", &split, &[0, 1, 3, 5, 2, 4, 6]);
         let rows = graph.reshape("patch/rows", &gathered, &[1, self.count, pz * py * px])?;
-        let tokens = graph.linear("patch", &rows, "patch")?;
+        let normed = self.tower.patch_norms.is_some();
+        let rows =
+            if normed { graph.layer_norm("patch/normed", &rows, "patch_norms.voxels", PATCH_EPSILON)? } else { rows };
+        let mut tokens = graph.linear("patch", &rows, "patch")?;
+        if let Some(densities) = &self.tower.densities {
+            let told = self.densities(graph, volume, densities.block)?;
+            tokens = graph.add("patch/told", &tokens, &told);
+        }
+        if normed {
+            tokens = graph.layer_norm("patch/token", &tokens, "patch_norms.token", LAYER_NORM_EPSILON)?;
+        }
         let table = crate::export::trace::read(self.tower.positions.table().try_into_vec_as())?;
         let table = graph.floats("positions", &[1, self.count, self.dim], &table)?;
         let placed = graph.add("patch/placed", &tokens, &table);
@@ -56,6 +67,26 @@ impl Writer<'_> {
         }
         let class = graph.weight("class_token")?;
         Ok(graph.node("Concat", "patch/classed", &[&class, &placed], vec![Attribute::int("axis", 1)]))
+    }
+
+    /// What the tokens are told of the densities of their patches' blocks.
+    fn densities(&self, graph: &mut Builder, volume: &Value, block: [usize; 3]) -> Result<Value, ExportError> {
+        let ([z, y, x], [pz, py, px], [bz, by, bx]) = (self.tower.input_size, self.tower.patch_size, block);
+        let split = graph.reshape("densities/split", volume, &[1, z / bz, bz, y / by, by, x / bx, bx])?;
+        let gathered = graph.transpose("densities/gathered", &split, &[0, 1, 3, 5, 2, 4, 6]);
+        let blocks = (z / bz) * (y / by) * (x / bx);
+        let rows = graph.reshape("densities/blocks", &gathered, &[1, blocks, bz * by * bx])?;
+        let kinds = ["ReduceMax", "ReduceMin", "ReduceMean"].map(|operator| {
+            let settings = vec![Attribute::ints("axes", &[-1]), Attribute::int("keepdims", 1)];
+            graph.node(operator, &format!("densities/{operator}"), &[&rows], settings)
+        });
+        let joined = graph.node("Concat", "densities/joined", &kinds.each_ref(), vec![Attribute::int("axis", -1)]);
+        let shape = [1, z / pz, pz / bz, y / py, py / by, x / px, px / bx, DENSITIES];
+        let split = graph.reshape("densities/patches", &joined, &shape)?;
+        let turned = graph.transpose("densities/turned", &split, &[0, 1, 3, 5, 2, 4, 6, 7]);
+        let numbers = DENSITIES * blocks / self.count;
+        let rows = graph.reshape("densities/rows", &turned, &[1, self.count, numbers])?;
+        graph.linear("densities", &rows, "densities.project")
     }
 
     /// Tokens inside the transformer: the class token is one of them.
@@ -102,6 +133,16 @@ impl Writer<'_> {
         let names = ["query", "key", "value"].map(|part| format!("{path}/{part}"));
         graph.split(&format!("{path}/qkv/split"), fused, &sizes, &names);
         Ok(names)
+    }
+
+    /// The pooled tokens, and behind them what each token says in its own place: `[1, C + T * W]`.
+    fn summary(&self, graph: &mut Builder, tokens: &Value, pooled: Value) -> Result<Value, ExportError> {
+        let Some(local) = &self.tower.local else { return Ok(pooled) };
+        let [_, channels] = local.narrow.weight.dims();
+        let narrow = graph.linear("local/narrow", tokens, "local.narrow")?;
+        let local = graph.gelu("local/gelu", &narrow)?;
+        let flat = graph.reshape("local", &local, &[1, self.count * channels])?;
+        Ok(graph.node("Concat", "summary", &[&pooled, &flat], vec![Attribute::int("axis", 1)]))
     }
 
     /// Weighted mean `[1, C]` of the tokens and the weights `[1, T]`.

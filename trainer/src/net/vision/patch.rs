@@ -1,7 +1,31 @@
 //! Patches as rows of a matrix: reshape and transpose, then one matrix product. A strided 3D convolution would be the
 //! same function, but costs more on every runtime and cannot be exported everywhere.
 
-use burn::tensor::Tensor;
+use super::LAYER_NORM_EPSILON;
+use crate::net::layers::layer_norm;
+use burn::module::Module;
+use burn::nn::LayerNorm;
+use burn::tensor::{Device, Tensor};
+
+/// Added to the variance of a patch's voxels, in squared units of the tensor: the noise of a patch that shows one tissue
+/// is not made larger than it is.
+pub const PATCH_EPSILON: f64 = 0.01;
+
+/// Layer normalisation of a patch before and after its projection (Dual `PatchNorm`; Kumar et al., arXiv 2302.01327): a
+/// patch of soft tissue differs from its neighbour by little, one of lung by much, and both should be seen.
+#[derive(Module, Debug)]
+pub struct PatchNorms {
+    /// Of the voxels.
+    pub voxels: LayerNorm,
+    /// Of the token.
+    pub token: LayerNorm,
+}
+
+impl PatchNorms {
+    pub(super) fn new(voxels: usize, dim: usize, device: &Device) -> Self {
+        Self { voxels: layer_norm(voxels, PATCH_EPSILON, device), token: layer_norm(dim, LAYER_NORM_EPSILON, device) }
+    }
+}
 
 /// Cuts volumes `[B, 1, z, y, x]` into non-overlapping patches `[B, T, pz * py * px]`, tokens in (z, y, x) order, and
 /// the voxels of a patch in the same order.

@@ -1,6 +1,6 @@
 //! The volume tower: patches, positions, blocks, pooling, projection and flags.
 
-use super::{AttentionPool, Block, LAYER_NORM_EPSILON, Places, TokenGrid, patches};
+use super::{AttentionPool, Block, Densities, LAYER_NORM_EPSILON, Local, PatchNorms, Places, TokenGrid, patches};
 use crate::experiment::Vision;
 use crate::net::layers::{layer_norm, linear, unit};
 use crate::net::{Weights, WeightsError};
@@ -15,6 +15,10 @@ use ctedge_models::spec::Grid;
 pub struct Tower {
     /// `[pz * py * px, C]`.
     pub patch: Linear,
+    /// Before and after it.
+    pub patch_norms: Option<PatchNorms>,
+    /// How bright and how dark parts of a patch are.
+    pub densities: Option<Densities>,
     /// Where a token lies.
     pub positions: Places,
     /// One more token before the others, `[1, 1, C]`; where it stands is part of what it learns, as in MONAI.
@@ -25,9 +29,11 @@ pub struct Tower {
     pub norm: LayerNorm,
     /// Tokens to one vector.
     pub pool: AttentionPool,
-    /// `[C, E]`.
+    /// What each token says in its own place, `[B, T * W]`.
+    pub local: Option<Local>,
+    /// `[C + T * W, E]`.
     pub project: Linear,
-    /// `[C, 18]`.
+    /// `[C + T * W, 18]`.
     pub flags: Linear,
     /// Edges of a patch (z, y, x).
     pub patch_size: [usize; 3],
@@ -58,16 +64,21 @@ impl Tower {
 
     /// The shape alone. Its parameters hold nothing useful until [`Weights::fill`] has filled them.
     pub(in crate::net) fn empty(architecture: &Vision, grid: &Grid, device: &Device) -> Self {
-        let Vision { patch, dim, depth, embedding, class_token, .. } = *architecture;
+        let Vision { patch, dim, depth, embedding, class_token, patch_norm, densities, places, .. } = *architecture;
+        let (tokens, voxels) = (TokenGrid::new(grid, patch), patch.iter().product());
+        let summary = dim + tokens.tokens() * places;
         Self {
-            patch: linear(patch.iter().product(), dim, device),
-            positions: Places::new(architecture, &TokenGrid::new(grid, patch), device),
+            patch: linear(voxels, dim, device),
+            patch_norms: patch_norm.then(|| PatchNorms::new(voxels, dim, device)),
+            densities: densities.map(|block| Densities::new(patch, block, dim, device)),
+            positions: Places::new(architecture, &tokens, device),
             class_token: class_token.then(|| Param::from_tensor(Tensor::zeros([1, 1, dim], device))),
             blocks: (0..depth).map(|_| Block::new(architecture, device)).collect(),
             norm: layer_norm(dim, LAYER_NORM_EPSILON, device),
             pool: AttentionPool::new(dim, device),
-            project: linear(dim, embedding, device),
-            flags: linear(dim, LABEL_COUNT, device),
+            local: (places > 0).then(|| Local::new(dim, places, device)),
+            project: linear(summary, embedding, device),
+            flags: linear(summary, LABEL_COUNT, device),
             patch_size: patch,
             input_size: grid.size(),
         }
@@ -81,7 +92,18 @@ impl Tower {
 
     /// Volumes to the tokens before the first block `[B, T, C]`, a class token before the others.
     pub fn embed(&self, volume: Tensor<5>) -> Tensor<3> {
-        let patches = self.patch.forward(patches(volume, self.patch_size)) + self.positions.table();
+        let voxels = patches(volume.clone(), self.patch_size);
+        let mut patches = self.patch.forward(match &self.patch_norms {
+            Some(norms) => norms.voxels.forward(voxels),
+            None => voxels,
+        });
+        if let Some(densities) = &self.densities {
+            patches = patches + densities.forward(volume, self.patch_size);
+        }
+        if let Some(norms) = &self.patch_norms {
+            patches = norms.token.forward(patches);
+        }
+        let patches = patches + self.positions.table();
         let [batch, _, dim] = patches.dims();
         match &self.class_token {
             Some(class) => Tensor::cat(vec![class.val().expand([batch, 1, dim]), patches], 1),
@@ -97,7 +119,11 @@ impl Tower {
         let first = usize::from(class.is_some());
         let tokens = tokens.slice_dim(1, first..inside);
         let (pooled, saliency) = self.pool.forward(tokens.clone());
-        let embedding = unit(self.project.forward(pooled.clone()));
-        Outputs { embedding, logits: self.flags.forward(pooled), tokens, saliency, class }
+        let summary = match &self.local {
+            Some(local) => Tensor::cat(vec![pooled, local.forward(tokens.clone())], 1),
+            None => pooled,
+        };
+        let embedding = unit(self.project.forward(summary.clone()));
+        Outputs { embedding, logits: self.flags.forward(summary), tokens, saliency, class }
     }
 }
