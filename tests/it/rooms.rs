@@ -7,8 +7,8 @@ use ctedge_tests::place;
 const DAEMON: [&str; 8] = ["intake", "series", "volume", "infer", "report", "message", "outbox", "publish"];
 /// The trainer's; `corpus` and `text` stand side by side.
 const TRAINER: [&str; 8] = ["corpus", "text", "batch", "net", "loss", "run", "eval", "export"];
-/// What lies under every room of the trainer: what was asked for, and on which device it runs.
-const UNDER_TRAINER: [&str; 2] = ["device", "experiment"];
+/// What lies under every room of the trainer: what was asked for, on which device it runs, and what its tests begin with.
+const UNDER_TRAINER: [&str; 3] = ["device", "experiment", "fixture"];
 /// Files and folders of the daemon that know every room.
 const DAEMON_JOINERS: [&str; 6] = ["main", "lib", "config", "pipeline", "cli", ""];
 /// And of the trainer.
@@ -26,7 +26,7 @@ fn daemon_plan(room: &str) -> Option<Vec<&'static str>> {
 /// Which rooms of the trainer a room may name. Rooms that are still to come leave no hole: the nearest one that stands on
 /// the left is the neighbour.
 fn trainer_plan(room: &str, standing: &[&'static str]) -> Option<Vec<&'static str>> {
-    if UNDER_TRAINER.contains(&room) {
+    if room != "fixture" && UNDER_TRAINER.contains(&room) {
         return Some(Vec::new());
     }
     let place = TRAINER.iter().position(|&name| name == room)?;
@@ -183,8 +183,8 @@ fn planted_breaches_are_caught() {
 #[test]
 fn planted_breaches_are_caught_in_the_trainer_and_in_manifests() {
     let standing = ["net", "run", "export"];
-    assert_eq!(trainer_plan("export", &standing).unwrap(), ["device", "experiment", "run"]);
-    assert_eq!(trainer_plan("batch", &["corpus", "text"]).unwrap(), ["device", "experiment", "text", "corpus"]);
+    assert_eq!(trainer_plan("export", &standing).unwrap(), ["device", "experiment", "fixture", "run"]);
+    assert_eq!(trainer_plan("batch", &["corpus", "text"]).unwrap(), ["device", "experiment", "fixture", "text", "corpus"]);
 
     let rename = "fn f() { std::fs::rename(a, b); } mod tests { fn g() { fs::rename(a, b); } }";
     assert_eq!(renames("daemon/src/intake/spool.rs", &code::paths(rename, &[])).len(), 1);

@@ -68,7 +68,7 @@ fn a_folder_without_a_run_names_the_command_that_makes_one() {
 fn a_checkpoint_has_one_form() {
     let array = |values: &[f32]| Array { shape: vec![values.len()], values: values.to_vec() };
     let arrays = [("b.weight", array(&[1.0, -0.0])), ("a", array(&[f32::MIN_POSITIVE]))];
-    let weights = crate::net::Weights(arrays.map(|(name, array)| (name.to_owned(), array)).into());
+    let weights = Weights(arrays.map(|(name, array)| (name.to_owned(), array)).into());
     let checkpoint = Checkpoint { weights, experiment_sha256: "00".into(), steps: 3, data: "phantoms".into() };
     let bytes = checkpoint.to_bytes().unwrap();
     assert_eq!(bytes, checkpoint.to_bytes().unwrap());
