@@ -76,6 +76,10 @@ fn experiment() -> String {
         let value: toml::Table = format!("value = {value}").parse().unwrap();
         section.insert(key.into(), value["value"].clone());
     }
+    // What their networks do not have.
+    let vision = table["vision"].as_table_mut().unwrap();
+    vision.remove("densities");
+    vision.extend([("patch_norm".to_owned(), false.into()), ("places".to_owned(), 0.into())]);
     table.to_string()
 }
 

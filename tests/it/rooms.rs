@@ -184,7 +184,10 @@ fn planted_breaches_are_caught() {
 fn planted_breaches_are_caught_in_the_trainer_and_in_manifests() {
     let standing = ["net", "run", "export"];
     assert_eq!(trainer_plan("export", &standing).unwrap(), ["device", "experiment", "fixture", "run"]);
-    assert_eq!(trainer_plan("batch", &["corpus", "text"]).unwrap(), ["device", "experiment", "fixture", "text", "corpus"]);
+    assert_eq!(
+        trainer_plan("batch", &["corpus", "text"]).unwrap(),
+        ["device", "experiment", "fixture", "text", "corpus"]
+    );
 
     let rename = "fn f() { std::fs::rename(a, b); } mod tests { fn g() { fs::rename(a, b); } }";
     assert_eq!(renames("daemon/src/intake/spool.rs", &code::paths(rename, &[])).len(), 1);

@@ -199,7 +199,8 @@ fn rooms_are_small_and_say_what_they_are() {
     let sources = ["models/src", "daemon/src", "trainer/src"].into_iter().flat_map(code::rust);
     let files: Vec<(String, String)> = sources.map(|file| (file.path, file.text)).collect();
     // The command lines have a file for each command.
-    let of_commands = |breach: &String| ["daemon/src/cli ", "trainer/src/cli "].iter().any(|cli| breach.starts_with(cli));
+    let of_commands =
+        |breach: &String| ["daemon/src/cli ", "trainer/src/cli "].iter().any(|cli| breach.starts_with(cli));
     let breaches: Vec<String> = rooms(&files).into_iter().filter(|breach| !of_commands(breach)).collect();
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
 }

@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 fn classroom() -> Classroom {
     let changes = [
-        ("count = 2400", "count = 20"),
-        ("validation_share = 0.1", "validation_share = 0.2"),
-        ("\nbatch = 16", "\nbatch = 4"),
+        "data.corpus.phantoms = { count = 20, seed = 1 }",
+        "data.validation_share = 0.2",
+        "training.batch = 4",
+        "training.micro_batch = 2",
     ];
     Classroom::new(experiment(&changes))
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fixture::small;
 use ctedge_models::bundle::{self, BundleError, TrustedKeys};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,20 +8,7 @@ use tempfile::TempDir;
 
 /// A network that exports in a moment.
 fn experiment() -> String {
-    let tiny = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
-    let changes = [
-        ("count = 2400", "count = 6"),
-        ("size = [64, 80, 80]", "size = [16, 20, 20]"),
-        ("spacing_mm = [5.0, 4.0, 4.0]", "spacing_mm = [20.0, 16.0, 16.0]"),
-        ("dim = 128 ", "dim = 24 "),
-        ("depth = 4", "depth = 1"),
-        ("size = [160, 128, 72]", "size = [48, 40, 24]"),
-        ("spacing_mm = [2.4, 2.4, 4.8]", "spacing_mm = [8.0, 8.0, 14.0]"),
-    ];
-    changes.iter().fold(tiny.to_owned(), |text, (was, is)| {
-        assert!(text.contains(was), "{was} is not in the preset");
-        text.replace(was, is)
-    })
+    small(&["data.corpus.phantoms = { count = 6, seed = 1 }"])
 }
 
 /// A folder with an experiment, and the commands in it.
@@ -199,7 +187,7 @@ fn a_trace_holds_input_and_outputs_as_plain_numbers() {
     let desk = Desk::packed();
     desk.done(&["trace @run --out @phantom", "trace @run --random 5 --out @random"]);
     for (name, numbers) in
-        [("volume", 16 * 20 * 20), ("embedding", 128), ("logits", 18), ("tokens", 8 * 24), ("saliency", 8)]
+        [("volume", 16 * 32 * 32), ("embedding", 16), ("logits", 18), ("tokens", 8 * 24), ("saliency", 8)]
     {
         for trace in ["phantom", "random"] {
             let bytes = fs::read(desk.at(trace).join(format!("{name}.f32"))).unwrap();
@@ -280,7 +268,7 @@ fn a_report_is_traced_by_its_token_ids() {
     let desk = Desk::packed();
     fs::write(desk.at("ids.json"), "[[2, 40, 3], [2, 9, 8, 7, 3]]").unwrap();
     desk.done(&["trace @run --ids @ids.json --out @traced"]);
-    for (name, numbers) in [("embedding", 2 * 128), ("pooled", 2 * 24), ("tokens", 2 * 5 * 24)] {
+    for (name, numbers) in [("embedding", 2 * 16), ("pooled", 2 * 24), ("tokens", 2 * 5 * 24)] {
         let bytes = fs::read(desk.at("traced").join(format!("{name}.f32"))).unwrap();
         assert_eq!(bytes.len(), 4 * numbers, "{name}");
     }
@@ -302,22 +290,30 @@ fn a_new_run_says_how_many_values_learn() {
         let Outcome { json, .. } = desk.run("init @experiment.toml --out @run").unwrap();
         (json["parameters"].as_u64().unwrap(), json["learning"].as_u64().unwrap())
     };
+    let tuned = |tune: &str| {
+        let lines = ["vision", "text"].map(|tower| format!("{tower}.tune = {tune}"));
+        small(&lines.each_ref().map(String::as_str))
+    };
     let (parameters, full) = learning(experiment());
     assert_eq!(full, parameters);
-    // 2 numbers, two projections from 24 to 128, 18 flags, the pooling query and the normalisation before it.
-    let heads = 2 + 2 * 128 * 25 + 18 * 25 + 24 + 48;
-    assert_eq!(learning(experiment().replace("tune = \"full\"", "tune = \"frozen\"")), (parameters, heads));
-    let lora = experiment().replace("tune = \"full\"", "tune = { lora = { rank = 1, alpha = 2.0 } }");
-    // Rank 1: inputs and outputs of each matrix, of one block of the volume tower and two layers of the report tower.
-    let factors = (96 + 48 + 120 + 120) + 2 * (4 * 48 + 120 + 120);
-    assert_eq!(learning(lora), (parameters, heads + factors), "factors are added when training begins");
+    // 2 numbers, projections to 16 from a summary of 24 + 8 tokens * 2 and from 24, 18 flags, the pooling query, the
+    // normalisation before it, and the two channels of a token.
+    let heads = 2 + 16 * (41 + 25) + 18 * 41 + 24 + 48 + 2 * 25;
+    assert_eq!(learning(tuned("\"frozen\"")), (parameters, heads));
+    // Rank 1: inputs and outputs of each matrix, of one block of the volume tower and one layer of the report tower.
+    let factors = (96 + 48 + 120 + 120) + (4 * 48 + 120 + 120);
+    assert_eq!(
+        learning(tuned("{ lora = { rank = 1, alpha = 2.0 } }")),
+        (parameters, heads + factors),
+        "factors are added when training begins"
+    );
 }
 
 #[test]
 fn a_run_is_evaluated_and_embedded_by_one_command_each() {
     let desk = Desk::new();
-    change(&desk.at("experiment.toml"), "count = 2400", "count = 30");
-    change(&desk.at("experiment.toml"), "validation_share = 0.1", "validation_share = 0.4");
+    let text = small(&["data.corpus.phantoms = { count = 30, seed = 1 }", "data.validation_share = 0.4"]);
+    fs::write(desk.at("experiment.toml"), text).unwrap();
     desk.done(&["prepare @experiment.toml --out @run-shards", "init @experiment.toml --out @run"]);
     let evaluate = "evaluate @run --replicates 20 --threads 2";
     assert!(desk.complaint(&format!("{evaluate} --split test")).contains("data.test_share"));

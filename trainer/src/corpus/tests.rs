@@ -1,5 +1,6 @@
 use super::*;
 use crate::experiment::{Corpus, Data, Experiment};
+use crate::fixture::changed;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,14 +9,11 @@ use tempfile::TempDir;
 
 /// An experiment of small tensors: about six thousand to a shard, unless `size` is large.
 fn experiment(size: [usize; 3], spacing_mm: [f64; 3]) -> Experiment {
-    let tiny = include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml");
-    let grid = format!("spacing_mm = {spacing_mm:?}\nsize = {size:?}\n");
-    let (head, rest) = tiny.split_once("[input.grid.spacing]").unwrap();
-    let (_, rest) = rest.split_once("\n\n").unwrap();
-    let patch = [8, 10, 10].map(|edge| format!("{edge}")).join(", ");
-    assert!(rest.contains(&patch));
-    let text = format!("{head}[input.grid.spacing]\n{grid}\n{rest}").replace(&patch, "4, 4, 4");
-    Experiment::parse(&text).unwrap()
+    let grid = [format!("input.grid.spacing = {{ spacing_mm = {spacing_mm:?}, size = {size:?} }}")];
+    let shares = [("patch", 4), ("densities", 8)];
+    let edges = shares.map(|(name, share)| format!("vision.{name} = {:?}", size.map(|edge| edge / share)));
+    let lines: Vec<&str> = grid.iter().chain(&edges).map(String::as_str).collect();
+    Experiment::parse(&changed(&lines)).unwrap()
 }
 
 fn coarse() -> Experiment {

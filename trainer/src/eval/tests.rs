@@ -12,11 +12,8 @@ use std::fs;
 use std::num::NonZeroUsize;
 
 fn classroom() -> Classroom {
-    let changes = [
-        ("count = 2400", "count = 60"),
-        ("validation_share = 0.1", "validation_share = 0.3"),
-        ("test_share = 0.0", "test_share = 0.3"),
-    ];
+    let changes =
+        ["data.corpus.phantoms = { count = 60, seed = 1 }", "data.validation_share = 0.3", "data.test_share = 0.3"];
     Classroom::new(fixture::experiment(&changes))
 }
 

@@ -230,6 +230,7 @@ pub(crate) const TINY: &str = include_str!("../../../models/catalog/scale-vlp-ti
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture::changed;
 
     #[test]
     fn the_committed_preset_is_a_valid_experiment() {
@@ -242,39 +243,36 @@ mod tests {
 
     #[test]
     fn all_wrong_values_are_told_at_once_with_their_keys() {
-        let wrong = [
-            ("name = \"scale-vlp-tiny\"", "name = \"Scale VLP\""),
-            ("version = \"0.1.0\"", "version = \"1.0\""),
-            ("serial = 1", "serial = 0"),
-            ("window_hu = [-1000.0, 1000.0]", "window_hu = [100.0, 100.0]"),
-            ("patch = [8, 16, 16]", "patch = [8, 17, 16]"),
-            ("heads = 3", "heads = 7"),
-            ("depth = ", "depth = 9"),
-        ];
-        let text = wrong.iter().fold(TINY.to_owned(), |text, (good, bad)| {
-            assert!(text.contains(good), "{good} is not in the preset");
-            text.replace(good, bad)
-        });
+        let text = changed(&[
+            "model.name = \"Scale VLP\"",
+            "model.version = \"1.0\"",
+            "model.serial = 0",
+            "input.window_hu = [100.0, 100.0]",
+            "vision.patch = [8, 17, 16]",
+            "vision.heads = 7",
+            "vision.depth = 90",
+        ]);
         let error = Experiment::parse(&text).unwrap_err();
         let ExperimentError::Invalid { problems } = &error else { panic!("{error}") };
         let keys: Vec<&str> = problems.iter().map(|problem| problem.key).collect();
         let expected = ["model.name", "model.version", "model.serial", "input", "vision.patch"];
-        assert_eq!(keys, [&expected[..], &["vision.heads", "vision.depth"]].concat());
+        let of_vision = ["vision.heads", "vision.depth", "vision.densities"];
+        assert_eq!(keys, [&expected[..], &of_vision].concat());
         assert!(expected.iter().all(|key| error.to_string().contains(key)), "{error}");
         assert!(error.to_string().contains("window_hu"), "{error}");
     }
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
-        let error = Experiment::parse(&TINY.replace("depth =", "deepness =")).unwrap_err();
+        let error = Experiment::parse(&TINY.replace("\ndepth =", "\ndeepness =")).unwrap_err();
         let ExperimentError::Parse { source } = error else { panic!("{error}") };
         assert!(source.to_string().contains("deepness") && source.to_string().contains("depth"), "{source}");
     }
 
     #[test]
     fn a_patch_that_makes_too_many_tokens_is_refused() {
-        let text = TINY.replace("patch = [8, 16, 16]", "patch = [1, 2, 2]");
+        let text = changed(&["vision.patch = [1, 2, 2]", "vision.densities = [1, 1, 1]"]);
         let error = Experiment::parse(&text).unwrap_err().to_string();
-        assert!(error.contains("vision.patch") && error.contains("414720 tokens"), "{error}");
+        assert!(error.contains("vision.patch") && error.contains("102400 tokens"), "{error}");
     }
 }

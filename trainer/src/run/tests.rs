@@ -51,7 +51,7 @@ fn weights_of_another_experiment_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("run");
     untrained().create(&place, VOCABULARY).unwrap();
-    let text = experiment().source().replace("seed = 2511", "seed = 2512");
+    let text = fixture::small(&["seed = 2512"]);
     fs::write(place.join(EXPERIMENT_FILE), text).unwrap();
     let error = Run::open(&place).unwrap_err();
     assert!(matches!(error, RunError::Mismatch { .. }), "{error}");
@@ -105,15 +105,15 @@ fn named(network: &Pair, gradients: &GradientsParams) -> BTreeMap<String, Vec<f3
     names.2
 }
 
-fn classroom(changes: &[(&str, &str)]) -> Classroom {
+fn classroom(changes: &[&str]) -> Classroom {
     let few = [
-        ("count = 2400", "count = 24"),
-        ("validation_share = 0.1", "validation_share = 0.2"),
-        ("\nbatch = 16", "\nbatch = 8"),
-        ("micro_batch = 8", "micro_batch = 4"),
-        ("steps = 900", "steps = 9"),
-        ("warmup_steps = 50", "warmup_steps = 2"),
-        ("validate_every = 100", "validate_every = 3"),
+        "data.corpus.phantoms = { count = 24, seed = 1 }",
+        "data.validation_share = 0.2",
+        "training.batch = 8",
+        "training.micro_batch = 4",
+        "training.steps = 9",
+        "training.warmup_steps = 2",
+        "training.validate_every = 3",
     ];
     Classroom::new(fixture::experiment(&[&few, changes].concat()))
 }
@@ -277,7 +277,7 @@ fn a_training_that_was_stopped_goes_on_to_the_last_bit() {
 
 #[test]
 fn the_best_weights_are_kept_and_few_checkpoints() {
-    let classroom = classroom(&[("patience = 0", "patience = 1"), ("keep_checkpoints = 2", "keep_checkpoints = 1")]);
+    let classroom = classroom(&["training.patience = 1", "training.keep_checkpoints = 1"]);
     let place = classroom.folder.path().join("run");
     let mut watcher = Bystander { scores: |step| -(step as f64), ..Bystander::until(99) };
     let ended = taught(&classroom, &place, &mut watcher).unwrap();
@@ -289,7 +289,7 @@ fn the_best_weights_are_kept_and_few_checkpoints() {
 
 #[test]
 fn a_loss_that_is_no_number_stops_before_anything_is_written_of_it() {
-    let classroom = classroom(&[("learning_rate = 1e-3", "learning_rate = 0.9"), ("scale = 10.0", "scale = 100.0")]);
+    let classroom = classroom(&["training.learning_rate = 0.9", "loss.scale = 100.0"]);
     let place = classroom.folder.path().join("run");
     let mut run = classroom.run();
     run.checkpoint.weights.0.get_mut("vision.patch.bias").unwrap().values[0] = f32::NAN;

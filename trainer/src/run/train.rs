@@ -90,7 +90,10 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
         let named = std::thread::Builder::new().name("batches".into());
         let read = move || read_ahead(lesson.cohort, resumed_at..steps, &sender);
         named.spawn_scoped(scope, read).map_err(|source| StepError::Reader { source })?;
-        standing.follow((place, run), &engine, &batches, (&mut log, watcher))
+        let early = standing.follow((place, run), &engine, &batches, (&mut log, watcher));
+        // The reading thread waits for room: without a receiver it ends, and only then does this scope.
+        drop(batches);
+        early
     })?;
     Ok(Ended { steps: standing.step, resumed_at, best: standing.best, early })
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::corpus::Report;
 use crate::corpus::{Prepared, Shards, Source, Split, Why, prepare};
 use crate::experiment::Experiment;
+use crate::fixture::changed;
 use ctedge_models::labels::Label;
 use ctedge_models::phantom::Recipe;
 use ctedge_models::preprocess;
@@ -14,21 +15,13 @@ use tempfile::TempDir;
 
 /// 16 voxels of 20 mm along each axis.
 fn experiment(corpus: &str) -> Experiment {
-    let tiny = include_str!("../../../../models/catalog/scale-vlp-tiny/experiment.toml");
-    let changes = [
-        ("spacing_mm = [5.0, 4.0, 4.0]", "spacing_mm = [20.0, 20.0, 20.0]"),
-        ("size = [64, 80, 80]", "size = [16, 16, 16]"),
-        ("patch = [8, 10, 10]", "patch = [4, 4, 4]"),
-        ("[data.corpus.phantoms]", "[unused]"),
-        ("[data]\n", &format!("[data]\ncorpus = \"{corpus}\"\n")),
+    let corpus = format!("data.corpus = \"{corpus}\"");
+    let small = [
+        "input.grid.spacing = { spacing_mm = [20.0, 20.0, 20.0], size = [16, 16, 16] }",
+        "vision.patch = [4, 4, 4]",
+        "vision.densities = [2, 2, 2]",
     ];
-    let text = changes.iter().fold(tiny.to_owned(), |text, (was, is)| {
-        assert!(text.contains(was), "{was} is not in the preset");
-        text.replace(was, is)
-    });
-    let (head, tail) = text.split_once("[unused]").unwrap();
-    let (_, tail) = tail.split_once("\n\n").unwrap();
-    Experiment::parse(&format!("{head}{tail}")).unwrap()
+    Experiment::parse(&changed(&[&small[..], &[&corpus]].concat())).unwrap()
 }
 
 fn recipe(seed: u64) -> Recipe {

@@ -7,8 +7,8 @@ use ndarray::Array2;
 
 fn classroom() -> Classroom {
     Classroom::new(fixture::experiment(&[
-        ("count = 2400", "count = 40"),
-        ("validation_share = 0.1", "validation_share = 0.4"),
+        "data.corpus.phantoms = { count = 40, seed = 1 }",
+        "data.validation_share = 0.4",
     ]))
 }
 

@@ -83,7 +83,7 @@ fn a_chart_stays_within_its_box_and_draws_what_is_finite() {
 
 #[test]
 fn the_page_of_a_run_is_well_formed_and_shows_every_part() {
-    let changes = [("count = 2400", "count = 40"), ("validation_share = 0.1", "validation_share = 0.4")];
+    let changes = ["data.corpus.phantoms = { count = 40, seed = 1 }", "data.validation_share = 0.4"];
     let classroom = Classroom::new(fixture::experiment(&changes));
     let mut run = classroom.run();
     run.experiment.model.name = "<i>&".into();

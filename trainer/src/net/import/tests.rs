@@ -34,6 +34,9 @@ fn experiment() -> Experiment {
         mlp_ratio: 2,
         positions: Positions::Learned,
         class_token: true,
+        patch_norm: false,
+        densities: None,
+        places: 0,
         ..experiment.vision
     };
     (experiment.text.dim, experiment.text.heads, experiment.text.mlp_ratio, experiment.text.depth) = (4, 2, 3, 2);
