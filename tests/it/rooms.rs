@@ -26,8 +26,10 @@ fn daemon_plan(room: &str) -> Option<Vec<&'static str>> {
 /// Which rooms of the trainer a room may name. Rooms that are still to come leave no hole: the nearest one that stands on
 /// the left is the neighbour.
 fn trainer_plan(room: &str, standing: &[&'static str]) -> Option<Vec<&'static str>> {
-    if room != "fixture" && UNDER_TRAINER.contains(&room) {
-        return Some(Vec::new());
+    match room {
+        "device" => return Some(Vec::new()),
+        "experiment" => return Some(vec!["fixture"]),
+        _ => {}
     }
     let place = TRAINER.iter().position(|&name| name == room)?;
     let left: Vec<&'static str> = TRAINER[..place].iter().copied().filter(|name| standing.contains(name)).collect();

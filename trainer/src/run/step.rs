@@ -4,7 +4,7 @@
 //! arXiv 2101.06983): embed micro-batches, take the loss and its gradient by the embeddings of the whole batch, and send
 //! each micro-batch's part of that gradient back through its own graph. Each micro-batch has its own thread and its own
 //! copy of the graph's leaves; within it one thread computes, since most of the framework's operations use only one. If
-//! there are more micro-batches than threads, they are embedded once without a graph and once more with one.
+//! there are more micro-batches than threads, they are embedded twice, and no more graphs are kept than threads.
 
 use super::Pair;
 use super::{Batch, StepError};
@@ -97,8 +97,9 @@ impl Engine<'_> {
             kept = self.workers.each(&inputs, with_graph);
             kept.iter().map(|(_, said)| detached(said)).collect()
         } else {
-            let plain = network.valid();
-            self.workers.each(&inputs, |input| lifted(&input.embed(&plain, &self.device.clone().inner())))
+            // With a graph that is dropped at once: without one the framework takes another attention, and the bits
+            // would depend on how many threads there are.
+            self.workers.each(&inputs, |input| detached(&with_graph(input).1))
         };
 
         let whole = joined(&said);
@@ -218,11 +219,6 @@ fn parts(said: &Embedded, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Embedded {
 /// The same numbers without their graph.
 fn detached(said: &Embedded) -> Embedded {
     parts(said, Tensor::detach)
-}
-
-/// Numbers that were computed without a graph, for one to begin at.
-fn lifted(said: &Embedded) -> Embedded {
-    parts(said, Tensor::from_inner)
 }
 
 /// Micro-batches as one batch that a graph begins at.

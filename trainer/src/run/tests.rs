@@ -157,8 +157,8 @@ fn gradients_are_the_same_however_the_batch_is_cut_and_on_however_many_threads()
             assert!(off < 2e-4 * largest, "micro-batches of {micro_batch}: {name} is off by {off} of {largest}");
         }
     }
-    assert_eq!(gradients(4, 2), gradients(4, 1), "with or without graphs kept, to the last bit");
-    assert_eq!(gradients(2, 4), gradients(2, 3), "on four threads or three, to the last bit");
+    assert!(gradients(4, 2) == gradients(4, 1), "with or without graphs kept, to the last bit");
+    assert!(gradients(2, 4) == gradients(2, 3), "on four threads or three, to the last bit");
 }
 
 #[test]
