@@ -11,7 +11,7 @@
 //! the diagonal zero; a spatial kernel that is the product of two exponentials over centroid and covariance of token
 //! scores (equation 8); a blend of the reports' similarity with that of knowledge embeddings by alpha; the sum of the
 //! spatially weighted and the knowledge-weighted term (equation 11). **Reconstruction**: everything else here, as the
-//! docstrings say; [`swca`](pairs) has two further readings of the weight, `soft_target` and `discount`.
+//! docstrings say; [`swca`] has two further readings of the weight, `soft_target` and `discount`.
 
 mod flags;
 mod pairs;

@@ -1,6 +1,6 @@
 //! The volume tower in 8 bits: which numbers its layers see, what it says with them rounded, and what that costs.
 //!
-//! In: a [`Tower`] and volumes. Out: the [`Steps`](super::onnx::Steps) that its graph is quantised with, a [`Quantised`]
+//! In: a [`Tower`] and volumes. Out: the [`Steps`] that its graph is quantised with, a [`Quantised`]
 //! tower that computes what such a graph computes, and its [`Cost`]. Only the matrices of the blocks are quantised: they do
 //! nearly all of the work with weights, while the patch embedding sees voxels, of which 8 bits leave steps of several HU, and what
 //! follows the blocks makes the very numbers that are published. Owns nothing on disk.
