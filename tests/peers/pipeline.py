@@ -18,7 +18,6 @@ import paho.mqtt.client as mqtt
 import pydicom
 from scipy.ndimage import map_coordinates
 
-PLAN = json.loads(sys.argv[1])
 LPS = {"L": (0, 1), "R": (0, -1), "P": (1, 1), "A": (1, -1), "S": (2, 1), "I": (2, -1)}
 
 
@@ -70,38 +69,39 @@ def tensor(volume, spacing_kji, axes, spec):
     return np.ascontiguousarray(out, np.float32)
 
 
-def main():
-    session = onnxruntime.InferenceSession(PLAN["model"], providers=["CPUExecutionProvider"])
+def main(plan):
+    session = onnxruntime.InferenceSession(plan["model"], providers=["CPUExecutionProvider"])
     inputs = session.get_inputs()[0]
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-    client.connect("127.0.0.1", PLAN["port"])
+    client.connect("127.0.0.1", plan["port"])
     client.loop_start()
-    client.publish(PLAN["topic"] + "/status", json.dumps({"state": "online"}), qos=1, retain=True).wait_for_publish()
+    client.publish(plan["topic"] + "/status", json.dumps({"state": "online"}), qos=1, retain=True).wait_for_publish()
     sizes, series, done = {}, {}, set()
     while True:
         now = time.monotonic()
-        for entry in os.scandir(PLAN["incoming"]):
+        for entry in os.scandir(plan["incoming"]):
             if entry.path in done or entry.name.endswith(".part"):
                 continue
             size = entry.stat().st_size
             if sizes.get(entry.path, (None,))[0] != size:
                 sizes[entry.path] = (size, now)
-            elif now - sizes[entry.path][1] >= PLAN["settle_s"]:
+            elif now - sizes[entry.path][1] >= plan["settle_s"]:
                 uid = str(pydicom.dcmread(entry.path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"]).SeriesInstanceUID)
                 series.setdefault(uid, ([], now))
                 series[uid] = (series[uid][0] + [entry.path], now)
                 done.add(entry.path)
-        for uid in [uid for uid, (_, last) in series.items() if now - last >= PLAN["quiet_s"]]:
+        for uid in [uid for uid, (_, last) in series.items() if now - last >= plan["quiet_s"]]:
             paths, _ = series.pop(uid)
             begin = time.monotonic()
-            volume = tensor(*read(paths), PLAN["spec"])
+            volume = tensor(*read(paths), plan["spec"])
             outputs = session.run(None, {inputs.name: volume.reshape(inputs.shape)})
             names = [output.name for output in session.get_outputs()]
-            logits = outputs[names.index(PLAN["logits"])].reshape(-1)
+            logits = outputs[names.index(plan["logits"])].reshape(-1)
             flags = (1 / (1 + np.exp(-logits))).tolist()
             payload = {"id": uid, "outcome": "flagged", "flags": flags, "work_s": time.monotonic() - begin}
-            client.publish(PLAN["topic"] + "/result/flagged", json.dumps(payload), qos=1).wait_for_publish()
-        time.sleep(PLAN["poll_s"])
+            client.publish(plan["topic"] + "/result/flagged", json.dumps(payload), qos=1).wait_for_publish()
+        time.sleep(plan["poll_s"])
 
 
-main()
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -14,5 +14,6 @@ pub mod process;
 pub mod progress;
 pub mod runtime;
 pub mod series;
+pub mod stage;
 pub mod subscriber;
 pub mod tools;

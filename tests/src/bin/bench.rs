@@ -5,14 +5,15 @@
 
 use anyhow::{Context, ensure};
 use clap::Parser;
-use ctedge_tests::appliance::{Appliance, Setup};
+use ctedge_tests::appliance::Setup;
 use ctedge_tests::arrival::{self, Manner};
 use ctedge_tests::gauge::{self, Peak};
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::process::Running;
 use ctedge_tests::progress::{Elapsed, say};
 use ctedge_tests::series::{self, Plan};
-use ctedge_tests::subscriber::{Message, Subscriber};
+use ctedge_tests::stage::{PATIENCE, Stage, is_online};
+use ctedge_tests::subscriber::Subscriber;
 use ctedge_tests::{place, tools};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -21,7 +22,6 @@ use std::time::{Duration, Instant};
 
 const QUIET_S: f64 = 1.0;
 const SETTLE_S: f64 = 0.2;
-const PATIENCE: Duration = Duration::from_mins(5);
 /// How long an idle daemon is watched.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -151,37 +151,23 @@ fn measure(pid: u32, subscriber: &Subscriber, incoming: &Path, files: &[PathBuf]
     Ok(Run { total_s: result.at.duration_since(last).as_secs_f64(), peak_kb })
 }
 
-fn online(messages: &[Message]) -> bool {
-    messages.iter().any(|message| message.topic.ends_with("/status") && message.text("state") == "online")
-}
-
 /// One run of ctedge. Also returns the folder of the model that it unpacked, for the other contestant.
 fn ctedge(binary: &Path, files: &[PathBuf]) -> anyhow::Result<(PathBuf, Run)> {
-    let (appliance, subscriber, _broker) = started(binary)?;
+    let stage = started(binary)?;
+    let Stage { appliance, subscriber, .. } = &stage;
     let run =
-        measure(appliance.pid()?, &subscriber, &appliance.incoming(), files).with_context(|| appliance.log_end())?;
-    let models = std::fs::read_dir(appliance.path("state/models"))?.filter_map(Result::ok).map(|entry| entry.path());
-    let model = models.into_iter().find(|path| path.join("manifest.json").is_file()).context("the unpacked model")?;
+        measure(appliance.pid()?, subscriber, &appliance.incoming(), files).with_context(|| appliance.log_end())?;
     let kept = place::target().join("bench/model");
     std::fs::create_dir_all(&kept)?;
-    for file in arrival::files(&model)? {
+    for file in arrival::files(&stage.model()?)? {
         std::fs::copy(&file, kept.join(file.file_name().context("a name")?))?;
     }
     Ok((kept, run))
 }
 
-fn started(binary: &Path) -> anyhow::Result<(Appliance, Subscriber, Mosquitto)> {
-    let broker = Mosquitto::start(Memory::Forgetful)?;
-    let subscriber = Subscriber::start(broker.port())?;
-    let setup = Setup { quiet_s: QUIET_S, settle_s: SETTLE_S, ..Setup::quick(broker.port()) };
-    let folder = place::target().join("bench/box");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
-    let mut appliance = Appliance::in_folder(&folder, binary.to_owned(), &setup)?;
-    appliance.start()?;
-    subscriber.wait(PATIENCE, online).with_context(|| appliance.log_end())?;
-    Ok((appliance, subscriber, broker))
+fn started(binary: &Path) -> anyhow::Result<Stage> {
+    let setup = |port| Setup { quiet_s: QUIET_S, settle_s: SETTLE_S, ..Setup::quick(port) };
+    Stage::new(&place::target().join("bench/box"), binary, &setup)
 }
 
 fn python(model: &Path, files: &[PathBuf]) -> anyhow::Result<Run> {
@@ -201,15 +187,15 @@ fn python(model: &Path, files: &[PathBuf]) -> anyhow::Result<Run> {
     let script = place::root().join("tests/peers/pipeline.py");
     let mut command = Command::new(tools::python()?);
     let peer = Running::start(command.arg(script).arg(plan.to_string()).stdin(Stdio::null()))?;
-    subscriber.wait(PATIENCE, online)?;
+    subscriber.wait(PATIENCE, is_online)?;
     measure(peer.pid(), &subscriber, incoming.path(), files)
 }
 
 /// What the daemon costs when nothing happens.
 fn idle(binary: &Path, clock: &Elapsed) -> anyhow::Result<bool> {
-    let (appliance, _subscriber, _broker) = started(binary)?;
+    let stage = started(binary)?;
     clock.say(&format!("an idle daemon for {} s", IDLE.as_secs()));
-    let pid = appliance.pid()?;
+    let pid = stage.appliance.pid()?;
     let before = gauge::processor_ticks(pid);
     std::thread::sleep(IDLE);
     let used = gauge::processor_ticks(pid).saturating_sub(before);

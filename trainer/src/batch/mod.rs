@@ -7,12 +7,13 @@
 mod augment;
 mod knowledge;
 mod order;
+mod told;
 
 pub use knowledge::{Knowledge, ReportVectors};
 
 /// What the rooms on the right need of corpus and text; they name this room only.
 pub use crate::corpus::{Case, CorpusError, Shards, Split, Stored};
-pub use crate::text::{Length, Padded, TextError, Tokenizer, Tokens, seen};
+pub use crate::text::{ABSENT, Length, PRESENT, Padded, Presence, TextError, Tokenizer, Tokens, prompt, seen};
 
 use crate::experiment::{Augment, Experiment};
 use augment::Augmentation;
@@ -37,6 +38,8 @@ pub struct Cohort<'a> {
     batch: usize,
     size: [usize; 3],
     augment: Augmentation,
+    /// Share of the reports that are told in prompts.
+    prompts: f64,
 }
 
 /// The numbers of one batch of N cases.
@@ -121,7 +124,8 @@ impl<'a> Cohort<'a> {
         let groups = groups.into_values().collect();
         let (seed, batch, size) = (experiment.seed, experiment.training.batch, experiment.input.grid.size());
         let augment = Augmentation::new(&experiment.augment, &experiment.input);
-        Ok(Self { shards, members, groups, reports, sayings, tokenizer, seed, batch, size, augment })
+        let prompts = experiment.augment.prompts;
+        Ok(Self { shards, members, groups, reports, sayings, tokenizer, seed, batch, size, augment, prompts })
     }
 
     /// Number of cases.
@@ -163,14 +167,28 @@ impl<'a> Cohort<'a> {
     /// The training batch of a step, augmented.
     ///
     /// # Errors
-    /// There are fewer scans than a batch has, or a volume cannot be read.
+    /// There are fewer scans than a batch has, a volume cannot be read, or a prompt cannot become tokens.
     pub fn step(&self, step: usize) -> Result<Batch, BatchError> {
         let (scans, batch) = (self.groups.len(), self.batch);
         let places = order::members(&self.groups, self.seed, batch, step);
         let places = places.ok_or(BatchError::TooFew { split: Split::Train, scans, batch })?;
+        let reports = places.iter().filter_map(|&place| self.report(place, step).transpose());
+        let reports: Vec<Tokens> = reports.collect::<Result<_, BatchError>>()?;
         let draw =
             |volume: &mut Vec<f32>, place: usize| self.augment.apply(volume, self.size, (self.seed, step, place));
-        self.gather(places, draw)
+        self.gather(places, &reports, draw)
+    }
+
+    /// A case's report as a step sees it.
+    fn report(&self, place: usize, step: usize) -> Result<Option<Tokens>, BatchError> {
+        let tokens = |text: &str, id: &str| {
+            self.tokenizer.encode(text).map_err(|source| BatchError::Text { case: id.to_owned(), source })
+        };
+        let told = self.case(place).and_then(|case| {
+            let text = told::told(case.labels?, self.prompts, (self.seed, step, place))?;
+            Some(tokens(&text, &case.id))
+        });
+        told.or_else(|| self.reports.get(place).cloned().map(Ok)).transpose()
     }
 
     /// Cases as they are, for evaluation.
@@ -178,10 +196,16 @@ impl<'a> Cohort<'a> {
     /// # Errors
     /// A volume cannot be read.
     pub fn plain(&self, places: Vec<usize>) -> Result<Batch, BatchError> {
-        self.gather(places, |_, _| {})
+        let reports: Vec<Tokens> = places.iter().filter_map(|&place| self.reports.get(place).cloned()).collect();
+        self.gather(places, &reports, |_, _| {})
     }
 
-    fn gather(&self, places: Vec<usize>, change: impl Fn(&mut Vec<f32>, usize) + Sync) -> Result<Batch, BatchError> {
+    fn gather(
+        &self,
+        places: Vec<usize>,
+        reports: &[Tokens],
+        change: impl Fn(&mut Vec<f32>, usize) + Sync,
+    ) -> Result<Batch, BatchError> {
         let volume = |&place: &usize| {
             let position = self.members.get(place).copied().unwrap_or(usize::MAX);
             let mut volume = self.shards.volume(position)?;
@@ -190,7 +214,6 @@ impl<'a> Cohort<'a> {
         };
         let volumes: Result<Vec<Vec<f32>>, CorpusError> = places.par_iter().map(volume).collect();
         let volumes = volumes.map_err(|source| BatchError::Corpus { source })?;
-        let reports: Vec<Tokens> = places.iter().filter_map(|&place| self.reports.get(place).cloned()).collect();
         let saying = |place: &usize| self.sayings.get(*place);
         let pairs = places.iter().flat_map(|a| places.iter().map(move |b| (a, b)));
         let same = pairs.map(|(a, b)| f32::from(u8::from(a != b && saying(a) == saying(b)))).collect();
@@ -198,7 +221,7 @@ impl<'a> Cohort<'a> {
         let labelled = labels.iter().map(|labels| f32::from(u8::from(labels.is_some()))).collect();
         let flags = labels.iter().flat_map(|labels| labels.unwrap_or([false; LABEL_COUNT]));
         let labels = flags.map(|flag| f32::from(u8::from(flag))).collect();
-        Ok(Batch { places, volumes, reports: self.tokenizer.collate(&reports, Length::Fixed), labels, labelled, same })
+        Ok(Batch { places, volumes, reports: self.tokenizer.collate(reports, Length::Fixed), labels, labelled, same })
     }
 }
 

@@ -11,6 +11,7 @@ fn classroom() -> Classroom {
         "data.validation_share = 0.2",
         "training.batch = 4",
         "training.micro_batch = 2",
+        "augment = { shift = [0, 1, 1], noise = 0.01, contrast = 0.05, prompts = 0.0 }",
     ];
     Classroom::new(experiment(&changes))
 }
@@ -58,7 +59,7 @@ fn the_splits_share_no_case() {
 #[test]
 fn a_shift_moves_and_fills() {
     let input = experiment(&[]).input;
-    let settings = Augment { shift: [0, 1, 1], noise: 0.0, contrast: 0.0 };
+    let settings = Augment { shift: [0, 1, 1], noise: 0.0, contrast: 0.0, prompts: 0.0 };
     let augmentation = Augmentation::new(&settings, &input);
     let volume: Vec<f32> = (1..=18u8).map(f32::from).collect();
     let mut seen = BTreeSet::new();
@@ -76,13 +77,13 @@ fn a_shift_moves_and_fills() {
 #[test]
 fn noise_has_its_deviation_and_contrast_its_range() {
     let input = experiment(&[]).input;
-    let settings = Augment { shift: [0; 3], noise: 0.1, contrast: 0.0 };
+    let settings = Augment { shift: [0; 3], noise: 0.1, contrast: 0.0, prompts: 0.0 };
     let mut volume = vec![0.5; 40_000];
     Augmentation::new(&settings, &input).apply(&mut volume, [1, 200, 200], (1, 2, 3));
     let mean = volume.iter().map(|value| f64::from(*value)).sum::<f64>() / 40_000.0;
     let variance = volume.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / 40_000.0;
     assert!((mean - 0.5).abs() < 0.003 && (variance.sqrt() - 0.1).abs() < 0.003, "{mean} {variance}");
-    let settings = Augment { shift: [0; 3], noise: 0.0, contrast: 0.5 };
+    let settings = Augment { shift: [0; 3], noise: 0.0, contrast: 0.5, prompts: 0.0 };
     for place in 0..50 {
         let mut volume = vec![1.0, 0.0, -1.0];
         Augmentation::new(&settings, &input).apply(&mut volume, [1, 1, 3], (1, 2, place));
@@ -111,4 +112,20 @@ fn knowledge_is_a_unit_vector_of_every_case() {
     assert!((f64::from(cosine) - (1.0 - f64::from(u8::try_from(differ).unwrap()) / 9.0)).abs() < 1e-5);
     let error = Knowledge::new(KnowledgeSource::Embeddings, &cohort, &ReportVectors::new()).unwrap_err();
     assert!(error.to_string().contains("ctedge-trainer embed"), "{error}");
+}
+
+#[test]
+fn a_share_of_the_reports_is_told_in_prompts_that_are_true() {
+    let labels = std::array::from_fn(|index| index % 3 == 0);
+    let told: Vec<String> = (0..1000).filter_map(|step| told::told(labels, 0.2, (1, step, 4))).collect();
+    assert!((150..250).contains(&told.len()), "{}", told.len());
+    let is_true: BTreeSet<String> = ctedge_models::labels::Label::all()
+        .zip(labels)
+        .map(|(label, there)| prompt(label, if there { Presence::Present } else { Presence::Absent }))
+        .collect();
+    let sentences: Vec<&str> = told.iter().flat_map(|text| text.split_inclusive(". ")).map(str::trim).collect();
+    assert!(sentences.iter().all(|sentence| is_true.contains(*sentence)), "{told:?}");
+    let mean = sentences.len() / told.len();
+    assert!((8..=10).contains(&mean), "{mean} of 18 sentences a report");
+    assert!((0..1000).all(|step| told::told(labels, 0.0, (1, step, 4)).is_none()));
 }

@@ -3,6 +3,8 @@
 //! Results go to standard output, as text or with `--json` as one object; progress and errors go to standard error.
 //! Exit status: 0 done, 1 failed, 2 wrong usage.
 
+mod ablate;
+mod bench;
 mod bundle;
 mod embed;
 mod evaluate;
@@ -29,7 +31,7 @@ From an experiment to a bundle that appliances install:
   ctedge-trainer export run --out exported
   ctedge-trainer pack exported
   ctedge-trainer keygen --out keys
-  ctedge-trainer sign scale-vlp-tiny-0.2.0.ctb --key keys/site.key
+  ctedge-trainer sign scale-vlp-tiny-0.3.0.ctb --key keys/site.key
 
 Each command has its own help: ctedge-trainer export --help";
 
@@ -52,6 +54,8 @@ enum Command {
     Train(train::Train),
     Import(import::Import),
     Evaluate(evaluate::Evaluate),
+    Ablate(ablate::Ablate),
+    Bench(bench::Bench),
     Embed(embed::Embed),
     Export(export::Export),
     Pack(bundle::Pack),
@@ -69,6 +73,8 @@ impl Command {
             Self::Train(command) => command.run(progress),
             Self::Import(command) => command.run(progress),
             Self::Evaluate(command) => command.run(progress),
+            Self::Ablate(command) => command.run(progress),
+            Self::Bench(command) => command.run(progress),
             Self::Embed(command) => command.run(progress),
             Self::Export(command) => command.run(progress),
             Self::Pack(command) => command.run(progress),

@@ -61,7 +61,7 @@ impl Desk {
 /// What an export writes beside the manifest.
 const FILES: [&str; 4] = ["CARD.md", "text.onnx", "tokenizer.json", "vision.onnx"];
 
-const BUNDLE: &str = "bundles/scale-vlp-tiny-0.2.0.ctb";
+const BUNDLE: &str = "bundles/scale-vlp-tiny-0.3.0.ctb";
 
 #[test]
 fn from_an_experiment_to_a_bundle_that_a_device_opens() {
@@ -342,4 +342,48 @@ fn a_run_is_evaluated_and_embedded_by_one_command_each() {
     for vector in vectors.values() {
         assert!((vector.iter().map(|value| value * value).sum::<f32>() - 1.0).abs() < 1e-4);
     }
+}
+
+#[test]
+fn objectives_are_compared_and_a_comparison_goes_on_where_it_stopped() {
+    let desk = Desk::new();
+    let changes =
+        ["data.corpus.phantoms = { count = 24, seed = 1 }", "data.validation_share = 0.3", "training.batch = 4"];
+    let text = small(&[&changes[..], &["training.micro_batch = 4", "training.warmup_steps = 1"]].concat());
+    fs::write(desk.at("experiment.toml"), text).unwrap();
+    let line = "ablate @experiment.toml --steps 2 --seeds 2 --only clip,swca_paper+both --out @ablation";
+    let first = desk.run(line).unwrap();
+    let rows = first.json["rows"].as_array().unwrap().clone();
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        let recall = &row["measures"]["recall_at_1"];
+        let values: Vec<f64> =
+            recall["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        let (mean, low) = (recall["mean"].as_f64().unwrap(), recall["low"].as_f64().unwrap());
+        assert_eq!(values.len(), 2);
+        assert!((mean - f64::midpoint(values[0], values[1])).abs() < 1e-12);
+        // Of two values: half their distance times Student's quantile.
+        assert!((mean - low - 12.706 * (values[0] - values[1]).abs() / 2.0).abs() < 1e-9);
+    }
+    let table = fs::read_to_string(desk.at("ablation/ablation.md")).unwrap();
+    assert!(table.contains("| clip | none |") && table.contains("| swca_paper | both |"), "{table}");
+
+    // A run that is done is not done again: its weights stay as they are.
+    let weights = desk.at("ablation/runs/clip-2511/weights.safetensors");
+    let before = fs::metadata(&weights).unwrap().modified().unwrap();
+    assert_eq!(desk.run(line).unwrap().json, first.json);
+    assert_eq!(fs::metadata(&weights).unwrap().modified().unwrap(), before);
+    let other = line.replace("clip,", "clap,");
+    assert!(desk.complaint(&other).contains("\"clap\" is no objective; there are clip, siglip, cwcl"));
+}
+
+#[test]
+fn every_objective_differs_from_the_others() {
+    let base = crate::experiment::Experiment::parse(&experiment()).unwrap();
+    let all = super::ablate::experiments(&base);
+    let mut losses: Vec<_> = all.iter().map(|experiment| format!("{:?}", experiment.loss)).collect();
+    losses.sort();
+    losses.dedup();
+    assert_eq!((all.len(), losses.len()), (18, 18));
+    assert!(all.iter().all(|experiment| experiment.vision == base.vision && experiment.training.steps == 70));
 }

@@ -53,13 +53,11 @@ impl Train {
         let shards = self.prepared(&experiment, progress)?;
         progress.say("reading the reports");
         let tokenizer = self.tokenizer(&experiment, &shards)?;
-        let run = self.begun(&experiment, &tokenizer, &shards)?;
+        let run = begun(&self.out, &experiment, &tokenizer, &shards)?;
         let learners = Cohort::new(&shards, Split::Train, &tokenizer, &experiment)?;
         let judges = Cohort::new(&shards, Split::Validation, &tokenizer, &experiment)?;
         ensure!(!judges.is_empty(), "no patient is left for validation; raise data.validation_share");
-        let given = self.embeddings.as_deref().map_or_else(|| Ok(ReportVectors::new()), embeddings)?;
-        let knowledge = experiment.loss.knowledge;
-        let knowledge = knowledge.map(|knowledge| Knowledge::new(knowledge.source, &learners, &given)).transpose()?;
+        let knowledge = knowledge(&experiment, &learners, self.embeddings.as_deref())?;
         let cores = std::thread::available_parallelism()?;
         let threads = self.threads.unwrap_or(cores).get();
         let lesson = Lesson { cohort: &learners, knowledge: knowledge.as_ref(), device: device::cpu(), threads };
@@ -111,27 +109,48 @@ impl Train {
         if let Some(given) = &self.vocabulary {
             return Ok(Tokenizer::from_vocabulary(given, &experiment.text)?);
         }
-        let learners = shards.cases().iter().filter(|stored| stored.split == Split::Train);
-        let texts: Vec<String> =
-            learners.map(|stored| seen(&stored.case.report.findings, &stored.case.report.impression)).collect();
-        Ok(Tokenizer::train(&texts, &experiment.text)?)
+        vocabulary(experiment, shards)
     }
+}
 
-    /// The run as it lies there, or a new one.
-    fn begun(&self, experiment: &Experiment, tokenizer: &Tokenizer, shards: &Shards) -> anyhow::Result<Run> {
-        let mut run = if self.out.join(run::EXPERIMENT_FILE).is_file() {
-            let there = Run::open(&self.out)?;
-            let (asked, found) = (experiment.sha256(), there.experiment.sha256());
-            ensure!(asked == found, "{} is a run of another experiment; name a new folder", self.out.display());
-            there
-        } else {
-            let new = Run::init(experiment.clone(), tokenizer.vocabulary())?;
-            new.create(&self.out, &tokenizer.to_json()?)?;
-            new
-        };
-        run.checkpoint.data = described(experiment, shards);
-        Ok(run)
-    }
+/// A vocabulary that is learned from the training patients' reports.
+pub(super) fn vocabulary(experiment: &Experiment, shards: &Shards) -> anyhow::Result<Tokenizer> {
+    let learners = shards.cases().iter().filter(|stored| stored.split == Split::Train);
+    let texts: Vec<String> =
+        learners.map(|stored| seen(&stored.case.report.findings, &stored.case.report.impression)).collect();
+    Ok(Tokenizer::train(&texts, &experiment.text)?)
+}
+
+/// The run as it lies in a folder, or a new one.
+pub(super) fn begun(
+    folder: &Path,
+    experiment: &Experiment,
+    tokenizer: &Tokenizer,
+    shards: &Shards,
+) -> anyhow::Result<Run> {
+    let mut run = if folder.join(run::EXPERIMENT_FILE).is_file() {
+        let there = Run::open(folder)?;
+        let (asked, found) = (experiment.sha256(), there.experiment.sha256());
+        ensure!(asked == found, "{} is a run of another experiment; name a new folder", folder.display());
+        there
+    } else {
+        let new = Run::init(experiment.clone(), tokenizer.vocabulary())?;
+        new.create(folder, &tokenizer.to_json()?)?;
+        new
+    };
+    run.checkpoint.data = described(experiment, shards);
+    Ok(run)
+}
+
+/// What is known of the training patients' reports, if the objective asks for it; `given` names a file of embeddings.
+pub(super) fn knowledge(
+    experiment: &Experiment,
+    learners: &Cohort<'_>,
+    given: Option<&Path>,
+) -> anyhow::Result<Option<Knowledge>> {
+    let given = given.map_or_else(|| Ok(ReportVectors::new()), embeddings)?;
+    let knowledge = experiment.loss.knowledge;
+    Ok(knowledge.map(|knowledge| Knowledge::new(knowledge.source, learners, &given)).transpose()?)
 }
 
 /// What a model was trained on, for its card.

@@ -25,6 +25,14 @@ impl Diary {
     pub fn read(run: &Path) -> Result<Self, EvalError> {
         Ok(Self { steps: table(&run.join(STEPS_FILE))?, looks: table(&run.join(LOOKS_FILE))? })
     }
+
+    /// What was seen after so many steps, by name, if there was a look then.
+    pub fn look(&self, step: usize) -> Option<BTreeMap<&str, f64>> {
+        // Whole numbers, written down and read back.
+        let is_it = |at: &f64| u32::try_from(step).is_ok_and(|step| (*at - f64::from(step)).abs() < 0.5);
+        let row = self.looks.get("step")?.iter().position(is_it)?;
+        Some(self.looks.iter().filter_map(|(name, column)| Some((name.as_str(), *column.get(row)?))).collect())
+    }
 }
 
 fn table(path: &Path) -> Result<Columns, EvalError> {

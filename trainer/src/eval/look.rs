@@ -4,14 +4,15 @@ use super::metrics::{PairScores, Pools, auroc, scored};
 use super::{EvalError, Said};
 use crate::run::{Case, Cohort, Look};
 use ctedge_models::labels::LABEL_COUNT;
+use ndarray::ArrayView2;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 /// Cases among which a report is searched.
 const POOL: usize = 100;
 
-/// Macro AUROC of the labels that can be judged, and R@1 from volume to report in a pool of 100, clinically equal reports
-/// counted as hits. The score is their mean; where there are no labels it is R@1 alone.
+/// Macro AUROC of the labels that can be judged, and R@1 in pools of 100 both ways, clinically equal reports counted as
+/// hits. The score is the mean of the AUROC and of R@1 from volume to report; where there are no labels it is R@1 alone.
 ///
 /// # Errors
 /// The network said something that is no number.
@@ -20,10 +21,13 @@ pub fn look(said: &Said, cohort: &Cohort<'_>) -> Result<Look, EvalError> {
     let areas: Result<Vec<Option<f64>>, EvalError> = (0..LABEL_COUNT).map(|label| area(said, &cases, label)).collect();
     let areas: Vec<f64> = areas?.into_iter().flatten().collect();
     let scores = said.volume.dot(&said.text.t());
-    let pairs = PairScores::new(&scores.view())?;
-    let pools = Pools { size: POOL.min(pairs.pairs()), draws: NonZeroUsize::MIN.saturating_add(9), seed: 0 };
-    let [recall, ..] = pairs.retrieval(cohort.sayings(), &pools)?.class.recall;
-    let mut numbers = BTreeMap::from([("recall_at_1", recall)]);
+    let pools = Pools { size: POOL.min(cases.len()), draws: NonZeroUsize::MIN.saturating_add(9), seed: 0 };
+    let first = |scores: &ArrayView2<'_, f32>| {
+        let [recall, ..] = PairScores::new(scores)?.retrieval(cohort.sayings(), &pools)?.class.recall;
+        Ok::<f64, EvalError>(recall)
+    };
+    let recall = first(&scores.view())?;
+    let mut numbers = BTreeMap::from([("recall_at_1", recall), ("recall_at_1_back", first(&scores.t())?)]);
     let mut score = recall;
     if !areas.is_empty() {
         let mean = areas.iter().sum::<f64>() / u32::try_from(areas.len()).map_or(f64::INFINITY, f64::from);

@@ -34,7 +34,7 @@ pub enum Corpus {
     Folder,
 }
 
-/// `[augment]`: what is done to a training volume each time it is seen. Mirroring is not offered: it would make every
+/// `[augment]`: what is done to a training case each time it is seen. Mirroring is not offered: it would make every
 /// "left" of the report wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +45,9 @@ pub struct Augment {
     pub noise: f64,
     /// Largest change of contrast: values are multiplied by 1 - c to 1 + c about the middle of the range.
     pub contrast: f64,
+    /// Share of the labelled cases whose report is told in the sentences of zero-shot prompts instead, each label's with
+    /// probability 1/2.
+    pub prompts: f64,
 }
 
 impl Data {
@@ -75,5 +78,6 @@ impl Augment {
             "augment.contrast",
             format!("{} is not 0 to below 1", self.contrast),
         );
+        expect((0.0..=1.0).contains(&self.prompts), "augment.prompts", format!("{} is not 0 to 1", self.prompts));
     }
 }

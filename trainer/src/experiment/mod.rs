@@ -233,6 +233,19 @@ mod tests {
     use crate::fixture::changed;
 
     #[test]
+    fn the_larger_presets_are_valid_experiments_of_their_own_shape() {
+        let small = Experiment::parse(include_str!("../../../models/catalog/scale-vlp-small/experiment.toml")).unwrap();
+        let base = Experiment::parse(include_str!("../../../models/catalog/scale-vlp-base/experiment.toml")).unwrap();
+        let tokens = |experiment: &Experiment| {
+            let edges = experiment.input.grid.size().into_iter().zip(experiment.vision.patch);
+            edges.map(|(edge, step)| edge / step).product::<usize>()
+        };
+        assert_eq!([&small, &base].map(tokens), [512, 512]);
+        assert_eq!([small.vision.dim, base.vision.dim, base.text.dim], [384, 768, 768]);
+        assert_eq!([&small, &base].map(|experiment| experiment.data.corpus == Corpus::CtRate), [false, true]);
+    }
+
+    #[test]
     fn the_committed_preset_is_a_valid_experiment() {
         let experiment = Experiment::parse(TINY).unwrap();
         assert_eq!(experiment.model.name, "scale-vlp-tiny");

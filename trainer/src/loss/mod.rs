@@ -20,8 +20,9 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
-    Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, Pair,
-    Split, TextError, TokenGrid, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, seen,
+    ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Length, PATCH_EPSILON,
+    PRESENT, Pair, Presence, Split, TextError, TokenGrid, Tokenizer, Tokens, Tower, Weights, WeightsError, initial,
+    prompt, seen,
 };
 pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{Outputs, TEXT_NORM_EPSILON};

@@ -17,7 +17,10 @@ pub mod vision;
 mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
-pub use crate::batch::{Batch, BatchError, Case, Cohort, Knowledge, Length, Split, TextError, Tokenizer, Tokens, seen};
+pub use crate::batch::{
+    ABSENT, Batch, BatchError, Case, Cohort, Knowledge, Length, PRESENT, Presence, Split, TextError, Tokenizer, Tokens,
+    prompt, seen,
+};
 pub use init::initial;
 pub use layers::Mlp;
 pub(crate) use layers::SHORTEST_EMBEDDING;

@@ -25,12 +25,12 @@ pub use log::{LOOKS_FILE, Look, STEPS_FILE, StepRecord};
 pub use optimiser::Optimiser;
 pub use schedule::learning_rate;
 pub use step::{Engine, Gradients, Input, Workers};
-pub use train::{Ended, Lesson, Watcher, train};
+pub use train::{Ended, Lesson, Watcher, objective, train};
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
-    Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, Pair, Split,
-    TextError, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, seen,
+    ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, PRESENT,
+    Pair, Presence, Split, TextError, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
 };
 pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};

@@ -73,7 +73,7 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
     let experiment = &run.experiment;
     let device = lesson.device.clone().autodiff();
     let workers = Workers::new(lesson.threads)?;
-    let objective = Objective::new(experiment.loss.clone(), centres(experiment, &device));
+    let objective = objective(experiment, &device);
     let engine = Engine {
         objective: &objective,
         knowledge: lesson.knowledge,
@@ -105,6 +105,11 @@ fn read_ahead(cohort: &Cohort<'_>, steps: std::ops::Range<usize>, sender: &SyncS
             return;
         }
     }
+}
+
+/// What an experiment minimises.
+pub fn objective(experiment: &Experiment, device: &Device) -> Objective {
+    Objective::new(experiment.loss.clone(), centres(experiment, device))
 }
 
 /// Token centres (z, y, x) in mm, `[T, 3]`.

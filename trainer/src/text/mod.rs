@@ -5,11 +5,13 @@
 //! without counting what was left out.
 
 mod collate;
+mod prompts;
 mod sections;
 mod tokenizer;
 mod vocabulary;
 
 pub use collate::{Length, Padded};
+pub use prompts::{ABSENT, PRESENT, Presence, prompt};
 pub use sections::seen;
 pub use tokenizer::{Tokenizer, Tokens};
 

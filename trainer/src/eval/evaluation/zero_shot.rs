@@ -1,13 +1,13 @@
 //! Flags without a head: which of two sentences a volume lies nearer to.
 //!
-//! The templates are CT-CLIP's (its `scripts/zero_shot.py`): "`{title} is present.`" and "`{title} is not present.`" with
-//! CT-RATE's title of the label. The score is `t (cos(v, present) - cos(v, absent))` with the learned factor `t`; its
+//! The templates are CT-CLIP's: "`{title} is present.`" and "`{title} is not present.`". The score is `t (cos(v, present) - cos(v, absent))` with the learned factor `t`; its
 //! sigmoid is CT-CLIP's softmax over the two scaled cosines, and has the same AUROC. The bias of sigmoid losses cancels.
 
 use super::super::EvalError;
 use super::super::metrics::Bootstrap;
 use super::super::said::Labelled;
 use super::measure::{AUPRC, AUROC, BALANCED, Cases, Measures, Table, mean, tabulate};
+use crate::run::{ABSENT, PRESENT, Presence, prompt};
 use ctedge_models::labels::{LABEL_COUNT, Label};
 use ndarray::{Array1, Array2, ArrayView1};
 use serde::Serialize;
@@ -40,13 +40,10 @@ pub struct PromptRow {
     pub measures: Measures,
 }
 
-const PRESENT: &str = "{title} is present.";
-const ABSENT: &str = "{title} is not present.";
-
 /// The sentences: all labels present, then all labels absent, in the official order.
 pub(super) fn prompts() -> Vec<String> {
-    let filled = |template: &'static str| Label::all().map(move |label| template.replace("{title}", label.title()));
-    filled(PRESENT).chain(filled(ABSENT)).collect()
+    let all = |presence| Label::all().map(move |label| prompt(label, presence));
+    all(Presence::Present).chain(all(Presence::Absent)).collect()
 }
 
 impl ZeroShot {

@@ -1,0 +1,48 @@
+//! A daemon beside a broker and a subscriber, ready for scans: what benchmarks measure.
+
+use crate::appliance::{Appliance, Setup};
+use crate::mosquitto::{Memory, Mosquitto};
+use crate::subscriber::{Message, Subscriber};
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Longest wait for what should take seconds.
+pub const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Everything that runs.
+#[derive(Debug)]
+pub struct Stage {
+    /// The daemon.
+    pub appliance: Appliance,
+    /// Hears everything it says.
+    pub subscriber: Subscriber,
+    _broker: Mosquitto,
+}
+
+impl Stage {
+    /// Starts a daemon with the reference bundle in a folder that is made anew, and waits until it is online.
+    pub fn new(folder: &Path, binary: &Path, setup: &dyn Fn(u16) -> Setup) -> anyhow::Result<Self> {
+        let broker = Mosquitto::start(Memory::Forgetful)?;
+        let subscriber = Subscriber::start(broker.port())?;
+        if folder.exists() {
+            std::fs::remove_dir_all(folder)?;
+        }
+        let mut appliance = Appliance::in_folder(folder, binary.to_owned(), &setup(broker.port()))?;
+        appliance.start()?;
+        subscriber.wait(PATIENCE, is_online).with_context(|| appliance.log_end())?;
+        Ok(Self { appliance, subscriber, _broker: broker })
+    }
+
+    /// The folder of the model that the daemon unpacked.
+    pub fn model(&self) -> anyhow::Result<PathBuf> {
+        let models = std::fs::read_dir(self.appliance.path("state/models"))?.filter_map(Result::ok);
+        let is_model = |path: &PathBuf| path.join("manifest.json").is_file();
+        models.map(|entry| entry.path()).find(is_model).context("the unpacked model")
+    }
+}
+
+/// Whether somebody said that it is online.
+pub fn is_online(messages: &[Message]) -> bool {
+    messages.iter().any(|message| message.topic.ends_with("/status") && message.text("state") == "online")
+}
