@@ -21,5 +21,6 @@ mod privacy;
 mod rooms;
 mod scene;
 mod tidy;
+mod training;
 mod walk;
 mod worker;

@@ -1,7 +1,7 @@
 //! What is done to a training volume each time it is seen.
 
+use super::middle;
 use super::order::{below, stream};
-use super::{is_plain, middle};
 use crate::experiment::Augment;
 use ctedge_models::spec::PreprocessSpec;
 use rand_chacha::ChaCha8Rng;
@@ -24,9 +24,14 @@ impl Augmentation {
         Self { settings: settings.clone(), middle: middle(input.output_range), fill: low + share * (high - low) }
     }
 
+    /// Whether it changes nothing.
+    pub(super) fn is_plain(&self) -> bool {
+        self.settings.shift == [0; 3] && self.settings.noise == 0.0 && self.settings.contrast == 0.0
+    }
+
     /// Changes a volume of `size` (z, y, x); what is drawn follows from (seed, step, place) alone.
     pub(super) fn apply(&self, volume: &mut Vec<f32>, size: [usize; 3], (seed, step, place): (u64, usize, usize)) {
-        if is_plain(&self.settings) {
+        if self.is_plain() {
             return;
         }
         let mut random = stream("augment", seed, &[step, place]);

@@ -5,17 +5,19 @@
 //! interrupted goes on with the very batch it had not finished. Owns nothing on disk.
 
 mod augment;
+mod features;
 mod knowledge;
 mod order;
 mod told;
 
+pub use features::{Features, FeaturesError, Recorder};
 pub use knowledge::{Knowledge, ReportVectors};
 
 /// What the rooms on the right need of corpus and text; they name this room only.
 pub use crate::corpus::{Case, CorpusError, Shards, Split, Stored};
 pub use crate::text::{ABSENT, Length, PRESENT, Padded, Presence, TextError, Tokenizer, Tokens, prompt, seen};
 
-use crate::experiment::{Augment, Experiment};
+use crate::experiment::Experiment;
 use augment::Augmentation;
 use ctedge_models::labels::LABEL_COUNT;
 use rayon::prelude::*;
@@ -40,6 +42,8 @@ pub struct Cohort<'a> {
     augment: Augmentation,
     /// Share of the reports that are told in prompts.
     prompts: f64,
+    /// What a frozen tower has made of the members.
+    features: Option<Features>,
 }
 
 /// The numbers of one batch of N cases.
@@ -47,8 +51,8 @@ pub struct Cohort<'a> {
 pub struct Batch {
     /// Places of the cases in their cohort.
     pub places: Vec<usize>,
-    /// The volumes, one after the other, each in C order (z, y, x).
-    pub volumes: Vec<Vec<f32>>,
+    /// What the volume tower is shown of each case.
+    pub shown: Shown,
     /// Ids and mask of the reports `[N, L]`.
     pub reports: Padded,
     /// 1 for a finding that is there, `[N, 18]`.
@@ -57,6 +61,24 @@ pub struct Batch {
     pub labelled: Vec<f32>,
     /// 1 where two different cases say the same, `[N, N]`.
     pub same: Vec<f32>,
+}
+
+/// What the volume tower is shown, case after case.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// Volumes, each in C order (z, y, x).
+    Volumes(Vec<Vec<f32>>),
+    /// What a frozen tower has made of them, each `[T, C]` in C order.
+    Tokens(Vec<Vec<f32>>),
+}
+
+impl Shown {
+    /// One row a case.
+    pub fn rows(&self) -> &[Vec<f32>] {
+        match self {
+            Self::Volumes(rows) | Self::Tokens(rows) => rows,
+        }
+    }
 }
 
 /// Why there is no batch.
@@ -90,6 +112,9 @@ pub enum BatchError {
         /// Scans that a batch needs.
         batch: usize,
     },
+    /// What a frozen tower made of a case cannot be read.
+    #[error(transparent)]
+    Features(#[from] FeaturesError),
     /// The objective asks for embeddings of reports that were not given.
     #[error("{case} has no report embedding; `ctedge-trainer embed` computes them for the whole corpus")]
     NoEmbedding {
@@ -125,7 +150,24 @@ impl<'a> Cohort<'a> {
         let (seed, batch, size) = (experiment.seed, experiment.training.batch, experiment.input.grid.size());
         let augment = Augmentation::new(&experiment.augment, &experiment.input);
         let prompts = experiment.augment.prompts;
-        Ok(Self { shards, members, groups, reports, sayings, tokenizer, seed, batch, size, augment, prompts })
+        let features = None;
+        Ok(Self { shards, members, groups, reports, sayings, tokenizer, seed, batch, size, augment, prompts, features })
+    }
+
+    /// The same cohort, its volumes already seen by a frozen tower.
+    #[must_use]
+    pub fn remembering(self, features: Features) -> Self {
+        Self { features: Some(features), ..self }
+    }
+
+    /// Whether a step sees every volume as it is.
+    pub fn is_plain(&self) -> bool {
+        self.augment.is_plain()
+    }
+
+    /// Digest of cases, splits and voxels.
+    pub fn corpus_sha256(&self) -> &str {
+        self.shards.digest()
     }
 
     /// Number of cases.
@@ -206,6 +248,10 @@ impl<'a> Cohort<'a> {
         reports: &[Tokens],
         change: impl Fn(&mut Vec<f32>, usize) + Sync,
     ) -> Result<Batch, BatchError> {
+        if let Some(features) = &self.features {
+            let rows: Result<Vec<Vec<f32>>, FeaturesError> = places.iter().map(|&place| features.of(place)).collect();
+            return Ok(self.told(places, Shown::Tokens(rows?), reports));
+        }
         let volume = |&place: &usize| {
             let position = self.members.get(place).copied().unwrap_or(usize::MAX);
             let mut volume = self.shards.volume(position)?;
@@ -214,6 +260,11 @@ impl<'a> Cohort<'a> {
         };
         let volumes: Result<Vec<Vec<f32>>, CorpusError> = places.par_iter().map(volume).collect();
         let volumes = volumes.map_err(|source| BatchError::Corpus { source })?;
+        Ok(self.told(places, Shown::Volumes(volumes), reports))
+    }
+
+    /// What is shown, with what is said of it.
+    fn told(&self, places: Vec<usize>, shown: Shown, reports: &[Tokens]) -> Batch {
         let saying = |place: &usize| self.sayings.get(*place);
         let pairs = places.iter().flat_map(|a| places.iter().map(move |b| (a, b)));
         let same = pairs.map(|(a, b)| f32::from(u8::from(a != b && saying(a) == saying(b)))).collect();
@@ -221,7 +272,7 @@ impl<'a> Cohort<'a> {
         let labelled = labels.iter().map(|labels| f32::from(u8::from(labels.is_some()))).collect();
         let flags = labels.iter().flat_map(|labels| labels.unwrap_or([false; LABEL_COUNT]));
         let labels = flags.map(|flag| f32::from(u8::from(flag))).collect();
-        Ok(Batch { places, volumes, reports: self.tokenizer.collate(reports, Length::Fixed), labels, labelled, same })
+        Batch { places, shown, reports: self.tokenizer.collate(reports, Length::Fixed), labels, labelled, same }
     }
 }
 
@@ -229,11 +280,6 @@ impl<'a> Cohort<'a> {
 fn middle(range: [f32; 2]) -> f32 {
     let [low, high] = range;
     f32::midpoint(low, high)
-}
-
-/// What is not augmented at all.
-fn is_plain(settings: &Augment) -> bool {
-    settings.shift == [0; 3] && settings.noise == 0.0 && settings.contrast == 0.0
 }
 
 #[cfg(test)]

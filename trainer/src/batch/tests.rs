@@ -1,7 +1,7 @@
 #![expect(clippy::float_cmp, reason = "numbers that must come out the same")]
 
 use super::*;
-use crate::experiment::KnowledgeSource;
+use crate::experiment::{Augment, KnowledgeSource};
 use crate::fixture::{Classroom, experiment};
 use std::collections::BTreeSet;
 
@@ -39,8 +39,8 @@ fn a_batch_follows_from_its_step_and_is_augmented() {
     assert_eq!(batch.places.len(), 4);
     let plain = cohort.plain(batch.places.clone()).unwrap();
     assert_eq!((&plain.labels, &plain.reports), (&batch.labels, &batch.reports));
-    assert_ne!(plain.volumes, batch.volumes);
-    assert_eq!(plain.volumes[0], classroom.shards.volume(cohort.members[batch.places[0]]).unwrap());
+    assert_ne!(plain.shown, batch.shown);
+    assert_eq!(plain.shown.rows()[0], classroom.shards.volume(cohort.members[batch.places[0]]).unwrap());
     let case = cohort.case(batch.places[1]).unwrap();
     let labels: Vec<f32> = case.labels.unwrap().iter().map(|flag| f32::from(u8::from(*flag))).collect();
     assert_eq!(batch.labels[18..36], labels);

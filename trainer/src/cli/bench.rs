@@ -1,7 +1,7 @@
 //! `ctedge-trainer bench`: what a step of training costs.
 
 use super::{Outcome, Progress};
-use crate::batch::{Batch, Padded};
+use crate::batch::{Batch, Padded, Shown};
 use crate::device;
 use crate::experiment::Experiment;
 use crate::net::Pair;
@@ -90,7 +90,9 @@ fn made_up(experiment: &Experiment) -> Batch {
     let id = |place: usize| i32::try_from(place * 7 % pieces).unwrap_or_default();
     Batch {
         places: (0..cases).collect(),
-        volumes: (0..cases).map(|case| (0..voxels).map(|voxel| wave(voxel * (case + 1))).collect()).collect(),
+        shown: Shown::Volumes(
+            (0..cases).map(|case| (0..voxels).map(|voxel| wave(voxel * (case + 1))).collect()).collect(),
+        ),
         reports: Padded {
             ids: (0..cases * length).map(id).collect(),
             mask: vec![1.0; cases * length],

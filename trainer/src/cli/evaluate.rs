@@ -12,6 +12,9 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+/// Bootstrap replicates if nobody says otherwise.
+const REPLICATES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
+
 /// Evaluate a run: flags, prompts, retrieval and drafts, each number with its interval and beside its baseline.
 ///
 /// Temperatures and thresholds of the flags are learned on the validation patients and written to RUN/calibration.json,
@@ -30,7 +33,7 @@ pub(super) struct Evaluate {
     #[arg(long)]
     split: Option<Examined>,
     /// Bootstrap replicates of the intervals.
-    #[arg(long, value_name = "N", default_value = "1000")]
+    #[arg(long, value_name = "N", default_value_t = REPLICATES)]
     replicates: NonZeroUsize,
     /// Threads to compute on; all cores if not given. The numbers do not depend on it.
     #[arg(long, value_name = "N")]
@@ -67,6 +70,12 @@ pub(super) fn tokenizer_of(folder: &Path, run: &Run) -> anyhow::Result<Tokenizer
 }
 
 impl Evaluate {
+    /// The evaluation of a run that has just been trained.
+    pub(super) fn of(run: &Path, shards: &Path, threads: Option<NonZeroUsize>) -> Self {
+        let (run, shards) = (run.to_owned(), Some(shards.to_owned()));
+        Self { run, shards, split: None, replicates: REPLICATES, threads, out: None }
+    }
+
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let threads = self.threads.unwrap_or(std::thread::available_parallelism()?).get();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;

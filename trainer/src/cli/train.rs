@@ -1,5 +1,6 @@
 //! `ctedge-trainer train`: from an experiment to a trained run, by one command.
 
+use super::evaluate::{Evaluate, shards_of};
 use super::live::Live;
 use super::{Outcome, Progress};
 use crate::batch::{Cohort, Knowledge, ReportVectors, Shards, Split, Tokenizer, seen};
@@ -7,7 +8,7 @@ use crate::device;
 
 use crate::experiment::{Corpus, Experiment};
 
-use crate::run::{self, Lesson, Run};
+use crate::run::{self, Lesson, Run, Workers};
 use anyhow::{Context, ensure};
 use clap::Args;
 use serde_json::json;
@@ -17,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// Train a model, or go on with a training that was interrupted.
 ///
-/// Prepares the corpus if it is not yet prepared, learns a vocabulary, and trains from the newest checkpoint or from
-/// random weights. Killing it loses the steps since the last checkpoint and nothing else: the same command goes on, and
+/// Prepares the corpus if it is not yet prepared, learns a vocabulary, trains from the newest checkpoint or from random
+/// weights, and evaluates what has come of it, with a page of plots. Killing it loses the steps since the last checkpoint and nothing else: the same command goes on, and
 /// ends with the same weights as if it had never been stopped.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -50,7 +51,9 @@ pub(super) struct Train {
 impl Train {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let experiment = Experiment::read(&self.experiment)?;
-        let shards = self.prepared(&experiment, progress)?;
+        let folder = shards_of(&self.out, self.shards.as_deref());
+        super::prepare::ensure(&experiment, self.corpus.as_deref(), &folder, progress)?;
+        let shards = Shards::open(&folder, &experiment.input)?;
         progress.say("reading the reports");
         let tokenizer = self.tokenizer(&experiment, &shards)?;
         let run = begun(&self.out, &experiment, &tokenizer, &shards)?;
@@ -60,13 +63,21 @@ impl Train {
         let knowledge = knowledge(&experiment, &learners, self.embeddings.as_deref())?;
         let cores = std::thread::available_parallelism()?;
         let threads = self.threads.unwrap_or(cores).get();
+        let workers = Workers::new(threads)?;
+        let through = |done| {
+            progress.say("the volume tower is frozen: keeping its tokens");
+            progress.count(done, learners.len());
+        };
+        let learners = match run::remembered((&self.out, &run), &learners, (&device::cpu(), &workers), &through)? {
+            Some(features) => learners.remembering(features),
+            None => learners,
+        };
         let lesson = Lesson { cohort: &learners, knowledge: knowledge.as_ref(), device: device::cpu(), threads };
         let mut live = Live::new(progress, &experiment, &judges, threads)?;
         let ended = run::train(&self.out, &run, &lesson, &mut live)?;
         live.finish();
-
+        let evaluated = Evaluate::of(&self.out, &folder, self.threads).run(progress)?;
         let (best, score) = ended.best.context("the training ended without a look at the validation patients")?;
-        let out = self.out.display();
         let left_out = learners.sentences_left_out();
         let why = if ended.early { " (no improvement)" } else { "" };
         let resumed = match ended.resumed_at {
@@ -76,27 +87,17 @@ impl Train {
         let text = format!(
             "trained {} steps{why}{resumed} on {} cases; best after step {best}: score {score:.4}\n\
              {left_out} sentences of reports longer than text.max_tokens were left out\n\
-             wrote {out}; next: ctedge-trainer evaluate {out}",
+             {}",
             ended.steps,
             learners.len(),
+            evaluated.text,
         );
         let json = json!({
             "run": self.out, "steps": ended.steps, "resumed_at": ended.resumed_at, "early": ended.early,
             "best_step": best, "best_score": score, "train_cases": learners.len(), "validation_cases": judges.len(),
-            "sentences_left_out": left_out, "corpus_sha256": shards.digest(),
+            "sentences_left_out": left_out, "corpus_sha256": shards.digest(), "evaluation": evaluated.json,
         });
         Ok(Outcome { text, json })
-    }
-
-    /// The shards, made if they are not there.
-    fn prepared(&self, experiment: &Experiment, progress: &Progress) -> anyhow::Result<Shards> {
-        let folder = self.shards.clone().unwrap_or_else(|| {
-            let mut name = self.out.clone().into_os_string();
-            name.push("-shards");
-            name.into()
-        });
-        super::prepare::ensure(experiment, self.corpus.as_deref(), &folder, progress)?;
-        Ok(Shards::open(&folder, &experiment.input)?)
     }
 
     /// The run's vocabulary; a new one is learned from the training patients' reports.

@@ -11,6 +11,10 @@ pub struct Loss {
     pub pairs: Pairs,
     /// Weight of the 18 flags' binary cross-entropy beside the contrastive loss; 0 leaves it out.
     pub flags: f64,
+    /// Weight of the 18 flags' cross-entropy as one linear layer reads them from the embedding that both towers share, of the
+    /// volume and of its report; 0 leaves it out. Ours, not SCALE-VLP's: from a batch's pairs alone a report tower that
+    /// begins at random learns very slowly what a report says.
+    pub shared_flags: f64,
     /// First value of the factor on cosines, `t`; SigLIP: 10, CLIP: 14.3. It is learned as its logarithm.
     pub scale: f64,
     /// First value of the bias `b` of sigmoid losses; SigLIP: -10.
@@ -122,6 +126,8 @@ pub struct Training {
 impl Loss {
     pub(super) fn check(&self, expect: &mut Expect<'_>) {
         expect((0.0..=1e3).contains(&self.flags), "loss.flags", format!("{} is not 0 to 1000", self.flags));
+        let shared = self.shared_flags;
+        expect((0.0..=1e3).contains(&shared), "loss.shared_flags", format!("{shared} is not 0 to 1000"));
         expect((0.01..=100.0).contains(&self.scale), "loss.scale", format!("{} is not 0.01 to 100", self.scale));
         expect((-100.0..=100.0).contains(&self.bias), "loss.bias", format!("{} is not -100 to 100", self.bias));
         if let Some(spatial) = self.spatial {

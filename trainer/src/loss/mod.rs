@@ -1,4 +1,5 @@
-//! What is minimised: contrastive losses over all pairs of a batch, and the flags' cross-entropy.
+//! What is minimised: contrastive losses over all pairs of a batch, and the flags' cross-entropy, by the volume tower's own
+//! head and by one that reads the embeddings of both towers.
 //!
 //! In: what both towers said of a batch ([`Embedded`]) and what is known of it ([`Known`]). Out: one number with its
 //! parts ([`Terms`]). Pure functions of tensors; owns nothing, draws nothing at random.
@@ -20,9 +21,9 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
-    ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, Knowledge, LAYER_NORM_EPSILON, Length, PATCH_EPSILON,
-    PRESENT, Pair, Presence, Split, TextError, TokenGrid, Tokenizer, Tokens, Tower, Weights, WeightsError, initial,
-    prompt, seen,
+    ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, Features, FeaturesError, Knowledge, LAYER_NORM_EPSILON,
+    Length, PATCH_EPSILON, PRESENT, Pair, Presence, Recorder, Shown, Split, TextError, TokenGrid, Tokenizer, Tokens,
+    Tower, Weights, WeightsError, initial, prompt, seen,
 };
 pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{Outputs, TEXT_NORM_EPSILON};
@@ -32,6 +33,7 @@ pub use spatial::{Moments, spatial_kernel};
 pub use weights::{above_row_mean, blend, row_normalised, similarity};
 
 use crate::experiment::{Loss, Pairs};
+use burn::nn::Linear;
 use burn::tensor::{Tensor, TensorReadError};
 
 /// What the towers said of N pairs.
@@ -60,24 +62,29 @@ pub struct Known {
     pub same: Tensor<2>,
 }
 
-/// The two learned numbers of the contrastive loss, each `[1]`.
+/// What the objective itself learns.
 #[derive(Debug, Clone)]
-pub struct Temperature {
-    /// Logarithm `t'` of the factor on cosines.
+pub struct Learned {
+    /// Logarithm `t'` of the factor on cosines, `[1]`.
     pub log_scale: Tensor<1>,
-    /// Bias `b` of sigmoid losses.
+    /// Bias `b` of sigmoid losses, `[1]`.
     pub bias: Tensor<1>,
+    /// Reads the flags from embeddings of length `sqrt(E)`, `[E, 18]`, if the objective asks for it.
+    pub shared_flags: Option<Linear>,
 }
 
 /// The loss of a batch and its parts, each `[1]`.
 #[derive(Debug, Clone)]
 pub struct Terms {
-    /// What is minimised: `pairs + flags weight * flags`.
+    /// What is minimised: the sum of the parts, each with its weight.
     pub total: Tensor<1>,
     /// The contrastive part.
     pub pairs: Tensor<1>,
     /// The flags' cross-entropy, not yet weighted.
     pub flags: Tensor<1>,
+    /// The same of the flags that are read from the shared embedding, the mean of volumes and reports, not yet weighted; 0
+    /// if the objective leaves it out.
+    pub shared_flags: Tensor<1>,
 }
 
 /// The objective of an experiment.
@@ -97,14 +104,18 @@ impl Objective {
     ///
     /// # Errors
     /// A tensor could not be read back from the device.
-    pub fn of(&self, said: &Embedded, learned: &Temperature, known: &Known) -> Result<Terms, TensorReadError> {
+    pub fn of(&self, said: &Embedded, learned: &Learned, known: &Known) -> Result<Terms, TensorReadError> {
         let pairs = self.pairs(said, learned, known)?;
         let flags = flag_loss(said.flags.clone(), known.labels.clone(), known.labelled.clone());
-        let total = pairs.clone() + flags.clone() * self.settings.flags;
-        Ok(Terms { total, pairs, flags })
+        let shared_flags = match &learned.shared_flags {
+            Some(head) => shared_flags(said, head, known),
+            None => Tensor::zeros_like(&flags),
+        };
+        let weighted = flags.clone() * self.settings.flags + shared_flags.clone() * self.settings.shared_flags;
+        Ok(Terms { total: pairs.clone() + weighted, pairs, flags, shared_flags })
     }
 
-    fn pairs(&self, said: &Embedded, learned: &Temperature, known: &Known) -> Result<Tensor<1>, TensorReadError> {
+    fn pairs(&self, said: &Embedded, learned: &Learned, known: &Known) -> Result<Tensor<1>, TensorReadError> {
         let targets = Targets::new(known.same.clone(), self.settings.duplicates);
         let scale = learned.log_scale.clone().exp().unsqueeze::<2>();
         let scores = said.volume.clone().matmul(said.text.clone().transpose()) * scale;
@@ -141,6 +152,17 @@ impl Objective {
             _ => similar,
         }
     }
+}
+
+/// The flags' cross-entropy as a linear layer reads them from unit embeddings times `sqrt(E)`, mean of both kinds. One layer
+/// for both: what a finding looks like and what it is called then lie in one direction.
+fn shared_flags(said: &Embedded, head: &Linear, known: &Known) -> Tensor<1> {
+    let read = |embedding: &Tensor<2>| {
+        let [_, width] = embedding.dims();
+        let logits = head.forward(embedding.clone() * f64::from(u32::try_from(width).unwrap_or(u32::MAX)).sqrt());
+        flag_loss(logits, known.labels.clone(), known.labelled.clone())
+    };
+    (read(&said.volume) + read(&said.text)) / 2.0
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use super::*;
 use crate::device::cpu;
 use crate::experiment::{Duplicates, Experiment, Knowledge, KnowledgeSource, Spatial};
+use burn::nn::LinearConfig;
 use burn::tensor::{Device, TensorData};
 
 const N: usize = 5;
@@ -263,7 +264,7 @@ fn only_what_is_above_the_mean_of_its_row_is_alike() {
     }
 }
 
-fn embedded(device: &Device) -> (Embedded, Temperature, Known) {
+fn embedded(device: &Device) -> (Embedded, Learned, Known) {
     let tokens = vec![1.0 / 8.0; N * 8];
     let said = Embedded {
         volume: matrix(&unit(&noise(5, N * 6), 6), 6, device).require_grad(),
@@ -278,7 +279,7 @@ fn embedded(device: &Device) -> (Embedded, Temperature, Known) {
         knowledge: Some(matrix(&unit(&noise(8, N * 18), 18), 18, device)),
         same: same(device),
     };
-    (said, Temperature { log_scale: one(2.3), bias: one(-2.0) }, known)
+    (said, Learned { log_scale: one(2.3), bias: one(-2.0), shared_flags: None }, known)
 }
 
 /// Every loss with every switch, from the settings of an experiment.
@@ -313,5 +314,40 @@ fn each_switch_changes_the_objective_it_is_for_and_no_other() {
         assert_eq!(of(plain.clone()), of(all), "{pairs:?}: alpha 1 is no knowledge");
         let without = Loss { flags: 0.0, ..plain.clone() };
         assert!(of(without) < of(plain));
+    }
+}
+
+#[test]
+fn shared_flags_are_read_from_both_embeddings_by_one_layer() {
+    const E: usize = 6;
+    let settings = Experiment::parse(crate::experiment::TINY).unwrap().loss;
+    let device = cpu().autodiff();
+    let (said, learned, mut known) = embedded(&device);
+    let flags: Vec<f32> = (0..N * 18).map(|place| f32::from(u8::from(place % 3 == 0))).collect();
+    known.labels = matrix(&flags, 18, &device);
+    let head = LinearConfig::new(E, 18).init(&device);
+    let weights = values(head.weight.val());
+    let bias = values(head.bias.as_ref().unwrap().val().unsqueeze::<2>());
+    let learned = Learned { shared_flags: Some(head), ..learned };
+    let terms =
+        Objective::new(settings.clone(), matrix(&noise(10, 24), 3, &device)).of(&said, &learned, &known).unwrap();
+    let entropy = |embedding: &Tensor<2>| {
+        let embedding = values(embedding.clone());
+        let logit = |case: usize, flag: usize| {
+            let along = |place: usize| embedding[case * E + place] * (E as f64).sqrt() * weights[place * 18 + flag];
+            (0..E).map(along).sum::<f64>() + bias[flag]
+        };
+        let term = |place: usize| {
+            let x = logit(place / 18, place % 18);
+            if flags[place] > 0.5 { -sigma(x).ln() } else { -sigma(-x).ln() }
+        };
+        (0..N * 18).map(term).sum::<f64>() / (N * 18) as f64
+    };
+    close(number(terms.shared_flags.clone()), f64::midpoint(entropy(&said.volume), entropy(&said.text)));
+    let parts = number(terms.pairs) + settings.flags * number(terms.flags);
+    close(number(terms.total), parts + settings.shared_flags * number(terms.shared_flags.clone()));
+    let gradients = terms.shared_flags.backward();
+    for leaf in [&said.volume, &said.text] {
+        assert!(values(leaf.grad(&gradients).unwrap()).iter().any(|value| value.abs() > 1e-6));
     }
 }

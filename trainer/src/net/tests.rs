@@ -352,6 +352,8 @@ fn a_frozen_tower_learns_its_heads_alone() {
     let heads = [
         "bias",
         "log_scale",
+        "shared_flags.bias",
+        "shared_flags.weight",
         "text.project.bias",
         "text.project.weight",
         "vision.flags.bias",
@@ -363,7 +365,7 @@ fn a_frozen_tower_learns_its_heads_alone() {
         "vision.project.weight",
     ];
     assert_eq!(names, heads);
-    assert_eq!(count, 2 + 10 * 13 + 18 * 25 + 3 * 24 + 10 * 25);
+    assert_eq!(count, 2 + 18 * 11 + 10 * 13 + 18 * 25 + 3 * 24 + 10 * 25);
 }
 
 #[test]

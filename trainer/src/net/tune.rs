@@ -3,6 +3,7 @@
 use super::init::{stream, uniform};
 use super::layers::width;
 use super::pair::Pair;
+use super::weights::Weights;
 use crate::experiment::{Experiment, Tune};
 use burn::module::{LoraAdapter, Module, ModuleVisitor, Param, Reparameterizer};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -34,6 +35,14 @@ impl Pair {
         let mut counter = Counter { tuning: Tuning { experiment }, path: Vec::new(), count: 0 };
         self.visit(&mut counter);
         counter.count
+    }
+}
+
+impl Weights {
+    /// Those of a frozen volume tower that rest, whose tokens are therefore always the same.
+    pub fn resting(&self) -> Self {
+        let rests = |name: &str| name.starts_with("vision.") && !HEADS.iter().any(|head| name.starts_with(head));
+        Self(self.0.iter().filter(|(name, _)| rests(name)).map(|(name, array)| (name.clone(), array.clone())).collect())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// One line a step: `step,loss,pairs,flags,learning_rate,gradient_norm,scale,bias,seconds`.
+/// One line a step: `step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,seconds`.
 pub const STEPS_FILE: &str = "steps.csv";
 /// One line a look: `step,score,` and the numbers of the evaluation.
 pub const LOOKS_FILE: &str = "looks.csv";
@@ -22,6 +22,8 @@ pub struct StepRecord {
     pub pairs: f64,
     /// The flags' part, not yet weighted.
     pub flags: f64,
+    /// That of the flags that are read from the shared embedding, not yet weighted.
+    pub shared_flags: f64,
     /// The step's learning rate.
     pub learning_rate: f64,
     /// Length of the gradient over all parameters, before it was bounded.
@@ -66,9 +68,12 @@ impl Log {
 
     /// Writes down a step.
     pub(super) fn step(&mut self, record: &StepRecord) -> Result<(), RunError> {
-        let StepRecord { step, loss, pairs, flags, learning_rate, gradient_norm, scale, bias, seconds } = *record;
-        let head = "step,loss,pairs,flags,learning_rate,gradient_norm,scale,bias,seconds";
-        let line = format!("{step},{loss},{pairs},{flags},{learning_rate},{gradient_norm},{scale},{bias},{seconds:.3}");
+        let StepRecord { step, loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias, seconds } =
+            *record;
+        let head = "step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,seconds";
+        let line = format!(
+            "{step},{loss},{pairs},{flags},{shared_flags},{learning_rate},{gradient_norm},{scale},{bias},{seconds:.3}"
+        );
         self.steps.line(head, &line)
     }
 

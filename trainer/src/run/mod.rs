@@ -6,6 +6,7 @@
 //! RUN/weights.safetensors                   the best parameters, with the experiment's digest and the number of steps
 //! RUN/checkpoints/step-00000100.safetensors the newest parameters with the optimiser's state, to go on from
 //! RUN/steps.csv, RUN/looks.csv              what happened
+//! RUN/tokens-0123456789abcdef.f32           what a frozen tower makes of every case, where there is one
 //! ```
 //! In: a checked [`Experiment`], a [`Cohort`] of patients. Out: [`Weights`]. It owns its folder, and never overwrites
 //! another's: weights that belong to another experiment are refused. Every file is there whole or not at all.
@@ -13,6 +14,7 @@
 mod checkpoint;
 mod folder;
 mod log;
+mod memory;
 mod optimiser;
 mod schedule;
 mod step;
@@ -22,6 +24,7 @@ pub use checkpoint::{Checkpoint, CheckpointError, Snapshot};
 pub use folder::CHECKPOINTS;
 use log::Log;
 pub use log::{LOOKS_FILE, Look, STEPS_FILE, StepRecord};
+pub use memory::remembered;
 pub use optimiser::Optimiser;
 pub use schedule::learning_rate;
 pub use step::{Engine, Gradients, Input, Workers};
@@ -36,7 +39,10 @@ pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};
 
 use crate::experiment::{Experiment, ExperimentError};
+use crate::loss::FeaturesError;
 use burn::tensor::{Device, TensorReadError};
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -139,6 +145,12 @@ pub enum TrainError {
         #[source]
         source: BatchError,
     },
+    /// What a frozen tower made of the cases could not be kept.
+    #[error(transparent)]
+    Features {
+        /// Which file, and why.
+        source: FeaturesError,
+    },
     /// The loss or its gradient is no number.
     #[error(
         "the loss of step {step} is {loss} and its gradient {gradient_norm} long: nothing was written of it. Lower \
@@ -208,11 +220,17 @@ impl Run {
         if occupied {
             return Err(RunError::Occupied { folder: folder.into() });
         }
-        make_folder(folder)?;
-        folder::write(&folder.join(WEIGHTS_FILE), &self.checkpoint)?;
-        write(&folder.join(TOKENIZER_FILE), tokenizer.as_bytes())?;
-        // Last, since it says that the run is there.
-        write(&folder.join(EXPERIMENT_FILE), self.experiment.source().as_bytes())
+        // Beside it first: a program that is killed here leaves no folder that is half a run.
+        let partial = partial(folder);
+        let failed = |source| RunError::Write { path: folder.into(), source };
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(failed)?;
+        }
+        make_folder(&partial)?;
+        folder::write(&partial.join(WEIGHTS_FILE), &self.checkpoint)?;
+        write(&partial.join(TOKENIZER_FILE), tokenizer.as_bytes())?;
+        write(&partial.join(EXPERIMENT_FILE), self.experiment.source().as_bytes())?;
+        fs::rename(&partial, folder).map_err(failed)
     }
 
     /// Puts these weights in the place of those of an existing run folder.
@@ -260,10 +278,21 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), RunError> {
     fs::create_dir_all(path).map_err(|source| RunError::Write { path: path.into(), source })
 }
 
+/// The first half of a digest of a text, for names.
+fn short_digest(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text)).chars().take(16).collect()
+}
+
+/// Where something is made before it is whole.
+fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}
+
 /// Writes a file whole: under another name first, so that nobody ever reads half of it.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
+    let partial = partial(path);
     fs::File::create(&partial)
         .and_then(|mut file| io::Write::write_all(&mut file, bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&partial, path))

@@ -8,7 +8,7 @@
 
 use super::Pair;
 use super::{Batch, StepError};
-use crate::loss::{Embedded, Knowledge, Known, Objective, Temperature};
+use crate::loss::{Embedded, Knowledge, Known, Learned, Objective, Shown};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -65,6 +65,8 @@ pub struct Gradients {
     pub pairs: f64,
     /// The flags' part, not yet weighted.
     pub flags: f64,
+    /// The part of the flags that are read from the shared embedding, not yet weighted.
+    pub shared_flags: f64,
 }
 
 /// What a step computes with.
@@ -104,7 +106,8 @@ impl Engine<'_> {
 
         let whole = joined(&said);
         let own = network.clone().fork(self.device);
-        let learned = Temperature { log_scale: own.log_scale.val(), bias: own.bias.val() };
+        let (log_scale, bias) = (own.log_scale.val(), own.bias.val());
+        let learned = Learned { log_scale, bias, shared_flags: own.shared_flags.clone() };
         let terms = self.objective.of(&whole, &learned, &self.known(batch))?;
         let mut back = terms.total.backward();
         let by_embedding = Slopes::of(&whole, &mut back);
@@ -125,8 +128,13 @@ impl Engine<'_> {
             sum.accumulate(network, part);
         }
         let number = |tensor: Tensor<1>| tensor.try_into_scalar::<f32>().map(f64::from);
-        let (total, pairs, flags) = (number(terms.total)?, number(terms.pairs)?, number(terms.flags)?);
-        Ok(Gradients { parameters: sum.grads(), total, pairs, flags })
+        Ok(Gradients {
+            parameters: sum.grads(),
+            total: number(terms.total)?,
+            pairs: number(terms.pairs)?,
+            flags: number(terms.flags)?,
+            shared_flags: number(terms.shared_flags)?,
+        })
     }
 
     /// What is known of a batch, as tensors.
@@ -148,8 +156,10 @@ impl Engine<'_> {
 /// A micro-batch.
 #[derive(Debug)]
 pub struct Input<'a> {
-    /// Each in C order (z, y, x).
-    pub volumes: &'a [Vec<f32>],
+    /// What the volume tower is shown of each case.
+    pub shown: &'a [Vec<f32>],
+    /// Whether that is what a frozen tower has made of them.
+    pub is_encoded: bool,
     /// Token ids, report after report.
     pub ids: &'a [i32],
     /// 1 for tokens, 0 for padding.
@@ -162,21 +172,31 @@ impl<'a> Input<'a> {
     /// A batch cut into micro-batches.
     pub fn cut(batch: &'a Batch, micro_batch: usize) -> Vec<Self> {
         let [_, length] = batch.reports.shape;
-        let volumes = batch.volumes.chunks(micro_batch);
+        let shown = batch.shown.rows().chunks(micro_batch);
+        let is_encoded = matches!(batch.shown, Shown::Tokens(_));
         let ids = batch.reports.ids.chunks(micro_batch * length);
         let masks = batch.reports.mask.chunks(micro_batch * length);
-        volumes.zip(ids).zip(masks).map(|((volumes, ids), mask)| Self { volumes, ids, mask, length }).collect()
+        shown.zip(ids).zip(masks).map(|((shown, ids), mask)| Self { shown, is_encoded, ids, mask, length }).collect()
+    }
+
+    /// Its volumes `[B, 1, z, y, x]` on a device.
+    pub(super) fn volumes(&self, network: &Pair, device: &Device) -> Tensor<5> {
+        let [z, y, x] = network.vision.input_size;
+        Tensor::from_data(TensorData::new(self.shown.concat(), [self.shown.len(), 1, z, y, x]), device)
     }
 
     /// What a network says of it.
     pub fn embed(&self, network: &Pair, device: &Device) -> Embedded {
-        let count = self.volumes.len();
-        let [z, y, x] = network.vision.input_size;
-        let values: Vec<f32> = self.volumes.concat();
-        let volumes = Tensor::<5>::from_data(TensorData::new(values, [count, 1, z, y, x]), device);
+        let count = self.shown.len();
         let ids = Tensor::from_data(TensorData::new(self.ids.to_vec(), [count, self.length]), device);
         let mask = Tensor::from_data(TensorData::new(self.mask.to_vec(), [count, self.length]), device);
-        let seen = network.vision.forward(volumes);
+        let vision = &network.vision;
+        let seen = if self.is_encoded {
+            let tokens = TensorData::new(self.shown.concat(), [count, vision.encoded() / vision.dim(), vision.dim()]);
+            vision.read(Tensor::from_data(tokens, device))
+        } else {
+            vision.forward(self.volumes(network, device))
+        };
         let read = network.text.forward(ids, mask);
         Embedded { volume: seen.embedding, text: read.embedding, flags: seen.logits, saliency: seen.saliency }
     }

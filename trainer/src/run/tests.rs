@@ -304,3 +304,48 @@ fn a_loss_that_is_no_number_stops_before_anything_is_written_of_it() {
 fn losses_or_none(place: &Path) -> usize {
     fs::read_to_string(place.join(STEPS_FILE)).map_or(0, |text| text.lines().count())
 }
+
+#[test]
+fn a_frozen_tower_looks_at_every_case_once_and_learns_the_same() {
+    let classroom = classroom(&[
+        "vision.tune = \"frozen\"",
+        "augment = { shift = [0, 0, 0], noise = 0.0, contrast = 0.0, prompts = 0.0 }",
+    ]);
+    let at = |name: &str| classroom.folder.path().join(name);
+    let mut looking = Bystander::until(99);
+    taught(&classroom, &at("looking"), &mut looking).unwrap();
+
+    let run = classroom.run();
+    run.create(&at("knowing"), VOCABULARY).unwrap();
+    let workers = Workers::new(2).unwrap();
+    let seen = std::cell::Cell::new(0);
+    let cohort = || classroom.cohort(Split::Train);
+    let features = |place: &Path, run: &Run| {
+        remembered((place, run), &cohort(), (&cpu(), &workers), &|done| seen.set(done)).unwrap()
+    };
+    let kept = features(&at("knowing"), &run).unwrap();
+    assert_eq!(seen.take(), cohort().len());
+    let again = features(&at("knowing"), &run);
+    assert!(again.is_some() && seen.get() == 0, "they are computed once");
+
+    let learners = cohort().remembering(kept);
+    let source = classroom.experiment.loss.knowledge.unwrap().source;
+    let knowledge = Knowledge::new(source, &learners, &BTreeMap::new()).unwrap();
+    let lesson = Lesson { cohort: &learners, knowledge: Some(&knowledge), device: cpu(), threads: 2 };
+    let mut knowing = Bystander::until(99);
+    train(&at("knowing"), &run, &lesson, &mut knowing).unwrap();
+    for (one, other) in looking.records.iter().zip(&knowing.records) {
+        assert!((one.loss - other.loss).abs() < 1e-5 * one.loss.abs(), "{one:?} {other:?}");
+    }
+    let weights = |name: &str| Run::open(&at(name)).unwrap().checkpoint.weights;
+    let start = run.checkpoint.weights;
+    assert_eq!(weights("knowing").resting(), start.resting());
+    assert_ne!(weights("knowing").part("vision.flags"), start.part("vision.flags"));
+    assert!(features(&at("looking"), &fixture_run(&classroom, "full")).is_none(), "one that learns is not remembered");
+}
+
+/// An untrained run whose volume tower has this `tune`.
+fn fixture_run(classroom: &Classroom, tune: &str) -> Run {
+    let experiment = fixture::experiment(&[&format!("vision.tune = \"{tune}\"")]);
+    Run::init(experiment, classroom.tokenizer.vocabulary()).unwrap()
+}

@@ -186,6 +186,7 @@ impl Standing {
             loss: gradients.total,
             pairs: gradients.pairs,
             flags: gradients.flags,
+            shared_flags: gradients.shared_flags,
             learning_rate: rate,
             gradient_norm,
             scale: number(self.network.log_scale.val().exp())?,

@@ -144,13 +144,15 @@ impl Ablate {
             "# Objectives compared\n\n\
              Each row is the mean over {seeds} seeds of runs of {steps} steps of {batch} pairs, measured at the end on {cases} \
              {split} cases, and in brackets Student's 95 % interval of that mean over the seeds: what another seed would change, \
-             not what other patients would. Beside the contrastive loss every run learns the flags with weight {flags}. R@1 \
+             not what other patients would. Beside the contrastive loss every run \
+             learns the flags with weight {flags}, and with {shared} as they are read from the shared embedding. R@1 \
              counts reports that say the same as hits. CLIP and SigLIP have no weights that could know anything.\n\n\
              Experiment {name} `{experiment}`, corpus `{corpus}`. Made by\n\n    {command}\n\n{table}",
             steps = bench.steps,
             batch = training.batch,
             split = bench.split().name(),
             flags = loss.flags,
+            shared = loss.shared_flags,
             name = model.name,
             experiment = bench.base.sha256(),
             corpus = bench.shards.digest(),
@@ -229,5 +231,8 @@ impl Watcher for Judge<'_> {
 /// Every objective's experiment, for tests.
 #[cfg(test)]
 pub(super) fn experiments(base: &Experiment) -> Vec<Experiment> {
-    Variant::all().into_iter().map(|variant| variant.of(base, 1, 70).unwrap_or_else(|error| panic!("{error}"))).collect()
+    Variant::all()
+        .into_iter()
+        .map(|variant| variant.of(base, 1, 70).unwrap_or_else(|error| panic!("{error}")))
+        .collect()
 }

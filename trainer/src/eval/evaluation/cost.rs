@@ -45,7 +45,7 @@ pub(super) fn measure(
     for place in 0..cohort.len().min(TIMED + 1) {
         let batch = cohort.plain(vec![place]).map_err(|source| EvalError::Batch { source })?;
         let [z, y, x] = network.vision.input_size;
-        let values: Vec<f32> = batch.volumes.concat();
+        let values: Vec<f32> = batch.shown.rows().concat();
         let volume = Tensor::<5>::from_data(TensorData::new(values, [1, 1, z, y, x]), reader.device);
         let begun = Instant::now();
         alone(reader, || said::numbers(network.vision.forward(volume.clone()).embedding))?;

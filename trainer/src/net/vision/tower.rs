@@ -86,8 +86,25 @@ impl Tower {
 
     /// Volumes `[B, 1, z, y, x]`, preprocessed by the tower's input contract, to its outputs.
     pub fn forward(&self, volume: Tensor<5>) -> Outputs {
-        let tokens = self.blocks.iter().fold(self.embed(volume), |tokens, block| block.forward(tokens));
-        self.read(tokens)
+        self.read(self.encode(volume))
+    }
+
+    /// Volumes to the tokens after the last block `[B, T, C]`, a class token before the others: all that rests in a frozen
+    /// tower.
+    pub fn encode(&self, volume: Tensor<5>) -> Tensor<3> {
+        self.blocks.iter().fold(self.embed(volume), |tokens, block| block.forward(tokens))
+    }
+
+    /// Values of [`Tower::encode`] for one volume, `T * C`.
+    pub fn encoded(&self) -> usize {
+        let patches: usize = self.input_size.iter().zip(self.patch_size).map(|(edge, step)| edge / step).product();
+        (patches + usize::from(self.class_token.is_some())) * self.dim()
+    }
+
+    /// Width of a token, C.
+    pub fn dim(&self) -> usize {
+        let [dim] = self.norm.gamma.dims();
+        dim
     }
 
     /// Volumes to the tokens before the first block `[B, T, C]`, a class token before the others.

@@ -1,0 +1,133 @@
+//! A training that is killed, or whose disk is full, is none the worse for it.
+
+use ctedge_tests::arrival::Dice;
+use ctedge_tests::process::{self, Running};
+use ctedge_tests::{appliance, place};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Steps of the training; every second one leaves a checkpoint.
+const STEPS: usize = 60;
+const KILLS: usize = 14;
+
+/// What makes the catalog's experiment small.
+const CHANGES: [&str; 11] = [
+    "data = { corpus = { phantoms = { count = 24, seed = 1 } }, validation_share = 0.2, test_share = 0.0 }",
+    "input.grid.spacing = { size = [16, 32, 32], spacing_mm = [20.0, 12.0, 12.0] }",
+    "vision.dim = 24",
+    "vision.depth = 1",
+    "vision.places = 2",
+    "text.dim = 24",
+    "text.depth = 1",
+    "text.vocabulary = 256",
+    "text.max_tokens = 64",
+    "training = { steps = 60, batch = 8, micro_batch = 4, learning_rate = 1e-3, warmup_steps = 5, final_share = 0.1, \
+     weight_decay = 0.05, clip_norm = 1.0, validate_every = 2, keep_checkpoints = 2, patience = 0 }",
+    "export = { precision = \"f32\" }",
+];
+
+/// A folder with an experiment.
+struct School {
+    folder: TempDir,
+}
+
+impl School {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let preset = place::root().join("models/catalog/scale-vlp-tiny/experiment.toml");
+        let mut table: toml::Table = fs::read_to_string(preset).unwrap().parse().unwrap();
+        for line in CHANGES {
+            let (path, value) = line.split_once(" = ").unwrap();
+            let value: toml::Table = format!("value = {value}").parse().unwrap();
+            let names: Vec<&str> = path.split('.').collect();
+            let (last, sections) = names.split_last().unwrap();
+            let section = sections.iter().fold(&mut table, |table, name| table[*name].as_table_mut().unwrap());
+            section.insert((*last).to_owned(), value["value"].clone());
+        }
+        fs::write(folder.path().join("experiment.toml"), table.to_string()).unwrap();
+        Self { folder }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command that trains a run, or goes on with it. No file may grow beyond `limit_kib`.
+    fn train(&self, run: &str, limit_kib: Option<u32>) -> Command {
+        let trainer = appliance::binary().unwrap().with_file_name("ctedge-trainer");
+        // A full disk is an error of the writing call; so is this limit once its signal is ignored.
+        let limit = limit_kib.map_or_else(String::new, |kib| format!("trap '' XFSZ; ulimit -f {};", 2 * kib));
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{limit} exec \"$@\"")).arg("sh").arg(trainer);
+        command.arg("--json").arg("train").arg(self.at("experiment.toml")).arg("--out").arg(self.at(run));
+        command
+    }
+
+    /// Trains to the end.
+    fn trained(&self, run: &str) -> Value {
+        serde_json::from_str(&process::output(&mut self.train(run, None)).unwrap()).unwrap()
+    }
+
+    /// Lets a training run for a while, and kills it (SIGKILL).
+    fn cut(&self, run: &str, after: Duration) {
+        let mut command = self.train(run, None);
+        let running = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+        std::thread::sleep(after);
+        running.kill().unwrap();
+    }
+
+    /// What a run leaves: its weights, and its tables without the times.
+    fn left(&self, run: &str) -> (Vec<u8>, Vec<String>) {
+        let weights = fs::read(self.at(run).join("weights.safetensors")).unwrap();
+        let steps = fs::read_to_string(self.at(run).join("steps.csv")).unwrap();
+        let looks = fs::read_to_string(self.at(run).join("looks.csv")).unwrap();
+        let timeless = steps.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned());
+        (weights, timeless.chain(looks.lines().map(str::to_owned)).collect())
+    }
+}
+
+#[test]
+fn a_training_killed_at_many_moments_ends_with_the_same_bits() {
+    let school = School::new();
+    let whole = school.trained("whole");
+    let (mut dice, seed) = Dice::any();
+    println!("seed {seed}");
+    // From the first patient that is drawn to the last steps.
+    for _ in 0..KILLS {
+        school.cut("cut", Duration::from_millis(dice.below(1500)));
+    }
+    let resumed = school.trained("cut");
+    assert!(resumed["resumed_at"].as_u64().unwrap() > 0, "{resumed}");
+    assert_eq!(resumed["corpus_sha256"], whole["corpus_sha256"]);
+    assert_eq!(resumed["best_step"], whole["best_step"]);
+    let ((weights, tables), (expected, told)) = (school.left("cut"), school.left("whole"));
+    assert_eq!(tables, told);
+    assert!(weights == expected, "the weights differ");
+    assert_eq!(told.len(), 1 + STEPS + 1 + STEPS / 2);
+}
+
+#[test]
+fn a_full_disk_ends_a_training_with_the_files_name_and_costs_nothing() {
+    let school = School::new();
+    let whole = school.trained("whole");
+    for _ in 0..40 {
+        if school.at("full/checkpoints").is_dir() {
+            break;
+        }
+        school.cut("full", Duration::from_millis(400));
+    }
+    let full = school.train("full", Some(16)).output().unwrap();
+    let said: Value = serde_json::from_slice(&full.stdout).unwrap();
+    let chain = said["error"].to_string();
+    assert_eq!(full.status.code(), Some(1), "{chain}");
+    let named =
+        chain.contains("full/weights.safetensors cannot be written") || chain.contains("full/checkpoints/step-");
+    assert!(named && chain.contains("File too large"), "{chain}");
+    let resumed = school.trained("full");
+    assert_eq!(resumed["best_step"], whole["best_step"]);
+    assert_eq!(school.left("full"), school.left("whole"));
+}
