@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 /// Steps of the training; every second one leaves a checkpoint.
 const STEPS: usize = 60;
-const KILLS: usize = 14;
+/// Kills at least; more until one has met a training that had left a checkpoint.
+const KILLS: usize = 10;
+const MOST_KILLS: usize = 60;
 
 /// What makes the catalog's experiment small.
 const CHANGES: [&str; 11] = [
@@ -64,6 +66,7 @@ impl School {
         let mut command = Command::new("sh");
         command.arg("-c").arg(format!("{limit} exec \"$@\"")).arg("sh").arg(trainer);
         command.arg("--json").arg("train").arg(self.at("experiment.toml")).arg("--out").arg(self.at(run));
+        command.arg("--shards").arg(self.at("shards"));
         command
     }
 
@@ -96,9 +99,12 @@ fn a_training_killed_at_many_moments_ends_with_the_same_bits() {
     let whole = school.trained("whole");
     let (mut dice, seed) = Dice::any();
     println!("seed {seed}");
-    // From the first patient that is drawn to the last steps.
-    for _ in 0..KILLS {
-        school.cut("cut", Duration::from_millis(dice.below(1500)));
+    // From the first file of the run to its last step.
+    for kill in 0..MOST_KILLS {
+        if kill >= KILLS && school.at("cut/checkpoints").is_dir() {
+            break;
+        }
+        school.cut("cut", Duration::from_millis(dice.below(2500)));
     }
     let resumed = school.trained("cut");
     assert!(resumed["resumed_at"].as_u64().unwrap() > 0, "{resumed}");
@@ -114,13 +120,11 @@ fn a_training_killed_at_many_moments_ends_with_the_same_bits() {
 fn a_full_disk_ends_a_training_with_the_files_name_and_costs_nothing() {
     let school = School::new();
     let whole = school.trained("whole");
-    for _ in 0..40 {
-        if school.at("full/checkpoints").is_dir() {
-            break;
-        }
-        school.cut("full", Duration::from_millis(400));
-    }
-    let full = school.train("full", Some(16)).output().unwrap();
+    let stands = || Ok(school.at("full/checkpoints").read_dir().is_ok_and(|mut files| files.next().is_some()));
+    let running = Running::start(school.train("full", None).stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+    assert!(process::wait_until(Duration::from_mins(2), stands).unwrap());
+    running.kill().unwrap();
+    let full = school.train("full", Some(200)).output().unwrap();
     let said: Value = serde_json::from_slice(&full.stdout).unwrap();
     let chain = said["error"].to_string();
     assert_eq!(full.status.code(), Some(1), "{chain}");

@@ -21,7 +21,7 @@ const WARM_UP: usize = 3;
 /// Time a training step: both towers, the objective, the gradients and the optimiser, on made-up cases.
 ///
 /// Nothing is read and nothing is written; what a step costs does not depend on what its cases show. Reports have
-/// text.max_tokens tokens, as every batch of a training is padded to.
+/// `text.max_tokens` tokens, as every batch of a training is padded to.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ctedge-trainer bench models/catalog/scale-vlp-tiny/experiment.toml --threads 1")]
 pub(super) struct Bench {

@@ -95,7 +95,7 @@ impl Train {
         let json = json!({
             "run": self.out, "steps": ended.steps, "resumed_at": ended.resumed_at, "early": ended.early,
             "best_step": best, "best_score": score, "train_cases": learners.len(), "validation_cases": judges.len(),
-            "sentences_left_out": left_out, "corpus_sha256": shards.digest(), "evaluation": evaluated.json,
+            "sentences_left_out": left_out, "corpus_sha256": shards.digest(), "evaluation": self.out.join("evaluation"),
         });
         Ok(Outcome { text, json })
     }

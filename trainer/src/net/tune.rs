@@ -40,6 +40,7 @@ impl Pair {
 
 impl Weights {
     /// Those of a frozen volume tower that rest, whose tokens are therefore always the same.
+    #[must_use]
     pub fn resting(&self) -> Self {
         let rests = |name: &str| name.starts_with("vision.") && !HEADS.iter().any(|head| name.starts_with(head));
         Self(self.0.iter().filter(|(name, _)| rests(name)).map(|(name, array)| (name.clone(), array.clone())).collect())

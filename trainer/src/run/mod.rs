@@ -16,7 +16,6 @@ mod folder;
 mod log;
 mod memory;
 mod optimiser;
-mod schedule;
 mod step;
 mod train;
 
@@ -25,8 +24,7 @@ pub use folder::CHECKPOINTS;
 use log::Log;
 pub use log::{LOOKS_FILE, Look, STEPS_FILE, StepRecord};
 pub use memory::remembered;
-pub use optimiser::Optimiser;
-pub use schedule::learning_rate;
+pub use optimiser::{Optimiser, learning_rate};
 pub use step::{Engine, Gradients, Input, Workers};
 pub use train::{Ended, Lesson, Watcher, objective, train};
 

@@ -5,6 +5,7 @@
 //! the parameters' paths, and the length is that of all gradients together.
 
 use super::{Array, Weights, WeightsError};
+use crate::experiment::Training;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
@@ -145,4 +146,20 @@ impl ModuleMapper for Update<'_> {
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "the framework's settings have 32 bits")]
 fn narrow(value: f64) -> f32 {
     value as f32
+}
+
+/// The learning rate of a step, from 0: rises linearly over the warm-up, then falls along half a cosine to its final
+/// share (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
+pub fn learning_rate(training: &Training, step: usize) -> f64 {
+    let Training { steps, warmup_steps, learning_rate, final_share, .. } = *training;
+    if step < warmup_steps {
+        return learning_rate * real(step + 1) / real(warmup_steps);
+    }
+    let along = real(step - warmup_steps) / real((steps - 1).saturating_sub(warmup_steps).max(1));
+    let cosine = f64::midpoint(1.0, (std::f64::consts::PI * along.min(1.0)).cos());
+    learning_rate * (final_share + (1.0 - final_share) * cosine)
+}
+
+fn real(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }

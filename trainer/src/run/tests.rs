@@ -297,7 +297,8 @@ fn a_loss_that_is_no_number_stops_before_anything_is_written_of_it() {
     let error = taught(&classroom, &place, &mut Bystander::until(99)).unwrap_err();
     assert!(matches!(error, TrainError::NotFinite { step: 1, .. }), "{error}");
     assert!(error.to_string().contains("learning_rate"), "{error}");
-    assert!(!place.join(CHECKPOINTS).exists());
+    let kept = fs::read_dir(place.join(CHECKPOINTS)).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(kept.collect::<Vec<_>>(), ["step-00000000.safetensors"], "where it began, and nothing after");
     assert_eq!(losses_or_none(&place), 0);
 }
 
@@ -348,4 +349,16 @@ fn a_frozen_tower_looks_at_every_case_once_and_learns_the_same() {
 fn fixture_run(classroom: &Classroom, tune: &str) -> Run {
     let experiment = fixture::experiment(&[&format!("vision.tune = \"{tune}\"")]);
     Run::init(experiment, classroom.tokenizer.vocabulary()).unwrap()
+}
+
+#[test]
+fn a_training_killed_before_its_second_checkpoint_begins_again_from_its_first_weights() {
+    let classroom = classroom(&[]);
+    let at = |name: &str| classroom.folder.path().join(name);
+    taught(&classroom, &at("whole"), &mut Bystander::until(99)).unwrap();
+    // The best weights are written before the checkpoint that goes with them.
+    taught(&classroom, &at("cut"), &mut Bystander::until(0)).unwrap_err();
+    fs::copy(at("whole").join(WEIGHTS_FILE), at("cut").join(WEIGHTS_FILE)).unwrap();
+    taught(&classroom, &at("cut"), &mut Bystander::until(99)).unwrap();
+    assert_eq!(losses(&at("cut")), losses(&at("whole")));
 }

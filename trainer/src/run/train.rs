@@ -1,8 +1,7 @@
 //! The loop: batch after batch, with looks at the validation patients and checkpoints in between.
 
-use super::checkpoint::Snapshot;
-use super::optimiser::Optimiser;
-use super::schedule::learning_rate;
+use super::checkpoint::{Checkpoint, Snapshot};
+use super::optimiser::{Optimiser, learning_rate};
 use super::step::{Engine, Workers};
 use super::{Batch, BatchError, Cohort};
 use super::{Log, Look, StepRecord};
@@ -125,13 +124,16 @@ fn narrow(value: f64) -> f32 {
 }
 
 impl Standing {
-    /// From the newest checkpoint of the folder, or from the run's first weights.
+    /// From the newest checkpoint of the folder, or from the run's first weights. Those are the first checkpoint: the run's
+    /// own file will hold better ones before there is a second.
     fn new(place: &Path, run: &Run, device: &Device) -> Result<Self, TrainError> {
         let training = &run.experiment.training;
         let optimiser = Optimiser::new(training.weight_decay, training.clip_norm);
         let Some(Snapshot { checkpoint, optimiser: state, best, stale }) = folder::newest(place, run)? else {
             let network = run.pair(device)?.trainable(&run.experiment).train();
-            return Ok(Self { network, optimiser, step: 0, best: None, stale: 0 });
+            let standing = Self { network, optimiser, step: 0, best: None, stale: 0 };
+            folder::keep(place, &standing.snapshot(run)?, training.keep_checkpoints)?;
+            return Ok(standing);
         };
         let step = usize::try_from(checkpoint.steps).unwrap_or(usize::MAX);
         let unfit = |source| RunError::Weights { source };
@@ -197,21 +199,26 @@ impl Standing {
 
     /// Writes down where the training stands, the best weights first.
     fn keep(&mut self, place: &Path, run: &Run, look: &Look) -> Result<(), TrainError> {
-        let unreadable = |source| RunError::Weights { source };
-        let steps = u64::try_from(self.step).unwrap_or(u64::MAX);
-        let of = |network: &Pair| {
-            let weights = Weights::of(network).map_err(unreadable)?;
-            Ok::<_, RunError>(super::Checkpoint { weights, steps, ..run.checkpoint.clone() })
-        };
         if self.best.is_none_or(|(_, score)| look.score > score) {
             self.best = Some((self.step, look.score));
             self.stale = 0;
-            folder::write(&place.join(WEIGHTS_FILE), &of(&self.network.clone().merged())?)?;
+            folder::write(&place.join(WEIGHTS_FILE), &self.checkpoint(&self.network.clone().merged(), run)?)?;
         } else {
             self.stale += 1;
         }
-        let optimiser = self.optimiser.state().map_err(unreadable)?;
-        let snapshot = Snapshot { checkpoint: of(&self.network)?, optimiser, best: self.best, stale: self.stale };
-        Ok(folder::keep(place, &snapshot, run.experiment.training.keep_checkpoints)?)
+        Ok(folder::keep(place, &self.snapshot(run)?, run.experiment.training.keep_checkpoints)?)
+    }
+
+    /// The weights of a network after the steps that were taken.
+    fn checkpoint(&self, network: &Pair, run: &Run) -> Result<Checkpoint, RunError> {
+        let weights = Weights::of(network).map_err(|source| RunError::Weights { source })?;
+        Ok(Checkpoint { weights, steps: u64::try_from(self.step).unwrap_or(u64::MAX), ..run.checkpoint.clone() })
+    }
+
+    /// Everything to go on from.
+    fn snapshot(&self, run: &Run) -> Result<Snapshot, RunError> {
+        let checkpoint = self.checkpoint(&self.network, run)?;
+        let optimiser = self.optimiser.state().map_err(|source| RunError::Weights { source })?;
+        Ok(Snapshot { checkpoint, optimiser, best: self.best, stale: self.stale })
     }
 }
