@@ -66,8 +66,8 @@ fn packed(manifest: &bundle::Manifest, files: &[(String, PathBuf)], out: &Path) 
 ///
 /// Appliances take a bundle only with a signature by a key they trust. Anybody can check it with minisign.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ctedge-trainer sign scale-vlp-tiny-0.2.0.ctb --key keys/site.key\n  \
-    minisign -V -p keys/site.pub -m scale-vlp-tiny-0.2.0.ctb")]
+#[command(after_help = "Examples:\n  ctedge-trainer sign scale-vlp-tiny-0.3.0.ctb --key keys/site.key\n  \
+    minisign -V -p keys/site.pub -m scale-vlp-tiny-0.3.0.ctb")]
 pub(super) struct Sign {
     /// The bundle that `ctedge-trainer pack` wrote.
     bundle: PathBuf,
