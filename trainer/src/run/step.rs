@@ -4,7 +4,7 @@
 //! arXiv 2101.06983): embed micro-batches, take the loss and its gradient by the embeddings of the whole batch, and send
 //! each micro-batch's part of that gradient back through its own graph. Each micro-batch has its own thread and its own
 //! copy of the graph's leaves; within it one thread computes, since most of the framework's operations use only one. If
-//! there are more micro-batches than threads, they are embedded twice, and no more graphs are kept than threads.
+//! there are more micro-batches than graphs are kept, they are embedded twice.
 
 use super::Pair;
 use super::{Batch, StepError};
@@ -14,6 +14,10 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use ctedge_models::labels::LABEL_COUNT;
 use rayon::{ThreadPool, ThreadPoolBuilder};
+
+/// Micro-batches whose graphs are kept where there are fewer threads. Each costs memory; one that is not kept is embedded
+/// twice, which is a third of a step.
+const GRAPHS: usize = 2;
 
 /// The threads that micro-batches run on, one pool of one thread each.
 #[derive(Debug)]
@@ -88,7 +92,7 @@ impl Engine<'_> {
     /// Loss and gradients of a network on a batch.
     pub fn gradients(&self, network: &Pair, batch: &Batch) -> Result<Gradients, StepError> {
         let inputs = Input::cut(batch, self.micro_batch);
-        let keeps_graphs = inputs.len() <= self.workers.pools.len();
+        let keeps_graphs = inputs.len() <= self.workers.count().max(GRAPHS);
         let with_graph = |input: &Input| {
             let own = network.clone().fork(self.device);
             let said = input.embed(&own, self.device);
