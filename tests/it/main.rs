@@ -17,6 +17,7 @@ mod geometry;
 mod harness;
 mod parity;
 mod phantom;
+mod preset;
 mod privacy;
 mod rooms;
 mod scene;

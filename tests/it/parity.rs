@@ -1,29 +1,30 @@
 //! Published weights give the same numbers in our towers as in other people's code.
 
+use crate::preset;
 use ctedge_tests::progress::say;
-use ctedge_tests::{appliance, place, process, tools};
+use ctedge_tests::{appliance, process, tools};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
 /// The shapes that `tests/peers/parity.py` writes.
-const SHAPES: [(&str, &str, &str); 15] = [
-    ("input.grid.spacing", "size", "[8, 12, 16]"),
-    ("augment", "shift", "[0, 0, 0]"),
-    ("vision", "patch", "[4, 6, 4]"),
-    ("vision", "dim", "24"),
-    ("vision", "depth", "2"),
-    ("vision", "heads", "3"),
-    ("vision", "mlp_ratio", "4"),
-    ("vision", "positions", "\"learned\""),
-    ("vision", "class_token", "true"),
-    ("text", "max_tokens", "16"),
-    ("text", "dim", "24"),
-    ("text", "depth", "2"),
-    ("text", "heads", "3"),
-    ("text", "mlp_ratio", "4"),
-    ("text", "pool", "\"mean\""),
+const SHAPES: [&str; 15] = [
+    "input.grid.spacing.size = [8, 12, 16]",
+    "augment.shift = [0, 0, 0]",
+    "vision.patch = [4, 6, 4]",
+    "vision.dim = 24",
+    "vision.depth = 2",
+    "vision.heads = 3",
+    "vision.mlp_ratio = 4",
+    "vision.positions = \"learned\"",
+    "vision.class_token = true",
+    "text.max_tokens = 16",
+    "text.dim = 24",
+    "text.depth = 2",
+    "text.heads = 3",
+    "text.mlp_ratio = 4",
+    "text.pool = \"mean\"",
 ];
 
 /// A folder in which the peers write, and the trainer's own commands.
@@ -69,13 +70,7 @@ impl Bench {
 
 /// The catalog's experiment in the peers' shapes.
 fn experiment() -> String {
-    let path = place::root().join("models/catalog/scale-vlp-tiny/experiment.toml");
-    let mut table: toml::Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
-    for (section, key, value) in SHAPES {
-        let section = section.split('.').fold(&mut table, |table, name| table[name].as_table_mut().unwrap());
-        let value: toml::Table = format!("value = {value}").parse().unwrap();
-        section.insert(key.into(), value["value"].clone());
-    }
+    let mut table = preset::changed(&SHAPES);
     // What their networks do not have.
     let vision = table["vision"].as_table_mut().unwrap();
     vision.remove("densities");

@@ -1,8 +1,9 @@
 //! A training that is killed, or whose disk is full, is none the worse for it.
 
+use crate::preset;
+use ctedge_tests::appliance;
 use ctedge_tests::arrival::Dice;
 use ctedge_tests::process::{self, Running};
-use ctedge_tests::{appliance, place};
 use serde_json::Value;
 use std::fs;
 use std::path::PathBuf;
@@ -40,17 +41,7 @@ struct School {
 impl School {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let preset = place::root().join("models/catalog/scale-vlp-tiny/experiment.toml");
-        let mut table: toml::Table = fs::read_to_string(preset).unwrap().parse().unwrap();
-        for line in CHANGES {
-            let (path, value) = line.split_once(" = ").unwrap();
-            let value: toml::Table = format!("value = {value}").parse().unwrap();
-            let names: Vec<&str> = path.split('.').collect();
-            let (last, sections) = names.split_last().unwrap();
-            let section = sections.iter().fold(&mut table, |table, name| table[*name].as_table_mut().unwrap());
-            section.insert((*last).to_owned(), value["value"].clone());
-        }
-        fs::write(folder.path().join("experiment.toml"), table.to_string()).unwrap();
+        fs::write(folder.path().join("experiment.toml"), preset::changed(&CHANGES).to_string()).unwrap();
         Self { folder }
     }
 
@@ -83,6 +74,13 @@ impl School {
         running.kill().unwrap();
     }
 
+    /// Whether a run has a checkpoint beyond the one that it begins with.
+    fn has_advanced(&self, run: &str) -> bool {
+        let Ok(files) = self.at(run).join("checkpoints").read_dir() else { return false };
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.into_iter().any(|name| name.ends_with(".safetensors") && name != "step-00000000.safetensors")
+    }
+
     /// What a run leaves: its weights, and its tables without the times.
     fn left(&self, run: &str) -> (Vec<u8>, Vec<String>) {
         let weights = fs::read(self.at(run).join("weights.safetensors")).unwrap();
@@ -101,7 +99,7 @@ fn a_training_killed_at_many_moments_ends_with_the_same_bits() {
     println!("seed {seed}");
     // From the first file of the run to its last step.
     for kill in 0..MOST_KILLS {
-        if kill >= KILLS && school.at("cut/checkpoints").is_dir() {
+        if kill >= KILLS && school.has_advanced("cut") {
             break;
         }
         school.cut("cut", Duration::from_millis(dice.below(2500)));
@@ -120,9 +118,8 @@ fn a_training_killed_at_many_moments_ends_with_the_same_bits() {
 fn a_full_disk_ends_a_training_with_the_files_name_and_costs_nothing() {
     let school = School::new();
     let whole = school.trained("whole");
-    let stands = || Ok(school.at("full/checkpoints").read_dir().is_ok_and(|mut files| files.next().is_some()));
     let running = Running::start(school.train("full", None).stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
-    assert!(process::wait_until(Duration::from_mins(2), stands).unwrap());
+    assert!(process::wait_until(Duration::from_mins(2), || Ok(school.has_advanced("full"))).unwrap());
     running.kill().unwrap();
     let full = school.train("full", Some(200)).output().unwrap();
     let said: Value = serde_json::from_slice(&full.stdout).unwrap();

@@ -2,9 +2,12 @@
 
 use crate::appliance::{Appliance, Setup};
 use crate::mosquitto::{Memory, Mosquitto};
+use crate::place;
+use crate::progress::say;
 use crate::subscriber::{Message, Subscriber};
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// Longest wait for what should take seconds.
@@ -39,6 +42,27 @@ impl Stage {
         let models = std::fs::read_dir(self.appliance.path("state/models"))?.filter_map(Result::ok);
         let is_model = |path: &PathBuf| path.join("manifest.json").is_file();
         models.map(|entry| entry.path()).find(is_model).context("the unpacked model")
+    }
+}
+
+/// Builds packages with optimisation and returns the folder of their programs.
+pub fn build(packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let packages = packages.iter().flat_map(|package| ["-p", package]);
+    let built =
+        Command::new("cargo").args(["build", "--release"]).args(packages).current_dir(place::root()).status()?;
+    ensure!(built.success(), "building with optimisation failed");
+    Ok(place::target().join("release"))
+}
+
+/// How a benchmark ends: well if every bar is held.
+pub fn ended(name: &str, held: anyhow::Result<bool>) -> ExitCode {
+    match held {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("{name}: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
 }
 

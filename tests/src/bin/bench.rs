@@ -12,7 +12,7 @@ use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::process::Running;
 use ctedge_tests::progress::{Elapsed, say};
 use ctedge_tests::series::{self, Plan};
-use ctedge_tests::stage::{PATIENCE, Stage, is_online};
+use ctedge_tests::stage::{self, PATIENCE, Stage, is_online};
 use ctedge_tests::subscriber::Subscriber;
 use ctedge_tests::{place, tools};
 use serde_json::{Value, json};
@@ -56,23 +56,13 @@ struct Row {
 }
 
 fn main() -> ExitCode {
-    match bench(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("bench: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    stage::ended("bench", bench(&Arguments::parse()))
 }
 
 fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
     let clock = Elapsed::new();
     clock.say("building ctedge with optimisation");
-    let built =
-        Command::new("cargo").args(["build", "--release", "-p", "ctedge"]).current_dir(place::root()).status()?;
-    ensure!(built.success(), "building ctedge failed");
-    let binary = place::target().join("release/ctedge");
+    let binary = stage::build(&["ctedge"])?.join("ctedge");
     let mut passed = idle(&binary, &clock)?;
     for (name, files) in subjects(&clock)? {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -9,7 +9,7 @@ use ctedge_tests::appliance::Setup;
 use ctedge_tests::arrival::{self, Manner};
 use ctedge_tests::process;
 use ctedge_tests::progress::{Elapsed, say};
-use ctedge_tests::stage::{PATIENCE, Stage};
+use ctedge_tests::stage::{self, PATIENCE, Stage};
 use ctedge_tests::{place, tools};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -42,22 +42,13 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match quality(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("quality: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    stage::ended("quality", quality(&Arguments::parse()))
 }
 
 fn quality(arguments: &Arguments) -> anyhow::Result<bool> {
     let clock = Elapsed::new();
     clock.say("building ctedge and ctedge-trainer with optimisation");
-    let build = ["build", "--release", "-p", "ctedge", "-p", "ctedge-trainer"];
-    let built = Command::new("cargo").args(build).current_dir(place::root()).status()?;
-    ensure!(built.success(), "building failed");
+    let programs = stage::build(&["ctedge", "ctedge-trainer"])?;
     let folder = place::target().join("quality");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -65,7 +56,7 @@ fn quality(arguments: &Arguments) -> anyhow::Result<bool> {
     std::fs::create_dir_all(&folder)?;
     clock.say(&format!("drawing {} patients", arguments.count));
     let patients = folder.join("patients");
-    let mut trainer = Command::new(place::target().join("release/ctedge-trainer"));
+    let mut trainer = Command::new(programs.join("ctedge-trainer"));
     trainer.arg("phantom").arg(place::root().join(EXPERIMENT)).arg("--out").arg(&patients);
     trainer.args(["--count", &arguments.count.to_string(), "--seed", &arguments.seed.to_string()]);
     process::output(&mut trainer)?;

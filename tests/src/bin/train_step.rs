@@ -1,11 +1,11 @@
 //! A training step of ours beside PyTorch's, by turns on the same machine: same network, batch and shapes.
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Parser;
 use ctedge_tests::progress::{Elapsed, say};
-use ctedge_tests::{place, process};
+use ctedge_tests::{place, process, stage};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 const EXPERIMENT: &str = "models/catalog/scale-vlp-tiny/experiment.toml";
@@ -30,14 +30,7 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match bench(&Arguments::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            say(&format!("train_step: {error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    stage::ended("train_step", bench(&Arguments::parse()))
 }
 
 fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
@@ -46,15 +39,14 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
     let torch = process::output(Command::new(&python).args(["-c", "import torch; print(torch.__version__)"]));
     let torch = torch.with_context(|| format!("{} has no torch; see --help", python.display()))?;
     clock.say("building ctedge-trainer with optimisation");
-    let build = ["build", "--release", "-p", "ctedge-trainer"];
-    ensure!(Command::new("cargo").args(build).current_dir(place::root()).status()?.success(), "building failed");
+    let trainer = stage::build(&["ctedge-trainer"])?.join("ctedge-trainer");
     let mut passed = true;
     for (threads, bar) in BARS {
         let (mut ours, mut theirs) = (f64::INFINITY, f64::INFINITY);
         for run in 1..=arguments.runs {
             clock.say(&format!("{threads} threads: run {run} of {}", arguments.runs));
             // By turns, so that a change of the machine's mood meets both.
-            ours = ours.min(rust(threads, arguments.steps)?);
+            ours = ours.min(rust(&trainer, threads, arguments.steps)?);
             theirs = theirs.min(pytorch(&python, threads, arguments.steps)?);
         }
         let ratio = ours / theirs;
@@ -69,8 +61,8 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
 }
 
 /// Median seconds of our steps.
-fn rust(threads: usize, steps: usize) -> anyhow::Result<f64> {
-    let mut command = Command::new(place::target().join("release/ctedge-trainer"));
+fn rust(trainer: &Path, threads: usize, steps: usize) -> anyhow::Result<f64> {
+    let mut command = Command::new(trainer);
     command.args(["--json", "bench"]).arg(place::root().join(EXPERIMENT));
     command.args(["--threads", &threads.to_string(), "--steps", &steps.to_string()]);
     number(&process::output(&mut command)?, "/step_s/median")

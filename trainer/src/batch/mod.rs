@@ -250,7 +250,7 @@ impl<'a> Cohort<'a> {
     ) -> Result<Batch, BatchError> {
         if let Some(features) = &self.features {
             let rows: Result<Vec<Vec<f32>>, FeaturesError> = places.iter().map(|&place| features.of(place)).collect();
-            return Ok(self.told(places, Shown::Tokens(rows?), reports));
+            return Ok(self.described(places, Shown::Tokens(rows?), reports));
         }
         let volume = |&place: &usize| {
             let position = self.members.get(place).copied().unwrap_or(usize::MAX);
@@ -260,11 +260,11 @@ impl<'a> Cohort<'a> {
         };
         let volumes: Result<Vec<Vec<f32>>, CorpusError> = places.par_iter().map(volume).collect();
         let volumes = volumes.map_err(|source| BatchError::Corpus { source })?;
-        Ok(self.told(places, Shown::Volumes(volumes), reports))
+        Ok(self.described(places, Shown::Volumes(volumes), reports))
     }
 
     /// What is shown, with what is said of it.
-    fn told(&self, places: Vec<usize>, shown: Shown, reports: &[Tokens]) -> Batch {
+    fn described(&self, places: Vec<usize>, shown: Shown, reports: &[Tokens]) -> Batch {
         let saying = |place: &usize| self.sayings.get(*place);
         let pairs = places.iter().flat_map(|a| places.iter().map(move |b| (a, b)));
         let same = pairs.map(|(a, b)| f32::from(u8::from(a != b && saying(a) == saying(b)))).collect();

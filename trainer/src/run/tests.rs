@@ -342,13 +342,12 @@ fn a_frozen_tower_looks_at_every_case_once_and_learns_the_same() {
     let start = run.checkpoint.weights;
     assert_eq!(weights("knowing").resting(), start.resting());
     assert_ne!(weights("knowing").part("vision.flags"), start.part("vision.flags"));
-    assert!(features(&at("looking"), &fixture_run(&classroom, "full")).is_none(), "one that learns is not remembered");
+    assert!(features(&at("looking"), &learning_run(&classroom)).is_none(), "one that learns is not remembered");
 }
 
-/// An untrained run whose volume tower has this `tune`.
-fn fixture_run(classroom: &Classroom, tune: &str) -> Run {
-    let experiment = fixture::experiment(&[&format!("vision.tune = \"{tune}\"")]);
-    Run::init(experiment, classroom.tokenizer.vocabulary()).unwrap()
+/// An untrained run whose volume tower learns.
+fn learning_run(classroom: &Classroom) -> Run {
+    Run::init(experiment(), classroom.tokenizer.vocabulary()).unwrap()
 }
 
 #[test]

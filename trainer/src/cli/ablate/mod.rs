@@ -88,6 +88,7 @@ impl Ablate {
         let bench = Bench { base, shards: &shards, tokenizer, steps, threads, progress };
         let total = variants.len() * usize::try_from(self.seeds)?;
         let mut looks: Vec<Vec<BTreeMap<String, f64>>> = vec![Vec::new(); variants.len()];
+        let mut rows = Vec::new();
         // Seed by seed, so that a comparison that was stopped is whole for the seeds it has.
         for seed in (bench.base.seed..).take(usize::try_from(self.seeds)?) {
             for (variant, looks) in variants.iter().zip(&mut looks) {
@@ -96,9 +97,8 @@ impl Ablate {
                 progress.line(&format!("{} seed {seed}: {}", variant.name(), numbers.join(", ")));
                 looks.push(look);
             }
-            self.write(&bench, &variants, &looks)?;
+            rows = self.write(&bench, &variants, &looks)?;
         }
-        let rows = self.write(&bench, &variants, &looks)?;
         let text = format!("{total} runs of {steps} steps\n{}\nwrote {}", markdown(&rows), self.out.display());
         Ok(Outcome { text, json: self.numbers(&bench, &rows) })
     }
