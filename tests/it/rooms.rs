@@ -73,8 +73,8 @@ const KEEPERS: [Keeper; 5] = [
     Keeper { what: &["ort", "ort_sys"], parts: &[], within: "daemon/src", home: "daemon/src/infer/onnx" },
     Keeper { what: &["rumqttc"], parts: &[], within: "daemon/src", home: "daemon/src/publish/session.rs" },
     Keeper { what: &["dicom*", "nifti"], parts: &[], within: "", home: "models/src/scan/" },
-    Keeper { what: &["burn"], parts: &["backend", "flex"], within: "trainer/src", home: "trainer/src/device.rs" },
-    Keeper { what: &["burn_*"], parts: &[], within: "trainer/src", home: "trainer/src/device.rs" },
+    Keeper { what: &["burn"], parts: &["backend", "flex"], within: "trainer/src", home: "trainer/src/device/" },
+    Keeper { what: &["burn_*"], parts: &[], within: "trainer/src", home: "trainer/src/device/" },
 ];
 
 /// Crates that a file names although another file keeps them.

@@ -1,9 +1,9 @@
 //! What both towers are made of: attention over heads, a perceptron, layer normalisation and unit vectors.
 
-use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Bool, Device, Tensor, activation, module};
+use crate::device::{self, gelu, softmax};
+use burn::module::{Module, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{Device, Tensor};
 
 /// Lengths below this are not divided by, so that a zero vector stays zero.
 pub(crate) const SHORTEST_EMBEDDING: f64 = 1e-12;
@@ -24,18 +24,42 @@ impl Mlp {
 
     /// Tokens `[B, T, C]` to tokens of the same shape.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.down.forward(activation::gelu(self.up.forward(tokens)))
+        self.down.forward(gelu(self.up.forward(tokens)))
     }
 }
 
-/// Multi-head attention of queries, keys and values `[B, heads, T, C / heads]`, to `[B, T, C]`; true in `mask`
-/// `[B, heads, T, T]` hides a key from a query. The queries are scaled before the product with the keys, which is
-/// TensorRT's condition for fusing attention.
-pub(super) fn attention([query, key, value]: [Tensor<4>; 3], mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
-    let [batch, heads, count, dim] = query.dims();
-    let options = AttentionModuleOptions { scale: Some(1.0), softcap: None, is_causal: false };
-    let mixed = module::attention(query * attention_scale(dim), key, value, mask, None, options);
-    mixed.permute([0, 2, 1, 3]).reshape([batch, count, heads * dim])
+/// Layer normalisation over the last axis.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// `[C]`.
+    pub gamma: Param<Tensor<1>>,
+    /// `[C]`.
+    pub beta: Param<Tensor<1>>,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl LayerNorm {
+    pub(super) fn new(dim: usize, epsilon: f64, device: &Device) -> Self {
+        let [gamma, beta] = [Tensor::ones([dim], device), Tensor::zeros([dim], device)].map(Param::from_tensor);
+        Self { gamma, beta, epsilon }
+    }
+
+    /// Rows `[..., C]` to rows of the same shape.
+    pub fn forward<const D: usize>(&self, rows: Tensor<D>) -> Tensor<D> {
+        device::layer_norm(rows, self.gamma.val(), self.beta.val(), self.epsilon)
+    }
+}
+
+/// Multi-head attention of queries, keys and values `[B, T, C]`, to `[B, T, C]`; keys that are 0 in `seen` `[B, T]` are
+/// hidden from the queries. The queries are scaled before the product with the keys, which is TensorRT's condition for
+/// fusing attention.
+pub(super) fn attention([query, key, value]: [Tensor<3>; 3], heads: usize, seen: Tensor<2>) -> Tensor<3> {
+    let [batch, count, dim] = query.dims();
+    let parted = |tokens: Tensor<3>| tokens.reshape([batch, count, heads, dim / heads]).permute([0, 2, 1, 3]);
+    let scores = parted(query * attention_scale(dim / heads)).matmul(parted(key).swap_dims(2, 3));
+    let mixed = softmax(scores, seen).matmul(parted(value));
+    mixed.permute([0, 2, 1, 3]).reshape([batch, count, dim])
 }
 
 /// Factor on queries of this width before they meet the keys, `1 / sqrt(width)`.
@@ -51,10 +75,6 @@ pub(super) fn unit(direction: Tensor<2>) -> Tensor<2> {
 
 pub(super) fn linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
     LinearConfig::new(inputs, outputs).init(device)
-}
-
-pub(super) fn layer_norm(dim: usize, epsilon: f64, device: &Device) -> LayerNorm {
-    LayerNormConfig::new(dim).with_epsilon(epsilon).init(device)
 }
 
 /// A layer's width as a real number; widths are far below the 32 bits that convert exactly.

@@ -1,10 +1,11 @@
 //! A volume tower that computes with rounded numbers, as its quantised graph does.
 
+use crate::device::gelu;
 use crate::eval::{Outputs, Tower, Weights};
 use crate::export::onnx::{Columns, Steps};
 use crate::export::trace::input;
 use crate::export::{ExportError, Trace};
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 /// Smallest and largest code of an input, as `QuantizeLinear` has them.
 const CODES: [f32; 2] = [-128.0, 127.0];
@@ -57,10 +58,10 @@ pub(super) fn forward(tower: &Tower, volume: Tensor<5>, touch: &mut Touch<'_>) -
         let mut at = |layer: &str, tokens| touch(&format!("blocks.{index}/{layer}"), tokens);
         let (attention, mlp) = (&block.attention, &block.mlp);
         let normed = at("attention/qkv", block.norm_attention.forward(tokens.clone()))?;
-        let mixed = at("attention/out", attention.mix(attention.qkv.forward(normed)))?;
+        let mixed = at("attention/out", attention.mix(&normed))?;
         tokens = tokens + attention.out.forward(mixed);
         let normed = at("mlp/up", block.norm_mlp.forward(tokens.clone()))?;
-        let hidden = at("mlp/down", activation::gelu(mlp.up.forward(normed)))?;
+        let hidden = at("mlp/down", gelu(mlp.up.forward(normed)))?;
         tokens = tokens + mlp.down.forward(hidden);
     }
     Ok(tower.read(tokens))

@@ -2,10 +2,10 @@
 
 use super::TEXT_NORM_EPSILON;
 use crate::experiment::Text;
-use crate::net::layers::{Mlp, attention, layer_norm, linear};
+use crate::net::layers::{LayerNorm, Mlp, attention, linear};
 use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
-use burn::tensor::{Bool, Device, Tensor};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor};
 
 /// `norm(x + attention(x))`, then `norm(x + mlp(x))`.
 #[derive(Module, Debug)]
@@ -26,15 +26,15 @@ impl Layer {
         let square = || linear(dim, dim, device);
         Self {
             attention: TextAttention { query: square(), key: square(), value: square(), out: square(), heads },
-            norm_attention: layer_norm(dim, TEXT_NORM_EPSILON, device),
+            norm_attention: LayerNorm::new(dim, TEXT_NORM_EPSILON, device),
             mlp: Mlp::new(dim, mlp_ratio, device),
-            norm_mlp: layer_norm(dim, TEXT_NORM_EPSILON, device),
+            norm_mlp: LayerNorm::new(dim, TEXT_NORM_EPSILON, device),
         }
     }
 
-    /// Tokens `[B, L, C]` to tokens of the same shape; true in `padding` `[B, L]` hides a token from the others.
-    pub fn forward(&self, tokens: &Tensor<3>, padding: &Tensor<2, Bool>) -> Tensor<3> {
-        let tokens = self.norm_attention.forward(tokens.clone() + self.attention.forward(tokens, padding));
+    /// Tokens `[B, L, C]` to tokens of the same shape; 0 in `mask` `[B, L]` hides a token from the others.
+    pub fn forward(&self, tokens: &Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+        let tokens = self.norm_attention.forward(tokens.clone() + self.attention.forward(tokens, mask));
         self.norm_mlp.forward(tokens.clone() + self.mlp.forward(tokens))
     }
 }
@@ -55,15 +55,9 @@ pub struct TextAttention {
 }
 
 impl TextAttention {
-    /// Tokens `[B, L, C]` to tokens of the same shape; true in `padding` `[B, L]` hides a token from the others.
-    pub fn forward(&self, tokens: &Tensor<3>, padding: &Tensor<2, Bool>) -> Tensor<3> {
-        let [batch, count, dim] = tokens.dims();
-        let heads = self.heads;
-        let part = |projection: &Linear| {
-            let parted = projection.forward(tokens.clone()).reshape([batch, count, heads, dim / heads]);
-            parted.permute([0, 2, 1, 3])
-        };
-        let mask = padding.clone().reshape([batch, 1, 1, count]).expand([batch, heads, count, count]);
-        self.out.forward(attention([&self.query, &self.key, &self.value].map(part), Some(mask)))
+    /// Tokens `[B, L, C]` to tokens of the same shape; 0 in `mask` `[B, L]` hides a token from the others.
+    pub fn forward(&self, tokens: &Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
+        let parts = [&self.query, &self.key, &self.value].map(|part| part.forward(tokens.clone()));
+        self.out.forward(attention(parts, self.heads, mask.clone()))
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{Layer, TEXT_NORM_EPSILON};
 use crate::experiment::{Text, TextPool};
-use crate::net::layers::{layer_norm, linear, unit};
+use crate::net::layers::{LayerNorm, linear, unit};
 use burn::module::Module;
-use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, Linear};
+use burn::nn::{Embedding, EmbeddingConfig, Linear};
 use burn::tensor::{Device, Int, Tensor};
 
 /// Kinds of token that BERT tells apart; a report is all of the first.
@@ -59,7 +59,7 @@ impl BertTower {
                 word: table(vocabulary),
                 position: table(max_tokens),
                 kind: table(KINDS),
-                norm: layer_norm(dim, TEXT_NORM_EPSILON, device),
+                norm: LayerNorm::new(dim, TEXT_NORM_EPSILON, device),
             },
             layers: (0..depth).map(|_| Layer::new(architecture, device)).collect(),
             project: linear(dim, embedding, device),
@@ -70,10 +70,9 @@ impl BertTower {
     /// Token ids `[B, L]` and their mask, 1 for a token and 0 for padding, to the tower's outputs. A report has a token
     /// at least, L is `max_tokens` at most, and ids lie within the vocabulary.
     pub fn forward(&self, ids: Tensor<2, Int>, mask: Tensor<2>) -> TextOutputs {
-        let padding = mask.clone().equal_elem(0.0);
         let mut tokens = self.embeddings.forward(ids);
         for layer in &self.layers {
-            tokens = layer.forward(&tokens, &padding);
+            tokens = layer.forward(&tokens, &mask);
         }
         let pooled = match self.pool {
             TextPool::Class => tokens.clone().slice_dim(1, 0..1).squeeze_dim::<2>(1),

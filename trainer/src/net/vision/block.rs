@@ -2,10 +2,10 @@
 
 use super::LAYER_NORM_EPSILON;
 use crate::experiment::Vision;
-use crate::net::layers::{Mlp, attention, layer_norm, linear};
-use burn::module::Module;
-use burn::nn::{LayerNorm, Linear};
-use burn::tensor::{Device, Tensor};
+use crate::net::layers::{LayerNorm, Mlp, attention, linear};
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, module};
 
 /// `x + attention(norm(x))`, then `x + mlp(norm(x))`.
 #[derive(Module, Debug)]
@@ -24,16 +24,16 @@ impl Block {
     pub(super) fn new(architecture: &Vision, device: &Device) -> Self {
         let Vision { dim, heads, mlp_ratio, .. } = *architecture;
         Self {
-            norm_attention: layer_norm(dim, LAYER_NORM_EPSILON, device),
+            norm_attention: LayerNorm::new(dim, LAYER_NORM_EPSILON, device),
             attention: Attention { qkv: linear(dim, 3 * dim, device), out: linear(dim, dim, device), heads },
-            norm_mlp: layer_norm(dim, LAYER_NORM_EPSILON, device),
+            norm_mlp: LayerNorm::new(dim, LAYER_NORM_EPSILON, device),
             mlp: Mlp::new(dim, mlp_ratio, device),
         }
     }
 
     /// Tokens `[B, T, C]` to tokens of the same shape.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let tokens = tokens.clone() + self.attention.forward(self.norm_attention.forward(tokens));
+        let tokens = tokens.clone() + self.attention.forward(&self.norm_attention.forward(tokens));
         tokens.clone() + self.mlp.forward(self.norm_mlp.forward(tokens))
     }
 }
@@ -51,16 +51,21 @@ pub struct Attention {
 
 impl Attention {
     /// Tokens `[B, T, C]` to tokens of the same shape.
-    pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.out.forward(self.mix(self.qkv.forward(tokens)))
+    pub fn forward(&self, tokens: &Tensor<3>) -> Tensor<3> {
+        self.out.forward(self.mix(tokens))
     }
 
-    /// Queries, keys and values side by side `[B, T, 3C]` to each token's mean of the values `[B, T, C]`.
-    pub fn mix(&self, fused: Tensor<3>) -> Tensor<3> {
-        let [batch, count, width] = fused.dims();
-        let shape = [batch, count, 3, self.heads, width / 3 / self.heads];
-        let fused = fused.reshape(shape).permute([2, 0, 3, 1, 4]);
-        let part = |index: usize| fused.clone().slice_dim(0, index..=index).squeeze_dim::<4>(0);
-        attention([0, 1, 2].map(part), None)
+    /// Tokens `[B, T, C]` to each token's mean of the values, of the same shape.
+    pub fn mix(&self, tokens: &Tensor<3>) -> Tensor<3> {
+        let [batch, count, width] = tokens.dims();
+        let (weight, bias) = (self.qkv.weight.val(), self.qkv.bias.as_ref().map(Param::val));
+        // The weights are cut, not the tokens: to cut a tensor costs a walk over all of it on the way back.
+        let part = |index: usize| {
+            let columns = index * width..(index + 1) * width;
+            let bias = bias.clone().map(|bias| bias.slice_dim(0, columns.clone()));
+            module::linear(tokens.clone(), weight.clone().slice_dim(1, columns), bias)
+        };
+        let seen = Tensor::ones([batch, count], &tokens.device());
+        attention([0, 1, 2].map(part), self.heads, seen)
     }
 }

@@ -4,10 +4,11 @@
 //! lies. CT-CLIP flattens all its tokens for the same reason; here each is narrowed first, so that the matrix that reads
 //! them stays small.
 
+use crate::device::gelu;
 use crate::net::layers::linear;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, activation};
+use burn::tensor::{Device, Tensor};
 
 /// A linear layer from a token to few channels, and an exact GELU.
 #[derive(Module, Debug)]
@@ -23,6 +24,6 @@ impl Local {
 
     /// Tokens `[B, T, C]` to `[B, T * W]`, token after token.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<2> {
-        activation::gelu(self.narrow.forward(tokens)).flatten(1, 2)
+        gelu(self.narrow.forward(tokens)).flatten(1, 2)
     }
 }

@@ -2,9 +2,8 @@
 //! same function, but costs more on every runtime and cannot be exported everywhere.
 
 use super::LAYER_NORM_EPSILON;
-use crate::net::layers::layer_norm;
+use crate::net::layers::LayerNorm;
 use burn::module::Module;
-use burn::nn::LayerNorm;
 use burn::tensor::{Device, Tensor};
 
 /// Added to the variance of a patch's voxels, in squared units of the tensor: the noise of a patch that shows one tissue
@@ -23,7 +22,10 @@ pub struct PatchNorms {
 
 impl PatchNorms {
     pub(super) fn new(voxels: usize, dim: usize, device: &Device) -> Self {
-        Self { voxels: layer_norm(voxels, PATCH_EPSILON, device), token: layer_norm(dim, LAYER_NORM_EPSILON, device) }
+        Self {
+            voxels: LayerNorm::new(voxels, PATCH_EPSILON, device),
+            token: LayerNorm::new(dim, LAYER_NORM_EPSILON, device),
+        }
     }
 }
 

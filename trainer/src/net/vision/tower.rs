@@ -2,10 +2,10 @@
 
 use super::{AttentionPool, Block, Densities, LAYER_NORM_EPSILON, Local, PatchNorms, Places, TokenGrid, patches};
 use crate::experiment::Vision;
-use crate::net::layers::{layer_norm, linear, unit};
+use crate::net::layers::{LayerNorm, linear, unit};
 use crate::net::{Weights, WeightsError};
 use burn::module::{Module, Param};
-use burn::nn::{LayerNorm, Linear};
+use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use ctedge_models::labels::LABEL_COUNT;
 use ctedge_models::spec::Grid;
@@ -74,7 +74,7 @@ impl Tower {
             positions: Places::new(architecture, &tokens, device),
             class_token: class_token.then(|| Param::from_tensor(Tensor::zeros([1, 1, dim], device))),
             blocks: (0..depth).map(|_| Block::new(architecture, device)).collect(),
-            norm: layer_norm(dim, LAYER_NORM_EPSILON, device),
+            norm: LayerNorm::new(dim, LAYER_NORM_EPSILON, device),
             pool: AttentionPool::new(dim, device),
             local: (places > 0).then(|| Local::new(dim, places, device)),
             project: linear(summary, embedding, device),

@@ -1,0 +1,147 @@
+//! The fused operations beside the framework's own, which are made of other parts, and beside 64-bit arithmetic.
+
+use super::numbers::{exp, normal};
+use super::rows::{Gelu, LayerNorm, LayerNormGradient, Scale, Softmax};
+use super::{cpu, gelu, layer_norm, softmax};
+use burn::nn::LayerNormConfig;
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use proptest::prelude::*;
+use pulp::{Arch, Scalar, Simd};
+
+/// Numbers in [-spread, spread] that follow from their place alone.
+fn made_up(count: usize, salt: usize, spread: f32) -> Vec<f32> {
+    let step = |index: usize| u16::try_from((index * 7919 + salt * 104_729) % 2003).map_or(0.0, f32::from);
+    (0..count).map(|index| (step(index) / 1001.0 - 1.0) * spread).collect()
+}
+
+fn tensor<const D: usize>(shape: [usize; D], salt: usize, spread: f32, device: &Device) -> Tensor<D> {
+    let count = shape.iter().product();
+    Tensor::from_data(TensorData::new(made_up(count, salt, spread), shape), device)
+}
+
+#[track_caller]
+fn assert_near<const D: usize>(ours: Tensor<D>, theirs: Tensor<D>, within: f32) {
+    let apart: f32 = (ours - theirs).abs().max().into_scalar();
+    assert!(apart <= within, "{apart} apart");
+}
+
+/// Value and gradients of an operation, its output weighed by numbers of its own.
+fn judged<const D: usize, const N: usize>(
+    inputs: [Tensor<D>; N],
+    operation: impl Fn([Tensor<D>; N]) -> Tensor<D>,
+) -> (Tensor<D>, [Tensor<D>; N]) {
+    let inputs = inputs.map(Tensor::require_grad);
+    let output = operation(inputs.clone());
+    let weights = tensor(output.dims(), 5, 1.0, &output.device());
+    let gradients = (output.clone() * weights).sum().backward();
+    (output.inner(), inputs.map(|input| input.grad(&gradients).unwrap()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn gelu_is_the_frameworks(rows in 1..70_usize, width in 1..300_usize, spread in 0.1..12.0_f32) {
+        let device = cpu().autodiff();
+        let input = || [tensor([rows, width], 1, spread, &device)];
+        let (ours, [slope]) = judged(input(), |[x]| gelu(x));
+        let (theirs, [other]) = judged(input(), |[x]| activation::gelu(x));
+        assert_near(ours, theirs, 2e-6 * spread.max(1.0));
+        assert_near(slope, other, 2e-6);
+    }
+
+    #[test]
+    fn layer_norm_is_the_frameworks(rows in 1..70_usize, width in 2..300_usize, shift in -3.0..3.0_f32) {
+        let device = cpu().autodiff();
+        let inputs = || {
+            let [gamma, beta] = [2, 3].map(|salt| tensor([1, width], salt, 1.0, &device));
+            [tensor([rows, width], 1, 2.0, &device) + shift, gamma, beta]
+        };
+        let (ours, gradients) = judged(inputs(), |[x, gamma, beta]| layer_norm(x, gamma.squeeze(), beta.squeeze(), 1e-5));
+        let norm = LayerNormConfig::new(width).with_epsilon(1e-5).init(&device);
+        let (theirs, others) = judged(inputs(), |[x, gamma, beta]| norm.forward(x) * gamma + beta);
+        assert_near(ours, theirs, 1e-5);
+        for (gradient, other) in gradients.into_iter().zip(others) {
+            assert_near(gradient, other, 2e-4);
+        }
+    }
+
+    #[test]
+    fn softmax_is_the_frameworks(cases in 1..4_usize, heads in 1..4_usize, count in 1..90_usize, spread in 0.1..60.0_f32) {
+        let device = cpu().autodiff();
+        let shape = [cases, heads, 5, count];
+        let seen = (tensor([cases, count], 4, 1.0, &device) + 0.5).sign().clamp(0.0, 1.0);
+        // A query with no key at all is another test's.
+        let seen = Tensor::cat(vec![Tensor::ones([cases, 1], &device), seen.slice_dim(1, 1..count)], 1);
+        let hidden = seen.clone().equal_elem(0.0).reshape([cases, 1, 1, count]).expand(shape);
+        let scores = || [tensor(shape, 1, spread, &device)];
+        let (ours, [slope]) = judged(scores(), |[scores]| softmax(scores, seen.clone()));
+        let (theirs, [other]) =
+            judged(scores(), |[scores]| activation::softmax(scores.mask_fill(hidden.clone(), -1e9), 3));
+        assert_near(ours, theirs, 1e-6);
+        assert_near(slope, other, 1e-6);
+    }
+
+    #[test]
+    fn vectors_of_any_width_give_the_same_bits(rows in 1..20_usize, width in 1..70_usize) {
+        let [input, gamma, beta] = [1, 2, 3].map(|salt| made_up(rows * width, salt, 3.0));
+        let scale = Scale { gamma: &gamma[..width], beta: &beta[..width], epsilon: 1e-5 };
+        let seen: Vec<f32> = beta[..width].iter().map(|x| f32::from(*x > 0.0)).collect();
+        let [mut wide, mut narrow] = [input.clone(), input.clone()];
+        Arch::new().dispatch(LayerNorm { block: &mut wide, scale });
+        Scalar.vectorize(LayerNorm { block: &mut narrow, scale });
+        Arch::new().dispatch(Gelu { block: &mut wide });
+        Scalar.vectorize(Gelu { block: &mut narrow });
+        let of_wide = Arch::new().dispatch(LayerNormGradient { input: &input, scale, block: &mut wide });
+        let of_narrow = Scalar.vectorize(LayerNormGradient { input: &input, scale, block: &mut narrow });
+        Arch::new().dispatch(Softmax { block: &mut wide, seen: &seen });
+        Scalar.vectorize(Softmax { block: &mut narrow, seen: &seen });
+        prop_assert_eq!(wide, narrow);
+        prop_assert_eq!(of_wide, of_narrow);
+    }
+
+    #[test]
+    fn exponential_is_that_of_64_bits(x in -87.0..88.0_f32) {
+        let exact = f64::from(x).exp();
+        let error = (f64::from(exp(x)) / exact - 1.0).abs();
+        prop_assert!(error < 2.5e-7, "{} for {exact}", exp(x));
+    }
+}
+
+#[test]
+fn a_query_without_keys_gets_zeros() {
+    let device = cpu();
+    let weights = softmax(tensor([1, 1, 2, 3], 1, 1.0, &device), Tensor::zeros([1, 3], &device));
+    assert_eq!(weights.into_data().try_to_vec::<f32>().unwrap(), [0.0; 6]);
+}
+
+#[test]
+fn what_is_no_number_stays_none() {
+    let device = cpu();
+    let broken = || Tensor::<2>::from_data([[1.0, f32::NAN, 2.0], [1.0, 2.0, 3.0]], &device);
+    let [ones, zeros] = [Tensor::ones([3], &device), Tensor::zeros([3], &device)];
+    let scores = softmax(broken().reshape([1, 1, 2, 3]), Tensor::ones([1, 3], &device)).reshape([2, 3]);
+    for tensor in [gelu(broken()), layer_norm(broken(), ones, zeros, 1e-5), scores] {
+        let values = tensor.into_data().try_to_vec::<f32>().unwrap();
+        assert!(values[1].is_nan() && values[3..].iter().all(|x| x.is_finite()), "{values:?}");
+    }
+}
+
+#[test]
+fn tails_of_the_normal_distribution() {
+    // By Python's statistics.NormalDist.
+    let exact = [(0.0, 0.5), (1.0, 0.841_344_8), (-1.0, 0.158_655_3), (-3.0, 0.001_349_9), (2.5, 0.993_790_3)];
+    for (x, share) in exact.into_iter().chain([(20.0, 1.0), (-200.0, 0.0)]) {
+        assert!((normal(x).0 - share).abs() < 2e-7, "{x}");
+    }
+}
+
+#[test]
+fn strided_tensors_are_read_in_their_order() {
+    let device = cpu();
+    let swapped = tensor([3, 40], 1, 2.0, &device).swap_dims(0, 1);
+    let part = tensor([50, 40], 1, 2.0, &device).slice_dim(0, 7..9);
+    for input in [swapped, part] {
+        assert_near(gelu(input.clone()), activation::gelu(input), 1e-5);
+    }
+}
