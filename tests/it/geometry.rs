@@ -8,16 +8,28 @@ use std::path::{Path, PathBuf};
 
 /// Reads a scan, writes it down for the peer, and returns what the peer says of it.
 pub(crate) fn compared(source: &Path) -> String {
+    let read = scan::read(&files(source), &Limits::default()).unwrap();
+    let dump = tempfile::tempdir().unwrap();
+    write(&read.volume, dump.path());
+    tools::peer("geometry.py", &[dump.path(), source]).unwrap()
+}
+
+/// The files of a scan that belong to a series.
+pub(crate) fn files(source: &Path) -> Vec<PathBuf> {
     let files = if source.is_dir() {
         fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).collect()
     } else {
         vec![source.to_owned()]
     };
-    let files: Vec<PathBuf> = files.into_iter().filter(|file| scan::header(file, &Limits::default()).is_ok()).collect();
-    let read = scan::read(&files, &Limits::default()).unwrap();
-    let dump = tempfile::tempdir().unwrap();
-    write(&read.volume, dump.path());
-    tools::peer("geometry.py", &[dump.path(), source]).unwrap()
+    files.into_iter().filter(|file| scan::header(file, &Limits::default()).is_ok()).collect()
+}
+
+/// A volume's voxels in HU.
+pub(crate) fn voxels(volume: &Volume<'_>) -> Vec<f32> {
+    match volume.voxels() {
+        Voxels::I16(values) => values.iter().map(|&value| f32::from(value)).collect(),
+        Voxels::F32(values) => values.to_vec(),
+    }
 }
 
 fn write(volume: &Volume<'_>, folder: &Path) {
@@ -31,10 +43,7 @@ fn write(volume: &Volume<'_>, folder: &Path) {
     };
     let json = serde_json::json!({ "size": geometry.size(), "affine": [row(0), row(1), row(2), [0.0, 0.0, 0.0, 1.0]] });
     fs::write(folder.join("volume.json"), json.to_string()).unwrap();
-    let bytes: Vec<u8> = match volume.voxels() {
-        Voxels::I16(values) => values.iter().flat_map(|&value| f32::from(value).to_le_bytes()).collect(),
-        Voxels::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-    };
+    let bytes: Vec<u8> = voxels(volume).into_iter().flat_map(f32::to_le_bytes).collect();
     fs::write(folder.join("voxels.f32"), bytes).unwrap();
 }
 

@@ -21,6 +21,7 @@ mod preset;
 mod privacy;
 mod rooms;
 mod scene;
+mod syntax;
 mod tidy;
 mod training;
 mod walk;

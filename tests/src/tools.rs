@@ -22,11 +22,14 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 9] = [
+pub const TOOLS: [Tool; 12] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
     tool("openssl", "openssl", "certificates of a broker"),
     tool("dcm2niix", "dcm2niix", "geometry of DICOM series"),
+    tool("gdcmconv", "libgdcm-tools", "writes DICOM files in many syntaxes"),
+    tool("ojph_compress", "openjph-tools", "encodes HTJ2K"),
+    tool("cjxl", "libjxl-tools", "encodes JPEG XL"),
     tool("dcmdump", "dcmtk", "reads the DICOM files we write"),
     tool("dcmodify", "dcmtk", "plants patient markers in DICOM files"),
     tool("dciodvfy", "dicom3tools", "validates the DICOM files we write"),

@@ -1,6 +1,6 @@
 //! What a file is, by its first bytes, and its digest.
 
-use super::{Format, Limits, Reason, ScanError};
+use super::{Format, Limits, Reason, ScanError, dicom};
 use data_encoding::HEXLOWER;
 use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
@@ -60,7 +60,7 @@ fn head(file: &mut File) -> Result<Vec<u8>, ScanError> {
 }
 
 fn format_of(head: &[u8]) -> Result<Format, ScanError> {
-    if head.get(128..132) == Some(b"DICM") {
+    if dicom::is_dicom(head) {
         return Ok(Format::Dicom);
     }
     if head.starts_with(GZIP) {
@@ -79,7 +79,7 @@ fn is_header_size(bytes: &[u8]) -> bool {
 }
 
 fn no_scan() -> ScanError {
-    ScanError::new(Reason::NotAScan, "neither DICOM (part 10) nor NIfTI-1 in one file")
+    ScanError::new(Reason::NotAScan, "neither DICOM nor NIfTI-1 in one file")
 }
 
 /// Reading stopped: at the end of the file, at bytes that `corrupt` describes, or at the operating system's word.

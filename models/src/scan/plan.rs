@@ -66,9 +66,12 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     let transfer_syntax = Some(syntaxes.into_iter().collect::<Vec<_>>().join(","));
     let expected = instances.iter().filter_map(|instance| instance.expected).max();
     let handed_in = u32::try_from(files.len()).unwrap_or(u32::MAX);
-    let is_slice = |instance: &&Instance| matches!(instance.content, Content::Slice(_));
-    let paths: Vec<PathBuf> = instances.iter().filter(is_slice).map(|slice| slice.path.clone()).collect();
-    let stack = geometry::stack(instances, limits).map_err(|error| cause(error, &paths))?;
+    let slice = |Instance { path, content, .. }: &Instance| match content {
+        Content::Slice(slice) => Some((path.clone(), slice.size)),
+        Content::Localizer | Content::NotImage => None,
+    };
+    let slices: Vec<(PathBuf, [usize; 2])> = instances.iter().filter_map(slice).collect();
+    let stack = geometry::stack(instances, limits).map_err(|error| cause(error, &slices))?;
     let Stack { slices, geometry, dropped, tilt_deg, mut warnings } = stack;
     if expected.is_some_and(|expected| handed_in < expected) {
         warnings.insert(Warning::FewerThanExpected);
@@ -83,8 +86,8 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
 }
 
 /// A slice that cannot be read is told before the stack that it fails to make: the sender can mend the one.
-fn cause(error: ScanError, slices: &[PathBuf]) -> ScanError {
-    let broken = || slices.iter().find_map(|path| dicom::pixels(path).err());
+fn cause(error: ScanError, slices: &[(PathBuf, [usize; 2])]) -> ScanError {
+    let broken = || slices.iter().find_map(|(path, size)| dicom::pixels(path, *size).err());
     if error.reason == Reason::TooFewSlices { broken().unwrap_or(error) } else { error }
 }
 

@@ -361,3 +361,46 @@ fn what_is_written_is_read_back() {
     assert_eq!((again.geometry().orientation(), again.hu([1, 1, 1])), (halves.geometry().orientation(), Some(0.5)));
     assert!(write::dicom_series(&halves, &write::SeriesTags::synthetic(1), folder.path()).is_err());
 }
+
+/// The bytes of a file in parts: preamble and prefix, meta information, data set.
+fn parted(path: &Path) -> [Vec<u8>; 3] {
+    let bytes = fs::read(path).unwrap();
+    let length = u32::from_le_bytes(bytes[140..144].try_into().unwrap());
+    let data = 144 + usize::try_from(length).unwrap();
+    [bytes[..132].to_vec(), bytes[132..data].to_vec(), bytes[data..].to_vec()]
+}
+
+#[test]
+fn files_without_the_head_that_they_should_have_are_read() {
+    let whole = Series::regular(4).read().unwrap().volume;
+    let explicit = |[_, _, data]: [Vec<u8>; 3]| data;
+    let no_preamble = |[_, meta, data]: [Vec<u8>; 3]| [b"DICM".to_vec(), meta, data].concat();
+    let no_prefix = |[_, meta, data]: [Vec<u8>; 3]| [meta, data].concat();
+    let wrong_length = |[preamble, mut meta, data]: [Vec<u8>; 3]| {
+        meta[8] -= 2;
+        [preamble, meta, data].concat()
+    };
+    for mend in [explicit, no_preamble, no_prefix, wrong_length] {
+        let series = Series::regular(4);
+        for path in series.files() {
+            fs::write(&path, mend(parted(&path))).unwrap();
+        }
+        assert_eq!(series.read().unwrap().volume, whole);
+    }
+}
+
+#[test]
+fn a_file_that_only_begins_like_dicom_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for (bytes, reason) in [
+        (&b"\x08\x00\x05\x00CS\x0a\x00ISO_IR 100"[..], Reason::MissingAttribute),
+        (b"\x08\x00\x05\x00CS\xff\x00ISO_IR 100", Reason::Truncated),
+        (b"\x08\x00\x05\x00\xff\xff\xff\xffISO_IR 100", Reason::NotAScan),
+        (b"\x02\x00\x10\x00UI\x20\x001.2", Reason::Truncated),
+        (b"DICM", Reason::MissingAttribute),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(header(&path, &Limits::default()).unwrap_err().reason, reason, "{bytes:?}");
+    }
+}

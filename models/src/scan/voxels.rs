@@ -50,7 +50,7 @@ impl Extremes {
 
 /// Decodes one slice into `plane`, C order (row, column).
 pub(super) fn slice<T: Hu>(path: &Path, slice: &Slice, plane: &mut [T]) -> Result<Extremes, FillError> {
-    let bytes = dicom::pixels(path)?;
+    let bytes = dicom::pixels(path, slice.size)?;
     let (pairs, _odd) = bytes.as_chunks::<2>();
     if pairs.len() < plane.len() {
         return Err(file::truncated().into());

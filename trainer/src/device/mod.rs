@@ -7,7 +7,6 @@ mod fused;
 mod gradient;
 mod kernels;
 mod numbers;
-
 mod rows;
 #[cfg(test)]
 mod tests;

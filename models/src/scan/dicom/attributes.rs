@@ -1,0 +1,102 @@
+//! One DICOM file's attributes, and why they could not be had.
+
+use super::meta;
+use crate::scan::{Reason, ScanError, file};
+use dicom::core::Tag;
+use dicom::dictionary_std::tags;
+use dicom::object::mem::InMemElement;
+use dicom::object::{DefaultDicomObject, OpenFileOptions};
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// What a file says.
+pub(super) struct Attributes {
+    object: DefaultDicomObject,
+    /// Transfer Syntax UID (0002,0010).
+    pub(super) syntax: String,
+    /// Media Storage SOP Class UID (0002,0002), or SOP Class UID (0008,0016) where that is missing.
+    pub(super) class: String,
+}
+
+/// How far a file is read.
+#[derive(Clone, Copy)]
+pub(super) enum Until {
+    Pixels,
+    End,
+}
+
+impl Attributes {
+    pub(super) fn read(path: &Path, until: Until) -> Result<Self, ScanError> {
+        let options = OpenFileOptions::new();
+        let options = match until {
+            Until::Pixels => options.read_until(tags::PIXEL_DATA),
+            Until::End => options,
+        };
+        let file = File::open(path).map_err(|error| file::unreadable(&error))?;
+        let (file, meta::Meta { syntax, class }) = meta::mended(file)?;
+        let object = options.from_reader(file).map_err(|error| broken(&error))?;
+        let mut read = Self { object, syntax, class };
+        if read.class.is_empty() {
+            read.class = read.text(tags::SOP_CLASS_UID).unwrap_or_default();
+        }
+        Ok(read)
+    }
+
+    pub(super) fn element(&self, tag: Tag, name: &str) -> Result<&InMemElement, ScanError> {
+        self.object.element_opt(tag).ok().flatten().ok_or_else(|| missing(name))
+    }
+
+    /// A text without padding; `None` where there is none.
+    pub(super) fn text(&self, tag: Tag) -> Option<String> {
+        let element = self.object.element_opt(tag).ok().flatten()?;
+        let value = element.to_str().ok()?;
+        let value = value.trim_matches(['\0', ' ']);
+        (!value.is_empty()).then(|| value.to_owned())
+    }
+
+    pub(super) fn integer(&self, tag: Tag) -> Option<i64> {
+        self.object.element_opt(tag).ok().flatten()?.to_int().ok()
+    }
+
+    pub(super) fn required(&self, tag: Tag, name: &str) -> Result<String, ScanError> {
+        self.text(tag).ok_or_else(|| missing(name))
+    }
+
+    pub(super) fn count(&self, tag: Tag, name: &str) -> Result<usize, ScanError> {
+        self.integer(tag).and_then(|value| usize::try_from(value).ok()).ok_or_else(|| missing(name))
+    }
+
+    /// `N` finite numbers.
+    pub(super) fn numbers<const N: usize>(&self, tag: Tag, name: &str) -> Result<[f64; N], ScanError> {
+        let values = self.element(tag, name)?.to_multi_float64().map_err(|_unreadable| missing(name))?;
+        let values: [f64; N] = values.try_into().map_err(|_other_count| missing(name))?;
+        if values.iter().all(|value| value.is_finite()) { Ok(values) } else { Err(missing(name)) }
+    }
+}
+
+pub(super) fn missing(name: &str) -> ScanError {
+    ScanError::new(Reason::MissingAttribute, format!("{name} is absent, empty or malformed"))
+}
+
+pub(super) const NOT_DICOM: &str = "not valid DICOM";
+
+/// Why a file could not be read. dicom-rs's own words are not repeated: they may quote the file.
+fn broken(error: &(dyn Error + 'static)) -> ScanError {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            return file::broken(io, NOT_DICOM);
+        }
+        cause = error.source();
+    }
+    let words = error.to_string();
+    if words.contains("Premature data set end") {
+        file::truncated()
+    } else if words.contains("transfer syntax") {
+        ScanError::new(Reason::UnsupportedTransferSyntax, "a transfer syntax that this build does not know")
+    } else {
+        ScanError::new(Reason::Corrupt, NOT_DICOM)
+    }
+}
