@@ -13,6 +13,7 @@ mod broker;
 mod code;
 mod crash;
 mod export;
+mod frames;
 mod geometry;
 mod harness;
 mod parity;

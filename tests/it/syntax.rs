@@ -56,7 +56,7 @@ const SLICES: usize = 4;
 /// The peer that encodes what DCMTK and GDCM do not.
 const PEER: &str = "syntax.py";
 
-fn run(command: &[&str], input: &Path, output: &Path) -> String {
+pub(crate) fn run(command: &[&str], input: &Path, output: &Path) -> String {
     let (program, options) = command.split_first().unwrap();
     if *program == PEER {
         let options: Vec<&Path> = options.iter().map(Path::new).collect();
@@ -75,7 +75,7 @@ fn rewritten(files: &[PathBuf], command: &[&str], folder: &Path) -> Vec<PathBuf>
     files.iter().enumerate().map(new).collect()
 }
 
-fn read(files: &[PathBuf]) -> Result<Volume<'static>, ScanError> {
+pub(crate) fn read(files: &[PathBuf]) -> Result<Volume<'static>, ScanError> {
     scan::read(files, &Limits::default()).map(|read| read.volume)
 }
 

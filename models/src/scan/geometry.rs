@@ -72,7 +72,20 @@ fn slices_of(instances: Vec<Instance>, dropped: &mut BTreeMap<Dropped, u32>) -> 
     let mut slices = Vec::new();
     for Instance { path, file_bytes, uid, acquisition, content, .. } in instances {
         match content {
-            Content::Slice(slice) => slices.push(Placed { path, slice, uid, file_bytes, acquisition, along_mm: 0.0 }),
+            Content::Slices { slices: frames, localizers } => {
+                let placed = |slice| Placed {
+                    path: path.clone(),
+                    slice,
+                    uid: uid.clone(),
+                    file_bytes,
+                    acquisition,
+                    along_mm: 0.0,
+                };
+                slices.extend(frames.into_iter().map(placed));
+                if localizers > 0 {
+                    *dropped.entry(Dropped::Localizer).or_default() += localizers;
+                }
+            }
             Content::Localizer => *dropped.entry(Dropped::Localizer).or_default() += 1,
             Content::NotImage => *dropped.entry(Dropped::NotImage).or_default() += 1,
         }
@@ -117,21 +130,22 @@ fn in_order(mut slices: Vec<Placed>, normal: [f64; 3]) -> Vec<Placed> {
 
 /// Leaves out copies of an instance (the larger file stays) and repeated acquisitions of a place (the later one stays).
 fn unique(slices: Vec<Placed>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<Vec<Placed>, ScanError> {
-    let mut by_uid: BTreeMap<String, Placed> = BTreeMap::new();
+    let mut by_uid: BTreeMap<(String, usize), Placed> = BTreeMap::new();
     let mut kept: Vec<Placed> = Vec::new();
     for placed in slices {
         if placed.uid.is_empty() {
             kept.push(placed);
             continue;
         }
-        match by_uid.get(&placed.uid) {
+        let key = (placed.uid.clone(), placed.slice.frame);
+        match by_uid.get(&key) {
             Some(other) => {
                 *dropped.entry(Dropped::DuplicateInstance).or_default() += 1;
                 if placed.file_bytes > other.file_bytes {
-                    by_uid.insert(placed.uid.clone(), placed);
+                    by_uid.insert(key, placed);
                 }
             }
-            None => drop(by_uid.insert(placed.uid.clone(), placed)),
+            None => drop(by_uid.insert(key, placed)),
         }
     }
     kept.extend(by_uid.into_values());

@@ -1,6 +1,6 @@
 //! One series: its geometry first, its voxels second.
 
-use super::dicom::{self, Content, Instance};
+use super::dicom::{self, Content, Instance, Pixels, Slice};
 use super::geometry::{self, Placed, Stack};
 use super::voxels::{self, Extremes, Hu, Scale};
 use super::{Facts, FillError, Format, Limits, Reason, Scan, ScanError, VoxelKind, Warning, file, nifti};
@@ -8,7 +8,7 @@ use crate::volume::{Geometry, Volume, Voxels};
 use rayon::prelude::*;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A series whose headers have been read and found good.
 #[derive(Debug)]
@@ -66,11 +66,11 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     let transfer_syntax = Some(syntaxes.into_iter().collect::<Vec<_>>().join(","));
     let expected = instances.iter().filter_map(|instance| instance.expected).max();
     let handed_in = u32::try_from(files.len()).unwrap_or(u32::MAX);
-    let slice = |Instance { path, content, .. }: &Instance| match content {
-        Content::Slice(slice) => Some((path.clone(), slice.size)),
+    let slices = |Instance { path, content, .. }: &Instance| match content {
+        Content::Slices { slices, .. } => Some((path.clone(), slices.clone())),
         Content::Localizer | Content::NotImage => None,
     };
-    let slices: Vec<(PathBuf, [usize; 2])> = instances.iter().filter_map(slice).collect();
+    let slices: Vec<(PathBuf, Vec<Slice>)> = instances.iter().filter_map(slices).collect();
     let stack = geometry::stack(instances, limits).map_err(|error| cause(error, &slices))?;
     let Stack { slices, geometry, dropped, tilt_deg, mut warnings } = stack;
     if expected.is_some_and(|expected| handed_in < expected) {
@@ -86,8 +86,13 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
 }
 
 /// A slice that cannot be read is told before the stack that it fails to make: the sender can mend the one.
-fn cause(error: ScanError, slices: &[(PathBuf, [usize; 2])]) -> ScanError {
-    let broken = || slices.iter().find_map(|(path, size)| dicom::pixels(path, *size).err());
+fn cause(error: ScanError, slices: &[(PathBuf, Vec<Slice>)]) -> ScanError {
+    let broken = || {
+        slices.iter().find_map(|(path, slices)| {
+            let pixels = Pixels::read(path);
+            pixels.and_then(|pixels| slices.iter().try_for_each(|slice| pixels.frame(slice).map(drop))).err()
+        })
+    };
     if error.reason == Reason::TooFewSlices { broken().unwrap_or(error) } else { error }
 }
 
@@ -143,11 +148,19 @@ impl Plan {
         }
         let extremes = match &self.source {
             Source::Nifti(image) => image.fill(voxels)?,
-            Source::Dicom(slices) => voxels
-                .par_chunks_mut(columns * rows)
-                .zip(slices.par_iter())
-                .map(|(plane, placed)| voxels::slice(&placed.path, &placed.slice, plane))
-                .try_reduce(|| Extremes::NONE, |a, b| Ok(a.join(b)))?,
+            Source::Dicom(slices) => {
+                let mut files: BTreeMap<&Path, Vec<(&Slice, &mut [T])>> = BTreeMap::new();
+                for (placed, plane) in slices.iter().zip(voxels.chunks_mut(columns * rows)) {
+                    files.entry(&placed.path).or_default().push((&placed.slice, plane));
+                }
+                let joined = |a: Extremes, b| Ok(a.join(b));
+                let of_file = |(path, planes): (&Path, Vec<(&Slice, &mut [T])>)| {
+                    let pixels = Pixels::read(path)?;
+                    let extremes = planes.into_par_iter().map(|(slice, plane)| voxels::slice(&pixels, slice, plane));
+                    extremes.try_reduce(|| Extremes::NONE, joined)
+                };
+                files.into_par_iter().map(of_file).try_reduce(|| Extremes::NONE, joined)?
+            }
         };
         let mut facts = Facts { hu_range: extremes.range(), ..self.facts.clone() };
         if extremes.0 > AIR_HU || extremes.1 < TISSUE_HU {

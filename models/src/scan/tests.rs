@@ -238,9 +238,14 @@ fn each_missing_or_odd_attribute_is_refused_by_name() {
         Reason::MissingAttribute
     );
     assert_eq!(
-        refusal(|object| put(object, tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE)),
+        refusal(|object| put(object, tags::SOP_CLASS_UID, VR::UI, uids::SECONDARY_CAPTURE_IMAGE_STORAGE)),
         Reason::UnsupportedSopClass
     );
+    let no_frames = |object: &mut InMemDicomObject| {
+        put(object, tags::SOP_CLASS_UID, VR::UI, uids::ENHANCED_CT_IMAGE_STORAGE);
+        put(object, tags::NUMBER_OF_FRAMES, VR::IS, "3");
+    };
+    assert_eq!(refusal(no_frames), Reason::Corrupt);
     let three_samples = |object: &mut InMemDicomObject| {
         drop(object.put(DataElement::new(tags::SAMPLES_PER_PIXEL, VR::US, dicom_value!(U16, [3]))));
     };

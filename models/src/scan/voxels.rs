@@ -5,9 +5,8 @@
     reason = "the inner loop over all voxels; whether a value fits is checked on the extremes of each slice"
 )]
 
-use super::dicom::{self, Slice, Stored};
+use super::dicom::{Pixels, Slice, Stored};
 use super::{FillError, Reason, ScanError, file};
-use std::path::Path;
 
 /// A voxel type of [`crate::volume::Voxels`].
 pub(super) trait Hu: Copy + Send + Sync {
@@ -49,8 +48,8 @@ impl Extremes {
 }
 
 /// Decodes one slice into `plane`, C order (row, column).
-pub(super) fn slice<T: Hu>(path: &Path, slice: &Slice, plane: &mut [T]) -> Result<Extremes, FillError> {
-    let bytes = dicom::pixels(path, slice.size)?;
+pub(super) fn slice<T: Hu>(pixels: &Pixels, slice: &Slice, plane: &mut [T]) -> Result<Extremes, FillError> {
+    let bytes = pixels.frame(slice)?;
     let (pairs, _odd) = bytes.as_chunks::<2>();
     if pairs.len() < plane.len() {
         return Err(file::truncated().into());

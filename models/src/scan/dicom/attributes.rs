@@ -5,7 +5,7 @@ use crate::scan::{Reason, ScanError, file};
 use dicom::core::Tag;
 use dicom::dictionary_std::tags;
 use dicom::object::mem::InMemElement;
-use dicom::object::{DefaultDicomObject, OpenFileOptions};
+use dicom::object::{DefaultDicomObject, InMemDicomObject, OpenFileOptions};
 use std::error::Error;
 use std::fs::File;
 use std::io;
@@ -39,25 +39,75 @@ impl Attributes {
         let object = options.from_reader(file).map_err(|error| broken(&error))?;
         let mut read = Self { object, syntax, class };
         if read.class.is_empty() {
-            read.class = read.text(tags::SOP_CLASS_UID).unwrap_or_default();
+            read.class = read.whole().text(tags::SOP_CLASS_UID).unwrap_or_default();
         }
         Ok(read)
     }
 
-    pub(super) fn element(&self, tag: Tag, name: &str) -> Result<&InMemElement, ScanError> {
-        self.object.element_opt(tag).ok().flatten().ok_or_else(|| missing(name))
+    /// The attributes of the file as a whole.
+    pub(super) fn whole(&self) -> Scope<'_> {
+        Scope(vec![&self.object])
+    }
+
+    /// The attributes of each frame of a multi-frame object: its functional groups come first, then those that all frames
+    /// share, then the file's own (PS3.3, C.7.6.16).
+    pub(super) fn frames(&self) -> Result<Vec<Scope<'_>>, ScanError> {
+        let shared = self.items(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE).first();
+        let frames = self.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE);
+        if Some(frames.len())
+            != self.whole().integer(tags::NUMBER_OF_FRAMES).and_then(|count| usize::try_from(count).ok())
+        {
+            return Err(ScanError::new(Reason::Corrupt, "NumberOfFrames and PerFrameFunctionalGroupsSequence differ"));
+        }
+        let scope = |frame| {
+            let groups = [Some(frame), shared].into_iter().flatten();
+            let items = groups.flat_map(|group| GROUPS.iter().filter_map(|&tag| items(group, tag).first()));
+            Scope(items.chain([&*self.object]).collect())
+        };
+        Ok(frames.iter().map(scope).collect())
+    }
+
+    fn items(&self, sequence: Tag) -> &[InMemDicomObject] {
+        items(&self.object, sequence)
+    }
+
+    /// Takes the pixels out.
+    pub(super) fn into_pixels(mut self) -> Result<InMemElement, ScanError> {
+        self.object.take_element(tags::PIXEL_DATA).map_err(|_absent| missing("PixelData"))
+    }
+}
+
+fn items(object: &InMemDicomObject, sequence: Tag) -> &[InMemDicomObject] {
+    object.element_opt(sequence).ok().flatten().and_then(|element| element.items()).unwrap_or_default()
+}
+
+/// Functional groups that say where a frame lies and what its values mean. No two have an attribute in common.
+const GROUPS: [Tag; 5] = [
+    tags::PIXEL_MEASURES_SEQUENCE,
+    tags::PLANE_POSITION_SEQUENCE,
+    tags::PLANE_ORIENTATION_SEQUENCE,
+    tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
+    tags::CT_IMAGE_FRAME_TYPE_SEQUENCE,
+];
+
+/// Where an attribute may stand, the nearest place first.
+pub(super) struct Scope<'a>(Vec<&'a InMemDicomObject>);
+
+impl Scope<'_> {
+    fn find(&self, tag: Tag) -> Option<&InMemElement> {
+        self.0.iter().find_map(|object| object.element_opt(tag).ok().flatten())
     }
 
     /// A text without padding; `None` where there is none.
     pub(super) fn text(&self, tag: Tag) -> Option<String> {
-        let element = self.object.element_opt(tag).ok().flatten()?;
+        let element = self.find(tag)?;
         let value = element.to_str().ok()?;
         let value = value.trim_matches(['\0', ' ']);
         (!value.is_empty()).then(|| value.to_owned())
     }
 
     pub(super) fn integer(&self, tag: Tag) -> Option<i64> {
-        self.object.element_opt(tag).ok().flatten()?.to_int().ok()
+        self.find(tag)?.to_int().ok()
     }
 
     pub(super) fn required(&self, tag: Tag, name: &str) -> Result<String, ScanError> {
@@ -70,7 +120,8 @@ impl Attributes {
 
     /// `N` finite numbers.
     pub(super) fn numbers<const N: usize>(&self, tag: Tag, name: &str) -> Result<[f64; N], ScanError> {
-        let values = self.element(tag, name)?.to_multi_float64().map_err(|_unreadable| missing(name))?;
+        let values =
+            self.find(tag).ok_or_else(|| missing(name))?.to_multi_float64().map_err(|_unreadable| missing(name))?;
         let values: [f64; N] = values.try_into().map_err(|_other_count| missing(name))?;
         if values.iter().all(|value| value.is_finite()) { Ok(values) } else { Err(missing(name)) }
     }

@@ -101,6 +101,11 @@ pub(super) fn name(syntax: &str) -> Option<&'static str> {
 /// Bytes of a stored value.
 const WIDTH: usize = 2;
 
+/// Bytes of a slice of `[columns, rows]` voxels.
+pub(super) fn bytes([columns, rows]: [usize; 2]) -> usize {
+    columns.saturating_mul(rows).saturating_mul(WIDTH)
+}
+
 /// Decodes one slice of `[columns, rows]` voxels: 16-bit values, one after the other, in this machine's byte order.
 pub(super) fn decode(coding: Coding, coded: &[u8], size: [usize; 2]) -> Result<Vec<u8>, ScanError> {
     let voxels = size.iter().product::<usize>();

@@ -3,13 +3,15 @@
 mod attributes;
 mod codec;
 mod meta;
+mod pixels;
 
 pub(super) use meta::is_dicom;
+pub(super) use pixels::Pixels;
 
 use super::file::unreadable;
 use super::{Reason, ScanError};
-use attributes::{Attributes, NOT_DICOM, Until, missing};
-use dicom::core::value::Value;
+use attributes::{Attributes, Scope, Until, missing};
+use dicom::core::Tag;
 use dicom::dictionary_std::{tags, uids};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -39,8 +41,8 @@ pub(super) struct Instance {
 /// What a file of a series holds.
 #[derive(Debug, Clone)]
 pub(super) enum Content {
-    /// A slice.
-    Slice(Slice),
+    /// Slices: one in most files, several in a multi-frame object, whose localizers are counted.
+    Slices { slices: Vec<Slice>, localizers: u32 },
     /// A localizer.
     Localizer,
     /// Something without pixels.
@@ -50,6 +52,10 @@ pub(super) enum Content {
 /// One CT image: where it lies (PS3.3 C.7.6.2) and how its numbers are stored (PS3.3 C.7.6.3, C.11.1).
 #[derive(Debug, Clone)]
 pub(super) struct Slice {
+    /// Which of the file's frames it is, counted from zero.
+    pub(super) frame: usize,
+    /// How many it has.
+    pub(super) frames: usize,
     /// Columns and rows: voxels along i and j.
     pub(super) size: [usize; 2],
     /// Spacing along i and j in mm.
@@ -80,11 +86,12 @@ pub(super) fn identity(path: &Path) -> Result<Identity, ScanError> {
         if file.class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
             return Err(ScanError::new(Reason::Dicomdir, "an index of files (Media Storage Directory)"));
         }
+        let whole = file.whole();
         Ok(Identity {
-            study_uid: file.required(tags::STUDY_INSTANCE_UID, "StudyInstanceUID")?,
-            series_uid: file.required(tags::SERIES_INSTANCE_UID, "SeriesInstanceUID")?,
-            expected: expected(&file),
-            modality: file.text(tags::MODALITY).filter(|code| is_code(code)),
+            study_uid: whole.required(tags::STUDY_INSTANCE_UID, "StudyInstanceUID")?,
+            series_uid: whole.required(tags::SERIES_INSTANCE_UID, "SeriesInstanceUID")?,
+            expected: expected(&whole),
+            modality: whole.text(tags::MODALITY).filter(|code| is_code(code)),
         })
     })
 }
@@ -98,29 +105,16 @@ fn is_code(text: &str) -> bool {
 pub(super) fn instance(path: &Path) -> Result<Instance, ScanError> {
     guarded(|| {
         let file = Attributes::read(path, Until::Pixels)?;
+        let whole = file.whole();
         Ok(Instance {
             path: path.to_owned(),
             file_bytes: path.metadata().map_err(|error| unreadable(&error))?.len(),
-            uid: file.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
-            acquisition: file.integer(tags::ACQUISITION_NUMBER).unwrap_or_default(),
-            expected: expected(&file),
+            uid: whole.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
+            acquisition: whole.integer(tags::ACQUISITION_NUMBER).unwrap_or_default(),
+            expected: expected(&whole),
             transfer_syntax: codec::name(&file.syntax).unwrap_or("unknown"),
             content: content(&file)?,
         })
-    })
-}
-
-/// Reads and decodes the pixels of a slice of `[columns, rows]`: one 16-bit value after the other, in this machine's byte
-/// order.
-pub(super) fn pixels(path: &Path, size: [usize; 2]) -> Result<Vec<u8>, ScanError> {
-    guarded(|| {
-        let file = Attributes::read(path, Until::End)?;
-        let coding = codec::coding(&file.syntax)?;
-        match file.element(tags::PIXEL_DATA, "PixelData")?.value() {
-            Value::Primitive(values) => Ok(values.to_bytes().into_owned()),
-            Value::PixelSequence(sequence) => codec::decode(coding, &sequence.fragments().concat(), size),
-            Value::Sequence(_) => Err(ScanError::new(Reason::Corrupt, NOT_DICOM)),
-        }
     })
 }
 
@@ -131,62 +125,69 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanErro
 }
 
 fn content(file: &Attributes) -> Result<Content, ScanError> {
-    let has_rows = file.integer(tags::ROWS).is_some() && file.integer(tags::COLUMNS).is_some();
-    if !has_rows {
+    let whole = file.whole();
+    if whole.integer(tags::ROWS).is_none() || whole.integer(tags::COLUMNS).is_none() {
         return Ok(Content::NotImage);
     }
-    match file.text(tags::MODALITY).as_deref() {
+    match whole.text(tags::MODALITY).as_deref() {
         Some("CT") => {}
         Some(_) => return Err(ScanError::new(Reason::NotCt, "Modality (0008,0060) is not CT")),
         None => return Err(missing("Modality")),
     }
-    let image_type = file.text(tags::IMAGE_TYPE).unwrap_or_default();
-    if image_type.split('\\').any(|value| value.trim() == "LOCALIZER") {
+    if is_localizer(&whole, tags::IMAGE_TYPE) {
         return Ok(Content::Localizer);
     }
-    if file.class != uids::CT_IMAGE_STORAGE {
-        let detail = if file.class == uids::ENHANCED_CT_IMAGE_STORAGE {
-            "Enhanced CT Image Storage"
-        } else {
-            "not CT Image Storage"
-        };
-        return Err(ScanError::new(Reason::UnsupportedSopClass, detail));
-    }
+    let scopes = match file.class.as_str() {
+        uids::CT_IMAGE_STORAGE if whole.integer(tags::NUMBER_OF_FRAMES).unwrap_or(1) != 1 => {
+            return Err(ScanError::new(Reason::UnsupportedPixels, "more than one frame in a single-frame class"));
+        }
+        uids::CT_IMAGE_STORAGE => vec![whole],
+        uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => file.frames()?,
+        _ => return Err(ScanError::new(Reason::UnsupportedSopClass, "not a CT image storage class")),
+    };
     codec::coding(&file.syntax)?;
-    slice(file).map(Content::Slice)
+    let stored = stored(&file.whole())?;
+    let (mut slices, mut localizers) = (Vec::new(), 0);
+    for (frame, scope) in scopes.iter().enumerate() {
+        if is_localizer(scope, tags::FRAME_TYPE) {
+            localizers += 1;
+        } else {
+            slices.push(Slice { frame, frames: scopes.len(), ..slice(scope, stored)? });
+        }
+    }
+    Ok(if slices.is_empty() { Content::Localizer } else { Content::Slices { slices, localizers } })
 }
 
-fn slice(file: &Attributes) -> Result<Slice, ScanError> {
-    let [row_spacing, column_spacing] = file.numbers(tags::PIXEL_SPACING, "PixelSpacing")?;
-    let [ix, iy, iz, jx, jy, jz] = file.numbers(tags::IMAGE_ORIENTATION_PATIENT, "ImageOrientationPatient")?;
-    if let Some(kind) = file.text(tags::RESCALE_TYPE).filter(|kind| kind != "HU" && kind != "US") {
-        let kind = if kind.len() <= 8 && kind.chars().all(|letter| letter.is_ascii_uppercase()) {
-            kind.as_str()
-        } else {
-            "unknown"
-        };
+fn is_localizer(scope: &Scope<'_>, kind: Tag) -> bool {
+    scope.text(kind).is_some_and(|kind| kind.split('\\').any(|value| value.trim() == "LOCALIZER"))
+}
+
+fn slice(scope: &Scope<'_>, stored: Stored) -> Result<Slice, ScanError> {
+    let [row_spacing, column_spacing] = scope.numbers(tags::PIXEL_SPACING, "PixelSpacing")?;
+    let [ix, iy, iz, jx, jy, jz] = scope.numbers(tags::IMAGE_ORIENTATION_PATIENT, "ImageOrientationPatient")?;
+    if let Some(kind) = scope.text(tags::RESCALE_TYPE).filter(|kind| kind != "HU" && kind != "US") {
+        let kind = if is_code(&kind) { kind.as_str() } else { "unknown" };
         return Err(ScanError::new(Reason::NotHounsfield, format!("RescaleType (0028,1054) is {kind}")));
     }
-    let [slope] = file.numbers(tags::RESCALE_SLOPE, "RescaleSlope")?;
-    let [intercept] = file.numbers(tags::RESCALE_INTERCEPT, "RescaleIntercept")?;
+    let [slope] = scope.numbers(tags::RESCALE_SLOPE, "RescaleSlope")?;
+    let [intercept] = scope.numbers(tags::RESCALE_INTERCEPT, "RescaleIntercept")?;
     Ok(Slice {
-        size: [file.count(tags::COLUMNS, "Columns")?, file.count(tags::ROWS, "Rows")?],
+        frame: 0,
+        frames: 1,
+        size: [scope.count(tags::COLUMNS, "Columns")?, scope.count(tags::ROWS, "Rows")?],
         spacing_mm: [column_spacing, row_spacing],
-        position_mm: file.numbers(tags::IMAGE_POSITION_PATIENT, "ImagePositionPatient")?,
+        position_mm: scope.numbers(tags::IMAGE_POSITION_PATIENT, "ImagePositionPatient")?,
         axes: [[ix, iy, iz], [jx, jy, jz]],
-        stored: stored(file)?,
+        stored,
         slope,
         intercept,
     })
 }
 
-fn stored(file: &Attributes) -> Result<Stored, ScanError> {
+fn stored(file: &Scope<'_>) -> Result<Stored, ScanError> {
     let unsupported = |detail: &str| Err(ScanError::new(Reason::UnsupportedPixels, detail));
     if file.integer(tags::SAMPLES_PER_PIXEL).unwrap_or(1) != 1 {
         return unsupported("more than one sample a pixel");
-    }
-    if file.integer(tags::NUMBER_OF_FRAMES).unwrap_or(1) != 1 {
-        return unsupported("more than one frame in a single-frame class");
     }
     if file.count(tags::BITS_ALLOCATED, "BitsAllocated")? != 16 {
         return unsupported("BitsAllocated (0028,0100) is not 16");
@@ -210,7 +211,7 @@ fn narrow(value: i64) -> u32 {
 }
 
 /// Files that the header says the series has (0020,1209), or the acquisition (0020,1002).
-fn expected(file: &Attributes) -> Option<u32> {
+fn expected(file: &Scope<'_>) -> Option<u32> {
     let counts = [tags::NUMBER_OF_SERIES_RELATED_INSTANCES, tags::IMAGES_IN_ACQUISITION];
     let said = counts.into_iter().find_map(|tag| file.integer(tag))?;
     u32::try_from(said).ok().filter(|&count| count > 0)
