@@ -47,6 +47,32 @@ fn write(volume: &Volume<'_>, folder: &Path) {
     fs::write(folder.join("voxels.f32"), bytes).unwrap();
 }
 
+/// Series that no regular grid fits, beside scipy at the same places, and dcm2niix.
+#[test]
+fn tilted_and_uneven_series_measure_as_scipy_says() {
+    let names = [
+        "dcm_qa_ct_GE",
+        "dicom2nifti_failing_ct/gantrytilting/001",
+        "dicom2nifti_failing_ct/sliceincrement/001",
+        "dicom2nifti_failing_ct/sliceincrement/002",
+    ];
+    for name in names {
+        let Some(source) = place::data(name) else { continue };
+        let folder = tempfile::tempdir().unwrap();
+        for (number, file) in files(&source).iter().enumerate() {
+            fs::copy(file, folder.path().join(format!("{number:03}.dcm"))).unwrap();
+        }
+        let read = scan::read(&files(folder.path()), &Limits::default()).unwrap();
+        println!(
+            "{name}: tilt {:.2} degrees, {} gaps, {:?}",
+            read.facts.tilt_deg, read.facts.gaps, read.facts.warnings
+        );
+        let dump = tempfile::tempdir().unwrap();
+        write(&read.volume, dump.path());
+        println!("{}", tools::peer("resample.py", &[dump.path(), folder.path()]).unwrap().trim());
+    }
+}
+
 fn check(names: &[&str]) {
     for name in names {
         let Some(source) = place::data(name) else { continue };

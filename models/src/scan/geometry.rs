@@ -4,6 +4,7 @@
 //! about place.
 
 use super::dicom::{Content, Instance, Slice};
+use super::resample::{Place, Resampling};
 use super::{Dropped, Limits, Reason, ScanError, Warning};
 use crate::volume::Geometry;
 use std::cmp::Ordering;
@@ -29,7 +30,11 @@ pub(super) struct Stack {
     pub(super) geometry: Geometry,
     pub(super) dropped: BTreeMap<Dropped, u32>,
     pub(super) tilt_deg: f64,
+    /// Missing slices.
+    pub(super) gaps: u32,
     pub(super) warnings: BTreeSet<Warning>,
+    /// How the volume follows from the slices, where they do not lie on its grid.
+    pub(super) resampling: Option<Resampling>,
 }
 
 /// Fewest slices of a volume: two have a step, but nothing to compare it with.
@@ -40,7 +45,9 @@ const SAME_PLACE_MM: f64 = 0.01;
 const SAME_SPACING: f64 = 1e-3;
 const SAME_DIRECTION: f64 = 1e-3;
 /// Tilt below this is rounding of positions; the smallest that gantries are set to is one degree.
-const LARGEST_TILT_DEG: f64 = 0.5;
+const SMALLEST_TILT_DEG: f64 = 0.5;
+/// No gantry tilts further than 30 degrees.
+const LARGEST_TILT_DEG: f64 = 45.0;
 /// How far a slice may lie beside the line of the stack.
 const LARGEST_DRIFT_MM: f64 = 1.0;
 /// How much steps may vary: positions rounded to a tenth of a millimetre pass, a missing slice does not.
@@ -60,11 +67,18 @@ pub(super) fn stack(instances: Vec<Instance>, limits: &Limits) -> Result<Stack, 
         let detail = format!("{} slices at different places, at least {FEWEST_SLICES} make a volume", slices.len());
         return Err(ScanError::new(Reason::TooFewSlices, detail));
     }
-    let tilt_deg = tilt(&slices, normal)?;
     let mut warnings = BTreeSet::new();
-    let step_mm = step(&slices, &mut warnings)?;
-    let geometry = geometry(&slices, normal, step_mm, limits)?;
-    Ok(Stack { slices, geometry, dropped, tilt_deg, warnings })
+    let lean = lean(&slices, normal)?;
+    let Steps { step_mm, count, gaps, is_even } = steps(&slices, limits, &mut warnings)?;
+    if lean.is_some() {
+        warnings.insert(Warning::TiltCorrected);
+    }
+    let offsets = offsets(&slices, lean.as_ref());
+    let grid = Grid { offsets, step_mm, count };
+    let geometry = grid.geometry(&slices, normal, limits)?;
+    let resampling = (lean.is_some() || !is_even).then(|| grid.resampling(&slices)).flatten();
+    let tilt_deg = lean.map_or(0.0, |lean| lean.tilt_deg);
+    Ok(Stack { slices, geometry, dropped, tilt_deg, gaps, warnings, resampling })
 }
 
 /// The slices among the files; localizers and objects without pixels are left out and counted.
@@ -166,61 +180,153 @@ fn unique(slices: Vec<Placed>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<V
     Ok(stack)
 }
 
-/// The angle in degrees between the normal and the line on which the slices really lie.
-fn tilt(slices: &[Placed], normal: [f64; 3]) -> Result<f64, ScanError> {
-    let (Some(first), Some(last)) = (slices.first(), slices.last()) else { return Ok(0.0) };
+/// The line on which the slices lie, where it leans from their normal.
+struct Lean {
+    tilt_deg: f64,
+    /// What each slice lies beside the first, in mm.
+    beside_mm: Vec<[f64; 3]>,
+}
+
+/// Positions tell the tilt: the nominal tag is not for computation.
+fn lean(slices: &[Placed], normal: [f64; 3]) -> Result<Option<Lean>, ScanError> {
+    let (Some(first), Some(last)) = (slices.first(), slices.last()) else { return Ok(None) };
     let length_mm = last.along_mm - first.along_mm;
     let across = |placed: &Placed| -> [f64; 3] {
         let step = sub(placed.slice.position_mm, first.slice.position_mm);
         let along = dot(step, normal);
         sub(step, normal.map(|value| along * value))
     };
-    let lean = across(last);
-    let tilt_deg = norm(lean).atan2(length_mm).to_degrees();
+    let (beside_mm, whole): (Vec<[f64; 3]>, _) = (slices.iter().map(across).collect(), across(last));
+    let tilt_deg = norm(whole).atan2(length_mm).to_degrees();
     if tilt_deg > LARGEST_TILT_DEG {
-        let detail = format!("slices sheared by {tilt_deg:.2} degrees (gantry tilt)");
+        let detail = format!("slices sheared by {tilt_deg:.2} degrees; no gantry tilts beyond {LARGEST_TILT_DEG}");
         return Err(ScanError::new(Reason::GantryTilt, detail));
     }
-    for placed in slices {
+    for (placed, &beside_mm) in slices.iter().zip(&beside_mm) {
         let share = (placed.along_mm - first.along_mm) / length_mm;
-        if norm(sub(across(placed), lean.map(|value| value * share))) > LARGEST_DRIFT_MM {
+        if norm(sub(beside_mm, whole.map(|value| value * share))) > LARGEST_DRIFT_MM {
             return Err(mixed("slices that lie beside each other"));
         }
     }
-    Ok(tilt_deg)
+    Ok((tilt_deg > SMALLEST_TILT_DEG).then_some(Lean { tilt_deg, beside_mm }))
 }
 
-/// The step between slices in mm: the mean one, if all are nearly that.
-fn step(slices: &[Placed], warnings: &mut BTreeSet<Warning>) -> Result<f64, ScanError> {
+/// How the slices of the volume follow each other.
+struct Steps {
+    step_mm: f64,
+    count: usize,
+    gaps: u32,
+    is_even: bool,
+}
+
+/// The mean step if all are nearly that; else one that the slices are interpolated at, if no gap is too wide for it.
+fn steps(slices: &[Placed], limits: &Limits, warnings: &mut BTreeSet<Warning>) -> Result<Steps, ScanError> {
     let steps: Vec<f64> =
         slices.iter().zip(slices.iter().skip(1)).map(|(below, above)| above.along_mm - below.along_mm).collect();
     let mut sorted = steps.clone();
     sorted.sort_by(f64::total_cmp);
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
-    let worst = steps.iter().map(|step| (step - median).abs()).fold(0.0, f64::max);
-    if worst > (UNEVEN_SHARE * median).max(UNEVEN_MM) {
-        let (least, most) = (sorted.first().unwrap_or(&median), sorted.last().unwrap_or(&median));
-        let detail =
-            format!("steps between slices from {least:.3} to {most:.3} mm: missing slices, or no regular grid");
-        return Err(ScanError::new(Reason::UnevenSpacing, detail));
-    }
+    let (least, most) = (sorted.first().copied().unwrap_or(median), sorted.last().copied().unwrap_or(median));
+    let worst = (most - median).max(median - least);
+    let length_mm: f64 = steps.iter().sum();
     if worst > NOTABLE_SHARE * median + NOTABLE_MM {
         warnings.insert(Warning::UnevenSpacing);
     }
-    let sum: f64 = steps.iter().sum();
-    Ok(sum / f64::from(u32::try_from(steps.len()).unwrap_or(u32::MAX)))
+    if worst <= (UNEVEN_SHARE * median).max(UNEVEN_MM) {
+        let step_mm = length_mm / whole(steps.len());
+        return Ok(Steps { step_mm, count: slices.len(), gaps: 0, is_even: true });
+    }
+    if most > f64::from(limits.gap_mm) {
+        let detail = format!(
+            "steps between slices from {least:.3} to {most:.3} mm; up to {} mm are interpolated across",
+            limits.gap_mm
+        );
+        return Err(ScanError::new(Reason::UnevenSpacing, detail));
+    }
+    let between = rounded(length_mm / median).max(1);
+    // A slice that is missing leaves a whole number of steps; other steps were chosen so at the scanner.
+    let is_whole = |ratio: &f64| (ratio - ratio.round()).abs() <= UNEVEN_SHARE;
+    let ratios = steps.iter().map(|step| step / median).filter(is_whole);
+    let missing: usize = ratios.map(|ratio| rounded(ratio).saturating_sub(1)).sum();
+    if missing > 0 {
+        warnings.insert(Warning::MissingSlices);
+    }
+    let gaps = u32::try_from(missing).unwrap_or(u32::MAX);
+    Ok(Steps { step_mm: length_mm / whole(between), count: between + 1, gaps, is_even: false })
 }
 
-fn geometry(slices: &[Placed], normal: [f64; 3], step_mm: f64, limits: &Limits) -> Result<Geometry, ScanError> {
-    let Some(Placed { slice, .. }) = slices.first() else { return Err(mixed("no slices")) };
-    let ([columns, rows], [di, dj], [row, column]) = (slice.size, slice.spacing_mm, slice.axes);
-    let voxels = columns.checked_mul(rows).and_then(|plane| plane.checked_mul(slices.len()));
-    if voxels.is_none_or(|count| count > limits.voxels) {
-        return Err(ScanError::new(Reason::LimitExceeded, format!("more than {} voxels", limits.voxels)));
+/// Where each slice begins beside the first, along (i, j) in voxels.
+fn offsets(slices: &[Placed], lean: Option<&Lean>) -> Vec<[f64; 2]> {
+    let (Some(Placed { slice, .. }), Some(lean)) = (slices.first(), lean) else { return vec![[0.0; 2]; slices.len()] };
+    let ([row, column], [di, dj]) = (slice.axes, slice.spacing_mm);
+    lean.beside_mm.iter().map(|&beside_mm| [dot(beside_mm, row) / di, dot(beside_mm, column) / dj]).collect()
+}
+
+/// The grid of the volume, wide enough for all slices.
+struct Grid {
+    offsets: Vec<[f64; 2]>,
+    step_mm: f64,
+    count: usize,
+}
+
+impl Grid {
+    /// Least and largest offset along an axis.
+    fn ends(&self, axis: usize) -> [f64; 2] {
+        let along = || self.offsets.iter().filter_map(|offset| offset.get(axis).copied());
+        [along().fold(0.0, f64::min), along().fold(0.0, f64::max)]
     }
-    let size = [columns, rows, slices.len()];
-    Geometry::new(size, [di, dj, step_mm], slice.position_mm, [row, column, normal])
-        .map_err(|error| ScanError::new(Reason::MixedGeometry, error.to_string()))
+
+    fn geometry(&self, slices: &[Placed], normal: [f64; 3], limits: &Limits) -> Result<Geometry, ScanError> {
+        let Some(Placed { slice, .. }) = slices.first() else { return Err(mixed("no slices")) };
+        let ([columns, rows], [di, dj], [row, column]) = (slice.size, slice.spacing_mm, slice.axes);
+        let ([left, right], [up, down]) = (self.ends(0), self.ends(1));
+        let wider = |side: usize, least: f64, most: f64| side.saturating_add(rounded((most - least).ceil()));
+        let size = [wider(columns, left, right), wider(rows, up, down), self.count];
+        let voxels = size.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
+        if voxels.is_none_or(|count| count > limits.voxels) {
+            return Err(ScanError::new(Reason::LimitExceeded, format!("more than {} voxels", limits.voxels)));
+        }
+        let [a, b] = [row.map(|value| value * left * di), column.map(|value| value * up * dj)];
+        let origin_mm = sub(sub(slice.position_mm, a.map(|value| -value)), b.map(|value| -value));
+        Geometry::new(size, [di, dj, self.step_mm], origin_mm, [row, column, normal])
+            .map_err(|error| ScanError::new(Reason::MixedGeometry, error.to_string()))
+    }
+
+    fn resampling(&self, slices: &[Placed]) -> Option<Resampling> {
+        let first = slices.first()?;
+        let place = |index: usize| {
+            let along_mm = first.along_mm + whole(index) * self.step_mm;
+            let above = slices.partition_point(|placed| placed.along_mm <= along_mm + SAME_PLACE_MM);
+            let below = above.saturating_sub(1);
+            let above = above.min(slices.len() - 1);
+            let at = |index: usize| slices.get(index).map_or(0.0, |placed: &Placed| placed.along_mm);
+            let share = (along_mm - at(below)) / (at(above) - at(below));
+            let is_between = above > below && share * (at(above) - at(below)) > SAME_PLACE_MM;
+            Place { below, above, share: if is_between { share } else { 0.0 } }
+        };
+        let (left, up) = (self.ends(0)[0], self.ends(1)[0]);
+        Some(Resampling {
+            source: first.slice.size,
+            places: (0..self.count).map(place).collect(),
+            offsets: self.offsets.iter().map(|[i, j]| [i - left, j - up]).collect(),
+        })
+    }
+}
+
+/// A count as a real number; slices are far fewer than the 32 bits that convert exactly.
+fn whole(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+}
+
+/// The nearest whole number of a small one.
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float too large becomes the largest number, and is beyond every limit"
+)]
+fn rounded(value: f64) -> usize {
+    value.round() as usize
 }
 
 fn mixed(detail: &str) -> ScanError {

@@ -11,6 +11,7 @@ mod geometry;
 mod nifti;
 mod plan;
 mod reason;
+mod resample;
 #[cfg(test)]
 mod tests;
 mod voxels;
@@ -160,12 +161,14 @@ pub struct Limits {
     pub files: usize,
     /// Voxels of one volume.
     pub voxels: usize,
+    /// Widest gap between slices that is interpolated across, in mm.
+    pub gap_mm: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         // 2 GiB holds a gzipped whole-body NIfTI; 1024^2 x 2000 voxels is the largest CT seen in CT-RATE, with a margin.
-        Self { file_bytes: 2 << 30, files: 10_000, voxels: 2_500_000_000 }
+        Self { file_bytes: 2 << 30, files: 10_000, voxels: 2_500_000_000, gap_mm: 10 }
     }
 }
 
@@ -237,8 +240,10 @@ impl Dropped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
-    /// The step between slices varies, within the bound that still makes a regular grid.
+    /// The step between slices varies; where it varies by more than a tenth, the volume is interpolated between them.
     UnevenSpacing,
+    /// The gantry was tilted; the slices were sheared back.
+    TiltCorrected,
     /// Fewer files than the header announced.
     FewerThanExpected,
     /// Slices are missing inside the volume.
@@ -254,6 +259,7 @@ impl Warning {
     pub fn name(self) -> &'static str {
         match self {
             Self::UnevenSpacing => "uneven_spacing",
+            Self::TiltCorrected => "tilt_corrected",
             Self::FewerThanExpected => "fewer_than_expected",
             Self::MissingSlices => "missing_slices",
             Self::ImplausibleHu => "implausible_hu",

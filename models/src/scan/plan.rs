@@ -2,6 +2,7 @@
 
 use super::dicom::{self, Content, Instance, Pixels, Slice};
 use super::geometry::{self, Placed, Stack};
+use super::resample::{self, Resampling};
 use super::voxels::{self, Extremes, Hu, Scale};
 use super::{Facts, FillError, Format, Limits, Reason, Scan, ScanError, VoxelKind, Warning, file, nifti};
 use crate::volume::{Geometry, Volume, Voxels};
@@ -22,7 +23,7 @@ pub struct Plan {
 
 #[derive(Debug)]
 enum Source {
-    Dicom(Vec<Placed>),
+    Dicom { slices: Vec<Placed>, resampling: Option<Resampling> },
     Nifti(Box<nifti::Image>),
 }
 
@@ -72,7 +73,7 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     };
     let slices: Vec<(PathBuf, Vec<Slice>)> = instances.iter().filter_map(slices).collect();
     let stack = geometry::stack(instances, limits).map_err(|error| cause(error, &slices))?;
-    let Stack { slices, geometry, dropped, tilt_deg, mut warnings } = stack;
+    let Stack { slices, geometry, dropped, tilt_deg, gaps, mut warnings, resampling } = stack;
     if expected.is_some_and(|expected| handed_in < expected) {
         warnings.insert(Warning::FewerThanExpected);
     }
@@ -81,8 +82,8 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     let mut facts = facts(Format::Dicom, handed_in, &geometry);
     warnings.extend(facts.warnings);
     facts.warnings = warnings.into_iter().collect();
-    let facts = Facts { dropped, transfer_syntax, tilt_deg, ..facts };
-    Ok(Plan { geometry, kind, source: Source::Dicom(slices), facts })
+    let facts = Facts { dropped, transfer_syntax, gaps, tilt_deg, ..facts };
+    Ok(Plan { geometry, kind, source: Source::Dicom { slices, resampling }, facts })
 }
 
 /// A slice that cannot be read is told before the stack that it fails to make: the sender can mend the one.
@@ -148,18 +149,19 @@ impl Plan {
         }
         let extremes = match &self.source {
             Source::Nifti(image) => image.fill(voxels)?,
-            Source::Dicom(slices) => {
-                let mut files: BTreeMap<&Path, Vec<(&Slice, &mut [T])>> = BTreeMap::new();
-                for (placed, plane) in slices.iter().zip(voxels.chunks_mut(columns * rows)) {
-                    files.entry(&placed.path).or_default().push((&placed.slice, plane));
+            Source::Dicom { slices, resampling: None } => decoded(slices, columns * rows, voxels)?,
+            Source::Dicom { slices, resampling: Some(resampling) } => {
+                let plane: usize = resampling.source.iter().product();
+                let mut acquired = vec![0f32; plane * slices.len()];
+                let mut extremes = decoded(slices, plane, &mut acquired)?;
+                if resampling.is_sheared() {
+                    extremes = extremes.join(Extremes::of(resample::FILL_HU));
                 }
-                let joined = |a: Extremes, b| Ok(a.join(b));
-                let of_file = |(path, planes): (&Path, Vec<(&Slice, &mut [T])>)| {
-                    let pixels = Pixels::read(path)?;
-                    let extremes = planes.into_par_iter().map(|(slice, plane)| voxels::slice(&pixels, slice, plane));
-                    extremes.try_reduce(|| Extremes::NONE, joined)
-                };
-                files.into_par_iter().map(of_file).try_reduce(|| Extremes::NONE, joined)?
+                if !extremes.fit::<T>() {
+                    return Err(FillError::TooWide);
+                }
+                resampling.fill(&acquired, [columns, rows], voxels);
+                extremes
             }
         };
         let mut facts = Facts { hu_range: extremes.range(), ..self.facts.clone() };
@@ -169,6 +171,21 @@ impl Plan {
         }
         Ok(facts)
     }
+}
+
+/// Decodes slices of so many voxels, one file after the other on each thread.
+fn decoded<T: Hu>(slices: &[Placed], plane: usize, voxels: &mut [T]) -> Result<Extremes, FillError> {
+    let mut files: BTreeMap<&Path, Vec<(&Slice, &mut [T])>> = BTreeMap::new();
+    for (placed, plane) in slices.iter().zip(voxels.chunks_mut(plane)) {
+        files.entry(&placed.path).or_default().push((&placed.slice, plane));
+    }
+    let joined = |a: Extremes, b| Ok(a.join(b));
+    let of_file = |(path, planes): (&Path, Vec<(&Slice, &mut [T])>)| {
+        let pixels = Pixels::read(path)?;
+        let extremes = planes.into_par_iter().map(|(slice, plane)| voxels::slice(&pixels, slice, plane));
+        extremes.try_reduce(|| Extremes::NONE, joined)
+    };
+    files.into_par_iter().map(of_file).try_reduce(|| Extremes::NONE, joined)
 }
 
 /// Reads the files of one series into a volume in this process's memory.

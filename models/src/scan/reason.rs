@@ -35,9 +35,9 @@ pub enum Reason {
     TooFewSlices,
     /// Slices that differ in size, spacing or orientation, or lie beside each other.
     MixedGeometry,
-    /// Slice steps that no regular grid fits.
+    /// A gap between slices that is too wide to interpolate across.
     UnevenSpacing,
-    /// A tilted gantry: the slices are sheared.
+    /// Slices sheared further than any gantry tilts.
     GantryTilt,
     /// Values that are not Hounsfield units.
     NotHounsfield,

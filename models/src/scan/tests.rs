@@ -195,9 +195,44 @@ fn copies_and_companions_are_left_out_and_counted() {
 }
 
 #[test]
+fn a_missing_slice_is_interpolated_and_counted() {
+    let mut series = Series::regular(3);
+    series.add(5, |_| {});
+    let Scan { volume, facts } = series.read().unwrap();
+    assert_eq!((facts.slices, facts.gaps), (6, 2));
+    assert!(facts.warnings.contains(&Warning::MissingSlices) && facts.warnings.contains(&Warning::UnevenSpacing));
+    // Stored values rise by one from slice to slice, so that those between are known.
+    assert_eq!(volume, Series::regular(6).read().unwrap().volume);
+}
+
+#[test]
+fn a_tilted_gantry_is_sheared_back_by_positions() {
+    let mut series = Series::empty();
+    for number in 0..4 {
+        // One row of 0.5 mm from slice to slice, 2 mm apart.
+        let position = format!("-10\\{}\\{}", -20.0 - f64::from(number) * 0.5, f64::from(number) * 2.0);
+        series.add(number, |object| put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, &position));
+    }
+    let Scan { volume, facts } = series.read().unwrap();
+    assert!((facts.tilt_deg - 14.036).abs() < 1e-3 && facts.warnings.contains(&Warning::TiltCorrected), "{facts:?}");
+    let geometry = volume.geometry();
+    assert_eq!((geometry.size(), geometry.origin_mm()), ([4, 6, 4], [-10.0, -21.5, 0.0]));
+    for k in 0..4 {
+        let rows: Vec<f32> = (0..6).map(|j| volume.hu([0, j, k]).unwrap()).collect();
+        let first = 3 - k;
+        for (j, hu) in rows.into_iter().enumerate() {
+            let of_slice = j.checked_sub(first).filter(|&row| row < usize::from(ROWS));
+            let expected =
+                of_slice.map_or(-1000.0, |row| f32::from(u16::try_from(1000 + k + row * 40).unwrap()) - 1024.0);
+            assert_eq!(hu, expected, "row {j} of slice {k}");
+        }
+    }
+}
+
+#[test]
 fn what_makes_no_regular_volume_is_refused_by_name() {
     let mut gap = Series::regular(3);
-    gap.add(5, |_| {});
+    gap.add(8, |_| {});
     assert_eq!(gap.refusal(), Reason::UnevenSpacing);
     let mut size = Series::regular(3);
     size.add(3, |object| drop(object.put(DataElement::new(tags::ROWS, VR::US, dicom_value!(U16, [2])))));
@@ -207,7 +242,7 @@ fn what_makes_no_regular_volume_is_refused_by_name() {
     assert_eq!(twice.refusal(), Reason::MixedGeometry);
     let mut tilted = Series::empty();
     for number in 0..4 {
-        let position = format!("0\\{}\\{}", f64::from(number), f64::from(number) * 2.0);
+        let position = format!("0\\{}\\{}", f64::from(number) * 3.0, f64::from(number) * 2.0);
         tilted.add(number, |object| put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, &position));
     }
     assert_eq!(tilted.refusal(), Reason::GantryTilt);

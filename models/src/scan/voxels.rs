@@ -14,6 +14,8 @@ pub(super) trait Hu: Copy + Send + Sync {
     const RANGE: [f64; 2];
     /// The value for `hu`, which lies within the range.
     fn of(hu: f64) -> Self;
+    /// The value nearest to `hu`.
+    fn nearest(hu: f64) -> Self;
 }
 
 impl Hu for i16 {
@@ -21,11 +23,17 @@ impl Hu for i16 {
     fn of(hu: f64) -> Self {
         hu as Self
     }
+    fn nearest(hu: f64) -> Self {
+        hu.round() as Self
+    }
 }
 
 impl Hu for f32 {
     const RANGE: [f64; 2] = [f64::MIN, f64::MAX];
     fn of(hu: f64) -> Self {
+        hu as Self
+    }
+    fn nearest(hu: f64) -> Self {
         hu as Self
     }
 }
@@ -36,6 +44,16 @@ pub(super) struct Extremes(pub(super) f64, pub(super) f64);
 
 impl Extremes {
     pub(super) const NONE: Self = Self(f64::INFINITY, f64::NEG_INFINITY);
+
+    pub(super) fn of(hu: f32) -> Self {
+        Self(f64::from(hu), f64::from(hu))
+    }
+
+    /// Whether a voxel type holds both.
+    pub(super) fn fit<T: Hu>(self) -> bool {
+        let [least, most] = T::RANGE;
+        self.0 >= least && self.1 <= most
+    }
 
     pub(super) fn join(self, other: Self) -> Self {
         Self(self.0.min(other.0), self.1.max(other.1))
@@ -96,6 +114,5 @@ pub(super) fn fill<T: Hu>(
     if !is_number {
         return Err(ScanError::new(Reason::NotHounsfield, "voxels that are no numbers").into());
     }
-    let [least, most] = T::RANGE;
-    if extremes.0 < least || extremes.1 > most { Err(FillError::TooWide) } else { Ok(extremes) }
+    if extremes.fit::<T>() { Ok(extremes) } else { Err(FillError::TooWide) }
 }
