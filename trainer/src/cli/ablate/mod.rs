@@ -146,7 +146,8 @@ impl Ablate {
              {split} cases, and in brackets Student's 95 % interval of that mean over the seeds: what another seed would change, \
              not what other patients would. Beside the contrastive loss every run \
              learns the flags with weight {flags}, and with {shared} as they are read from the shared embedding. R@1 \
-             counts reports that say the same as hits. CLIP and SigLIP have no weights that could know anything.\n\n\
+             counts reports that say the same as hits. CLIP and SigLIP have no weights that could know anything. The last \
+             column compares each seed with itself under the first objective: what a seed does to all of them drops out.\n\n\
              Experiment {name} `{experiment}`, corpus `{corpus}`. Made by\n\n    {command}\n\n{table}",
             steps = bench.steps,
             batch = training.batch,

@@ -12,6 +12,9 @@ pub(super) const COLUMNS: [(&str, &str); 3] = [
     ("recall_at_1_back", "R@1 of 100, report to volume"),
 ];
 
+/// Those of them that tell of retrieval.
+const RECALL: [&str; 2] = ["recall_at_1", "recall_at_1_back"];
+
 /// Two-sided 95 % quantile of Student's t with 1, 2, ... degrees of freedom.
 const T_95: [f64; 9] = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
 /// Most seeds that there is a quantile for.
@@ -49,6 +52,16 @@ impl Spread {
 }
 
 impl Row {
+    /// By how much recall, the mean of both ways, lies above another objective's. Seeds are compared with themselves, so
+    /// that what they have in common (first weights, order of the cases) drops out.
+    fn gain_over(&self, other: &Self) -> Spread {
+        let recall = |row: &Self| {
+            let [there, back] = RECALL.map(|key| row.measures.get(key).map_or(&[][..], |spread| &spread.values));
+            there.iter().zip(back).map(|(there, back)| f64::midpoint(*there, *back)).collect::<Vec<f64>>()
+        };
+        Spread::of(recall(self).into_iter().zip(recall(other)).map(|(ours, theirs)| ours - theirs).collect())
+    }
+
     /// From the looks of all seeds.
     pub(super) fn new(variant: Variant, looks: &[BTreeMap<String, f64>]) -> Self {
         let column = |key: &str| Spread::of(looks.iter().filter_map(|look| look.get(key).copied()).collect());
@@ -60,14 +73,16 @@ impl Row {
     }
 }
 
-/// A Markdown table, one row an objective.
+/// A Markdown table, one row an objective; the last column is the gain over the first row, seed by seed.
 pub(super) fn markdown(rows: &[Row]) -> String {
-    let heads: Vec<&str> = COLUMNS.iter().map(|&(_, head)| head).collect();
+    let mut heads: Vec<String> = COLUMNS.iter().map(|&(_, head)| head.to_owned()).collect();
+    heads.extend(rows.first().map(|first| format!("gain of R@1, both ways, over {}", first.loss)));
     let mut text =
         format!("| loss | context | {} |\n| --- | --- |{}\n", heads.join(" | "), " --- |".repeat(heads.len()));
     for row in rows {
-        let cells: Vec<String> =
+        let mut cells: Vec<String> =
             COLUMNS.iter().map(|(key, _)| row.measures.get(key).map(cell).unwrap_or_default()).collect();
+        cells.extend(rows.first().map(|first| cell(&row.gain_over(first))));
         // Writing to a string cannot fail.
         let _written = writeln!(text, "| {} | {} | {} |", row.loss, row.context, cells.join(" | "));
     }
