@@ -47,6 +47,18 @@ fn write(volume: &Volume<'_>, folder: &Path) {
     fs::write(folder.join("voxels.f32"), bytes).unwrap();
 }
 
+#[test]
+fn every_form_of_nifti_measures_as_nibabel_says() {
+    let Some(source) = place::data("totalsegmentator/chest_cta_1p5mm.nii.gz") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    tools::peer("nifti.py", &[&source, folder.path()]).unwrap();
+    let forms = files(folder.path());
+    assert_eq!(forms.len(), 44);
+    for form in forms {
+        println!("{}: {}", form.file_name().unwrap().display(), compared(&form).trim());
+    }
+}
+
 /// Series that no regular grid fits, beside scipy at the same places, and dcm2niix.
 #[test]
 fn tilted_and_uneven_series_measure_as_scipy_says() {

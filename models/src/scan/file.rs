@@ -67,19 +67,27 @@ fn format_of(head: &[u8]) -> Result<Format, ScanError> {
         // 348 packed bytes do not unpack to a whole header; its first field is enough to tell.
         let mut size = [0u8; 4];
         let unpacked = MultiGzDecoder::new(head).read_exact(&mut size);
-        return if unpacked.is_ok() && is_header_size(&size) { Ok(Format::Nifti) } else { Err(no_scan()) };
+        let is_nifti = unpacked.is_ok() && (is_first_nifti(&size) || is_second_nifti(&size));
+        return if is_nifti { Ok(Format::Nifti) } else { Err(no_scan()) };
     }
-    let is_nifti = head.get(..4).is_some_and(is_header_size) && head.get(344..347) == Some(b"n+1");
-    if is_nifti { Ok(Format::Nifti) } else { Err(no_scan()) }
+    let Some(size) = head.get(..4) else { return Err(no_scan()) };
+    let is_first = is_first_nifti(size) && head.get(344..347) == Some(b"n+1");
+    let is_second = is_second_nifti(size) && head.get(4..7) == Some(b"n+2");
+    if is_first || is_second { Ok(Format::Nifti) } else { Err(no_scan()) }
 }
 
 /// NIfTI-1 headers begin with their size, 348, in the file's byte order.
-fn is_header_size(bytes: &[u8]) -> bool {
-    bytes == 348i32.to_le_bytes() || bytes == 348i32.to_be_bytes()
+fn is_first_nifti(size: &[u8]) -> bool {
+    size == 348i32.to_le_bytes() || size == 348i32.to_be_bytes()
+}
+
+/// NIfTI-2 headers do so with theirs, 540.
+pub(super) fn is_second_nifti(size: &[u8]) -> bool {
+    size == 540i32.to_le_bytes() || size == 540i32.to_be_bytes()
 }
 
 fn no_scan() -> ScanError {
-    ScanError::new(Reason::NotAScan, "neither DICOM nor NIfTI-1 in one file")
+    ScanError::new(Reason::NotAScan, "neither DICOM nor NIfTI in one file")
 }
 
 /// Reading stopped: at the end of the file, at bytes that `corrupt` describes, or at the operating system's word.

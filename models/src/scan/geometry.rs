@@ -18,7 +18,6 @@ pub(super) struct Placed {
     pub(super) slice: Slice,
     uid: String,
     file_bytes: u64,
-    acquisition: i64,
     /// Position along the normal in mm.
     along_mm: f64,
 }
@@ -84,17 +83,10 @@ pub(super) fn stack(instances: Vec<Instance>, limits: &Limits) -> Result<Stack, 
 /// The slices among the files; localizers and objects without pixels are left out and counted.
 fn slices_of(instances: Vec<Instance>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<Vec<Placed>, ScanError> {
     let mut slices = Vec::new();
-    for Instance { path, file_bytes, uid, acquisition, content, .. } in instances {
+    for Instance { path, file_bytes, uid, content, .. } in instances {
         match content {
             Content::Slices { slices: frames, localizers } => {
-                let placed = |slice| Placed {
-                    path: path.clone(),
-                    slice,
-                    uid: uid.clone(),
-                    file_bytes,
-                    acquisition,
-                    along_mm: 0.0,
-                };
+                let placed = |slice| Placed { path: path.clone(), slice, uid: uid.clone(), file_bytes, along_mm: 0.0 };
                 slices.extend(frames.into_iter().map(placed));
                 if localizers > 0 {
                     *dropped.entry(Dropped::Localizer).or_default() += localizers;
@@ -170,8 +162,8 @@ fn unique(slices: Vec<Placed>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<V
             stack.push(placed);
             continue;
         };
-        match placed.acquisition.cmp(&last.acquisition) {
-            Ordering::Equal => return Err(mixed("two images of one acquisition at the same place")),
+        match placed.slice.acquired.cmp(&last.slice.acquired) {
+            Ordering::Equal => return Err(mixed("two images of one acquisition and time at the same place")),
             Ordering::Greater => *last = placed,
             Ordering::Less => {}
         }

@@ -216,7 +216,7 @@ pub struct Facts {
 pub enum Dropped {
     /// Same SOP Instance UID as another file; the larger file was kept.
     DuplicateInstance,
-    /// Same place as another slice; the higher acquisition number was kept.
+    /// Same place as another slice; the one of the higher acquisition number, or of the later time, was kept.
     DuplicatePosition,
     /// A localizer inside the series.
     Localizer,

@@ -195,6 +195,35 @@ fn copies_and_companions_are_left_out_and_counted() {
 }
 
 #[test]
+fn of_two_slices_of_one_acquisition_the_later_stays() {
+    for (time, expected) in [("101113", 1002.0), ("101111.5", -22.0)] {
+        let mut series = Series::empty();
+        for number in 0..4 {
+            series.add(number, |object| put(object, tags::CONTENT_TIME, VR::TM, "101112"));
+        }
+        series.add(2, |object| {
+            put(object, tags::SOP_INSTANCE_UID, VR::UI, "2.25.99");
+            put(object, tags::CONTENT_TIME, VR::TM, time);
+            put(object, tags::RESCALE_INTERCEPT, VR::DS, "0");
+        });
+        let Scan { volume, facts } = series.read().unwrap();
+        assert_eq!((facts.slices, facts.dropped), (4, [(Dropped::DuplicatePosition, 1)].into()));
+        assert_eq!(volume.hu([0, 0, 2]), Some(expected));
+    }
+}
+
+#[test]
+fn white_on_black_means_the_same_hounsfield_units() {
+    let mut series = Series::empty();
+    for number in 0..4 {
+        series.add(number, |object| put(object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME1"));
+    }
+    assert_eq!(series.read().unwrap().volume, Series::regular(4).read().unwrap().volume);
+    series.add(4, |object| put(object, tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "PALETTE COLOR"));
+    assert_eq!(series.refusal(), Reason::UnsupportedPixels);
+}
+
+#[test]
 fn a_missing_slice_is_interpolated_and_counted() {
     let mut series = Series::regular(3);
     series.add(5, |_| {});

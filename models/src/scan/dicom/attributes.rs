@@ -82,12 +82,13 @@ fn items(object: &InMemDicomObject, sequence: Tag) -> &[InMemDicomObject] {
 }
 
 /// Functional groups that say where a frame lies and what its values mean. No two have an attribute in common.
-const GROUPS: [Tag; 5] = [
+const GROUPS: [Tag; 6] = [
     tags::PIXEL_MEASURES_SEQUENCE,
     tags::PLANE_POSITION_SEQUENCE,
     tags::PLANE_ORIENTATION_SEQUENCE,
     tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
     tags::CT_IMAGE_FRAME_TYPE_SEQUENCE,
+    tags::FRAME_CONTENT_SEQUENCE,
 ];
 
 /// Where an attribute may stand, the nearest place first.

@@ -31,7 +31,6 @@ pub(super) struct Instance {
     pub(super) path: PathBuf,
     pub(super) file_bytes: u64,
     pub(super) uid: String,
-    pub(super) acquisition: i64,
     pub(super) expected: Option<u32>,
     /// UID of the standard; never the file's own words.
     pub(super) transfer_syntax: &'static str,
@@ -69,6 +68,16 @@ pub(super) struct Slice {
     /// HU = slope * stored value + intercept.
     pub(super) slope: f64,
     pub(super) intercept: f64,
+    /// When it was acquired.
+    pub(super) acquired: Acquired,
+}
+
+/// Which acquisition a slice is of, and when its pixels were made; of two slices at one place the greater stays.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Acquired {
+    number: i64,
+    /// As DICOM writes times: the order of the digits is that of time.
+    time: String,
 }
 
 /// Layout of a stored value in its 16 bits.
@@ -110,7 +119,6 @@ pub(super) fn instance(path: &Path) -> Result<Instance, ScanError> {
             path: path.to_owned(),
             file_bytes: path.metadata().map_err(|error| unreadable(&error))?.len(),
             uid: whole.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
-            acquisition: whole.integer(tags::ACQUISITION_NUMBER).unwrap_or_default(),
             expected: expected(&whole),
             transfer_syntax: codec::name(&file.syntax).unwrap_or("unknown"),
             content: content(&file)?,
@@ -158,6 +166,15 @@ fn content(file: &Attributes) -> Result<Content, ScanError> {
     Ok(if slices.is_empty() { Content::Localizer } else { Content::Slices { slices, localizers } })
 }
 
+fn acquired(scope: &Scope<'_>) -> Acquired {
+    let numbers = [tags::FRAME_ACQUISITION_NUMBER, tags::ACQUISITION_NUMBER];
+    let times = [tags::FRAME_ACQUISITION_DATE_TIME, tags::CONTENT_TIME, tags::ACQUISITION_TIME];
+    Acquired {
+        number: numbers.into_iter().find_map(|tag| scope.integer(tag)).unwrap_or_default(),
+        time: times.into_iter().find_map(|tag| scope.text(tag)).unwrap_or_default(),
+    }
+}
+
 fn is_localizer(scope: &Scope<'_>, kind: Tag) -> bool {
     scope.text(kind).is_some_and(|kind| kind.split('\\').any(|value| value.trim() == "LOCALIZER"))
 }
@@ -181,6 +198,7 @@ fn slice(scope: &Scope<'_>, stored: Stored) -> Result<Slice, ScanError> {
         stored,
         slope,
         intercept,
+        acquired: acquired(scope),
     })
 }
 
@@ -188,6 +206,11 @@ fn stored(file: &Scope<'_>) -> Result<Stored, ScanError> {
     let unsupported = |detail: &str| Err(ScanError::new(Reason::UnsupportedPixels, detail));
     if file.integer(tags::SAMPLES_PER_PIXEL).unwrap_or(1) != 1 {
         return unsupported("more than one sample a pixel");
+    }
+    // MONOCHROME1 is to be shown white on black: HU are the same.
+    let is_grey = |kind: String| matches!(kind.as_str(), "MONOCHROME1" | "MONOCHROME2");
+    if !file.text(tags::PHOTOMETRIC_INTERPRETATION).is_none_or(is_grey) {
+        return unsupported("PhotometricInterpretation (0028,0004) is no grey scale");
     }
     if file.count(tags::BITS_ALLOCATED, "BitsAllocated")? != 16 {
         return unsupported("BitsAllocated (0028,0100) is not 16");

@@ -1,4 +1,6 @@
-//! One NIfTI-1 file: its geometry, and its voxels as a stream.
+//! One NIfTI file of either version: its geometry, and its voxels as a stream.
+
+mod second;
 
 use super::voxels::{self, Extremes, Hu, Scale};
 use super::{FillError, Limits, Reason, ScanError, VoxelKind, file};
@@ -19,19 +21,34 @@ pub(super) struct Image {
     scale: Scale,
 }
 
-/// Bytes of the header.
-const HEADER_BYTES: u64 = 348;
+/// Bytes of the first version's header.
+const FIRST_BYTES: u64 = 348;
+
+/// Reads a header of either version; returns how long it is, too.
+fn header(mut stream: impl Read) -> Result<(NiftiHeader, u64), ScanError> {
+    let mut size = [0u8; 4];
+    stream.read_exact(&mut size).map_err(|error| broken(&error))?;
+    if file::is_second_nifti(&size) {
+        let mut bytes = [0u8; second::HEADER_BYTES];
+        let (head, rest) = bytes.split_at_mut(size.len());
+        head.copy_from_slice(&size);
+        stream.read_exact(rest).map_err(|error| broken(&error))?;
+        return Ok((second::header(&bytes)?, 540));
+    }
+    let header = NiftiHeader::from_reader(size.as_slice().chain(stream)).map_err(|error| {
+        if let nifti::NiftiError::Io(io) = error { broken(&io) } else { corrupt("no valid NIfTI header") }
+    })?;
+    if header.sizeof_hdr != 348 || !header.magic.starts_with(b"n+1") {
+        return Err(ScanError::new(Reason::NotAScan, "no NIfTI file with header and voxels in one"));
+    }
+    Ok((header, FIRST_BYTES))
+}
 
 impl Image {
     /// Reads and checks the header.
     pub(super) fn open(path: &Path, limits: &Limits) -> Result<Self, ScanError> {
         let (opened, _format) = file::open(path, limits)?;
-        let header = NiftiHeader::from_reader(file::unpacked(opened)?).map_err(|error| {
-            if let nifti::NiftiError::Io(io) = error { broken(&io) } else { corrupt("no valid NIfTI-1 header") }
-        })?;
-        if header.sizeof_hdr != 348 || !header.magic.starts_with(b"n+1") {
-            return Err(ScanError::new(Reason::NotAScan, "no NIfTI-1 file with header and voxels in one"));
-        }
+        let (header, header_bytes) = header(file::unpacked(opened)?)?;
         let kind = header.data_type().map_err(|_unknown| unsupported())?;
         let slope = f64::from(header.scl_slope);
         // NIfTI-1: a slope of zero means that the values are not scaled.
@@ -45,7 +62,7 @@ impl Image {
             geometry: geometry(&header, limits)?,
             kind,
             endianness: header.endianness,
-            offset: offset(&header)?,
+            offset: offset(&header, header_bytes)?,
             scale,
         })
     }
@@ -99,6 +116,16 @@ fn reader(kind: NiftiType, endianness: Endianness) -> Option<Reader> {
             }
         };
     }
+    // Whole numbers beyond 53 bits lose their last digits; no HU is that large.
+    macro_rules! long {
+        ($number:ty) => {{
+            #[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "see above")]
+            match endianness {
+                Endianness::Little => |bytes: &[u8]| <$number>::from_le_bytes(of(bytes)) as f64,
+                Endianness::Big => |bytes: &[u8]| <$number>::from_be_bytes(of(bytes)) as f64,
+            }
+        }};
+    }
     Some(match kind {
         NiftiType::Uint8 => (1, either!(u8)),
         NiftiType::Int8 => (1, either!(i8)),
@@ -106,12 +133,12 @@ fn reader(kind: NiftiType, endianness: Endianness) -> Option<Reader> {
         NiftiType::Int16 => (2, either!(i16)),
         NiftiType::Uint32 => (4, either!(u32)),
         NiftiType::Int32 => (4, either!(i32)),
+        NiftiType::Uint64 => (8, long!(u64)),
+        NiftiType::Int64 => (8, long!(i64)),
         NiftiType::Float32 => (4, either!(f32)),
         NiftiType::Float64 => (8, either!(f64)),
         NiftiType::Complex64
         | NiftiType::Rgb24
-        | NiftiType::Int64
-        | NiftiType::Uint64
         | NiftiType::Float128
         | NiftiType::Complex128
         | NiftiType::Complex256
@@ -119,7 +146,7 @@ fn reader(kind: NiftiType, endianness: Endianness) -> Option<Reader> {
     })
 }
 
-fn offset(header: &NiftiHeader) -> Result<u64, ScanError> {
+fn offset(header: &NiftiHeader, header_bytes: u64) -> Result<u64, ScanError> {
     let offset = header.vox_offset;
     if !(0.0..1e9).contains(&offset) {
         return Err(corrupt("vox_offset is no offset"));
@@ -132,7 +159,7 @@ fn offset(header: &NiftiHeader) -> Result<u64, ScanError> {
         reason = "checked above"
     )]
     let offset = offset as u64;
-    Ok(if offset < HEADER_BYTES { HEADER_BYTES + 4 } else { offset })
+    Ok(if offset < header_bytes { header_bytes + 4 } else { offset })
 }
 
 fn geometry(header: &NiftiHeader, limits: &Limits) -> Result<Geometry, ScanError> {
