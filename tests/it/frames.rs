@@ -6,7 +6,7 @@ use ctedge_tests::{place, tools};
 use std::path::{Path, PathBuf};
 
 /// The multi-frame form of a series in `folder`.
-fn converted(kind: &str, series: &Path, folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn converted(kind: &str, series: &Path, folder: &Path) -> Vec<PathBuf> {
     tools::peer("enhanced.py", &[Path::new(kind), series, folder]).unwrap();
     files(folder)
 }

@@ -3,6 +3,7 @@
 use crate::geometry::voxels;
 use ctedge_models::scan::{self, Limits, Reason, ScanError};
 use ctedge_models::volume::Volume;
+use ctedge_tests::arrival::Dice;
 use ctedge_tests::{place, process, tools};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,9 @@ const NEAR_LOSSLESS: Way = lossy("JPEG-LS near-lossless by DCMTK", &["dcmcjpls",
 
 /// Slices that are written anew: enough for a volume.
 const SLICES: usize = 4;
+
+/// Damaged files of each way.
+const MUTANTS: usize = 10;
 
 /// The peer that encodes what DCMTK and GDCM do not.
 const PEER: &str = "syntax.py";
@@ -177,5 +181,34 @@ fn what_no_build_decodes_is_refused_by_name() {
         };
         let refused = read(&[slice]).unwrap_err();
         assert_eq!((refused.reason, refused.detail.as_str()), (Reason::UnsupportedTransferSyntax, uid));
+    }
+}
+
+/// Damaged files end as a refusal or as a slice too few, whatever encoder wrote them: an abort or a hang would end the test.
+#[test]
+fn damaged_slices_of_every_syntax_are_refused() {
+    let Some(source) = place::data("lung_pet_ct_dx_A0002/B40f") else { return };
+    let file = &scan::series_in(&source, &Limits::default()).unwrap()[0].files[0];
+    let (mut dice, seed) = Dice::any();
+    println!("seed {seed}");
+    for way in WAYS {
+        let folder = tempfile::tempdir().unwrap();
+        let coded = fs::read(&rewritten(std::slice::from_ref(file), way.encode, folder.path())[0]).unwrap();
+        let mutant = folder.path().join("mutant.dcm");
+        for _ in 0..MUTANTS {
+            let mut bytes = coded.clone();
+            let length = u64::try_from(bytes.len()).unwrap();
+            for _ in 0..=dice.below(8) {
+                // Half of the damage lies where the lengths are.
+                let reach = if dice.below(2) == 0 { 4096.min(length) } else { length };
+                bytes[usize::try_from(dice.below(reach)).unwrap()] = u8::try_from(dice.below(256)).unwrap();
+            }
+            if dice.below(4) == 0 {
+                bytes.truncate(usize::try_from(dice.below(length)).unwrap());
+            }
+            fs::write(&mutant, &bytes).unwrap();
+            let refused = read(std::slice::from_ref(&mutant)).unwrap_err();
+            assert!(!refused.detail.is_empty(), "{}: {refused}", way.name);
+        }
     }
 }

@@ -1,13 +1,21 @@
 //! Real scans from drop folder to subscriber.
 
+use crate::frames::converted;
 use crate::scene::{self, Scene, distinct};
+use crate::syntax::run;
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::place;
 use ctedge_tests::runtime::Lock;
+use std::path::PathBuf;
 
 /// Drops each scan of the shared data and expects one result for each of its series, made by the model.
 fn walks(scans: &[&str]) {
-    let Some(paths) = scans.iter().map(|scan| place::data(scan)).collect::<Option<Vec<_>>>() else { return };
+    if let Some(paths) = scans.iter().map(|scan| place::data(scan)).collect::<Option<Vec<_>>>() {
+        walk(&paths);
+    }
+}
+
+fn walk(paths: &[PathBuf]) {
     let scene = Scene::start();
     for (number, path) in paths.iter().enumerate() {
         let label = format!("scan{number}");
@@ -41,6 +49,18 @@ fn a_whole_chest_in_two_kernels() {
 #[test]
 fn blocks_of_two_lidc_patients() {
     walks(&["lidc_idri_small/LIDC-IDRI-0002", "lidc_idri_small/LIDC-IDRI-0003"]);
+}
+
+#[test]
+fn a_tilted_head_and_a_chest_in_one_compressed_object() {
+    let (Some(head), Some(chest)) = (place::data("dcm_qa_ct_GE"), place::data("lung_pet_ct_dx_A0002/B40f")) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let object = converted("legacy", &chest, folder.path()).remove(0);
+    let coded = folder.path().join("coded.dcm");
+    run(&["gdcmconv", "--jpegls"], &object, &coded);
+    walk(&[head, coded]);
 }
 
 #[test]

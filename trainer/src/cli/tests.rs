@@ -380,6 +380,28 @@ fn objectives_are_compared_and_a_comparison_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn the_committed_comparison_is_that_of_its_experiment() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("ablation");
+    let experiment = crate::experiment::Experiment::read(&folder.join("experiment.toml")).unwrap();
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let numbers: serde_json::Value = serde_json::from_str(&read("ablation.json")).unwrap();
+    assert_eq!(numbers["experiment_sha256"], experiment.sha256());
+    let (rows, page) = (numbers["rows"].as_array().unwrap(), read("README.md"));
+    assert_eq!(rows.len(), super::ablate::experiments(&experiment).len());
+    for row in rows {
+        let mean = |key: &str| format!("{:.3} (", row["measures"][key]["mean"].as_f64().unwrap());
+        let head = format!(
+            "| {} | {} | {}",
+            row["loss"].as_str().unwrap(),
+            row["context"].as_str().unwrap(),
+            mean("macro_auroc")
+        );
+        let line = page.lines().find(|line| line.starts_with(&head)).unwrap_or_else(|| panic!("no {head}"));
+        assert!(["recall_at_1", "recall_at_1_back"].iter().all(|key| line.contains(&mean(key))), "{line}");
+    }
+}
+
+#[test]
 fn every_objective_differs_from_the_others() {
     let base = crate::experiment::Experiment::parse(&experiment()).unwrap();
     let all = super::ablate::experiments(&base);
