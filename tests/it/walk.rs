@@ -1,11 +1,13 @@
 //! Real scans from drop folder to subscriber.
 
 use crate::frames::converted;
+use crate::geometry::files;
 use crate::scene::{self, Scene, distinct};
 use crate::syntax::run;
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::place;
 use ctedge_tests::runtime::Lock;
+use std::fs;
 use std::path::PathBuf;
 
 /// Drops each scan of the shared data and expects one result for each of its series, made by the model.
@@ -57,10 +59,16 @@ fn a_tilted_head_and_a_chest_in_one_compressed_object() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let object = converted("legacy", &chest, folder.path()).remove(0);
+    // The head's slices without the licence that lies beside them.
+    let slices = folder.path().join("head");
+    fs::create_dir(&slices).unwrap();
+    for file in files(&head) {
+        fs::copy(&file, slices.join(file.file_name().unwrap())).unwrap();
+    }
+    let object = converted("legacy", &chest, &folder.path().join("chest")).remove(0);
     let coded = folder.path().join("coded.dcm");
     run(&["gdcmconv", "--jpegls"], &object, &coded);
-    walk(&[head, coded]);
+    walk(&[slices, coded]);
 }
 
 #[test]

@@ -368,7 +368,8 @@ fn objectives_are_compared_and_a_comparison_goes_on_where_it_stopped() {
     let table = fs::read_to_string(desk.at("ablation/ablation.md")).unwrap();
     assert!(table.contains("| clip | none |") && table.contains("| swca_paper | both |"), "{table}");
     assert!(table.contains("gain of R@1, both ways, over clip |"), "{table}");
-    assert_eq!(table.matches("| 0.000 (0.000 to 0.000) |\n").count(), 1, "an objective gains nothing over itself");
+    let first_row = table.lines().find(|line| line.starts_with("| clip |")).unwrap();
+    assert!(first_row.ends_with("| 0.000 (0.000 to 0.000) |"), "an objective gains nothing over itself: {first_row}");
 
     // A run that is done is not done again: its weights stay as they are.
     let weights = desk.at("ablation/runs/clip-2511/weights.safetensors");
