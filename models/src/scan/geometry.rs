@@ -4,7 +4,7 @@
 //! about place.
 
 use super::dicom::{Content, Instance, Slice};
-use super::resample::{Place, Resampling};
+use super::resample::{Place, Resampling, whole};
 use super::{Dropped, Limits, Reason, ScanError, Warning};
 use crate::volume::Geometry;
 use std::cmp::Ordering;
@@ -278,8 +278,9 @@ impl Grid {
         if voxels.is_none_or(|count| count > limits.voxels) {
             return Err(ScanError::new(Reason::LimitExceeded, format!("more than {} voxels", limits.voxels)));
         }
-        let [a, b] = [row.map(|value| value * left * di), column.map(|value| value * up * dj)];
-        let origin_mm = sub(sub(slice.position_mm, a.map(|value| -value)), b.map(|value| -value));
+        // Backwards along both axes, to where the slice that begins first does.
+        let [back, above] = [row.map(|value| -value * left * di), column.map(|value| -value * up * dj)];
+        let origin_mm = sub(sub(slice.position_mm, back), above);
         Geometry::new(size, [di, dj, self.step_mm], origin_mm, [row, column, normal])
             .map_err(|error| ScanError::new(Reason::MixedGeometry, error.to_string()))
     }
@@ -303,11 +304,6 @@ impl Grid {
             offsets: self.offsets.iter().map(|[i, j]| [i - left, j - up]).collect(),
         })
     }
-}
-
-/// A count as a real number; slices are far fewer than the 32 bits that convert exactly.
-fn whole(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }
 
 /// The nearest whole number of a small one.

@@ -67,12 +67,7 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     let transfer_syntax = Some(syntaxes.into_iter().collect::<Vec<_>>().join(","));
     let expected = instances.iter().filter_map(|instance| instance.expected).max();
     let handed_in = u32::try_from(files.len()).unwrap_or(u32::MAX);
-    let slices = |Instance { path, content, .. }: &Instance| match content {
-        Content::Slices { slices, .. } => Some((path.clone(), slices.clone())),
-        Content::Localizer | Content::NotImage => None,
-    };
-    let slices: Vec<(PathBuf, Vec<Slice>)> = instances.iter().filter_map(slices).collect();
-    let stack = geometry::stack(instances, limits).map_err(|error| cause(error, &slices))?;
+    let stack = geometry::stack(instances, limits).map_err(|error| cause(error, files))?;
     let Stack { slices, geometry, dropped, tilt_deg, gaps, mut warnings, resampling } = stack;
     if expected.is_some_and(|expected| handed_in < expected) {
         warnings.insert(Warning::FewerThanExpected);
@@ -87,13 +82,15 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
 }
 
 /// A slice that cannot be read is told before the stack that it fails to make: the sender can mend the one.
-fn cause(error: ScanError, slices: &[(PathBuf, Vec<Slice>)]) -> ScanError {
-    let broken = || {
-        slices.iter().find_map(|(path, slices)| {
-            let pixels = Pixels::read(path);
-            pixels.and_then(|pixels| slices.iter().try_for_each(|slice| pixels.frame(slice).map(drop))).err()
-        })
+fn cause(error: ScanError, files: &[PathBuf]) -> ScanError {
+    let readable = |path: &PathBuf| match dicom::instance(path)?.content {
+        Content::Slices { slices, .. } => {
+            let pixels = Pixels::read(path)?;
+            slices.iter().try_for_each(|slice| pixels.frame(slice).map(drop))
+        }
+        Content::Localizer | Content::NotImage => Ok(()),
     };
+    let broken = || files.iter().find_map(|path| readable(path).err());
     if error.reason == Reason::TooFewSlices { broken().unwrap_or(error) } else { error }
 }
 

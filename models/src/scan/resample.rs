@@ -93,7 +93,7 @@ fn split(at: f64, count: usize) -> Option<(usize, f64)> {
     Some((voxel, at - at.floor()))
 }
 
-/// An index as a real number; sides of a volume are far below the 32 bits that convert exactly.
-fn whole(index: usize) -> f64 {
+/// An index or a count as a real number; sides of a volume are far below the 32 bits that convert exactly.
+pub(super) fn whole(index: usize) -> f64 {
     u32::try_from(index).map_or(f64::INFINITY, f64::from)
 }
