@@ -3,19 +3,21 @@
 //! Slices are ordered by their position along the normal of the image plane; instance numbers and file names say nothing
 //! about place.
 
-use super::dicom::{Content, Instance, Slice};
+use super::dicom::{Content, Instance, Pixels, Slice};
 use super::resample::{Place, Resampling, whole};
 use super::{Dropped, Limits, Reason, ScanError, Warning};
 use crate::volume::Geometry;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A slice with its file.
 #[derive(Debug, Clone)]
 pub(super) struct Placed {
     pub(super) path: PathBuf,
     pub(super) slice: Slice,
+    pub(super) pixels: Arc<Pixels>,
     uid: String,
     file_bytes: u64,
     /// Position along the normal in mm.
@@ -85,8 +87,15 @@ fn slices_of(instances: Vec<Instance>, dropped: &mut BTreeMap<Dropped, u32>) -> 
     let mut slices = Vec::new();
     for Instance { path, file_bytes, uid, content, .. } in instances {
         match content {
-            Content::Slices { slices: frames, localizers } => {
-                let placed = |slice| Placed { path: path.clone(), slice, uid: uid.clone(), file_bytes, along_mm: 0.0 };
+            Content::Slices { slices: frames, localizers, pixels } => {
+                let placed = |slice| Placed {
+                    path: path.clone(),
+                    slice,
+                    pixels: Arc::clone(&pixels),
+                    uid: uid.clone(),
+                    file_bytes,
+                    along_mm: 0.0,
+                };
                 slices.extend(frames.into_iter().map(placed));
                 if localizers > 0 {
                     *dropped.entry(Dropped::Localizer).or_default() += localizers;

@@ -84,9 +84,9 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
 /// A slice that cannot be read is told before the stack that it fails to make: the sender can mend the one.
 fn cause(error: ScanError, files: &[PathBuf]) -> ScanError {
     let readable = |path: &PathBuf| match dicom::instance(path)?.content {
-        Content::Slices { slices, .. } => {
-            let pixels = Pixels::read(path)?;
-            slices.iter().try_for_each(|slice| pixels.frame(slice).map(drop))
+        Content::Slices { slices, pixels, .. } => {
+            let pixels = pixels.open(path)?;
+            slices.iter().try_for_each(|slice| pixels.frame(slice, &mut Vec::new()))
         }
         Content::Localizer | Content::NotImage => Ok(()),
     };
@@ -172,15 +172,20 @@ impl Plan {
 
 /// Decodes slices of so many voxels, one file after the other on each thread.
 fn decoded<T: Hu>(slices: &[Placed], plane: usize, voxels: &mut [T]) -> Result<Extremes, FillError> {
-    let mut files: BTreeMap<&Path, Vec<(&Slice, &mut [T])>> = BTreeMap::new();
+    type Planes<'a, T> = (&'a Pixels, Vec<(&'a Slice, &'a mut [T])>);
+    let mut files: BTreeMap<&Path, Planes<'_, T>> = BTreeMap::new();
     for (placed, plane) in slices.iter().zip(voxels.chunks_mut(plane)) {
-        files.entry(&placed.path).or_default().push((&placed.slice, plane));
+        let (_pixels, planes) = files.entry(&placed.path).or_insert_with(|| (&placed.pixels, Vec::new()));
+        planes.push((&placed.slice, plane));
     }
     let joined = |a: Extremes, b| Ok(a.join(b));
-    let of_file = |(path, planes): (&Path, Vec<(&Slice, &mut [T])>)| {
-        let pixels = Pixels::read(path)?;
-        let extremes = planes.into_par_iter().map(|(slice, plane)| voxels::slice(&pixels, slice, plane));
-        extremes.try_reduce(|| Extremes::NONE, joined)
+    let of_file = |(path, (pixels, planes)): (&Path, Planes<'_, T>)| {
+        let pixels = pixels.open(path)?;
+        let of_slice = |values: &mut Vec<u8>, (slice, plane): (&Slice, &mut [T])| {
+            pixels.frame(slice, values)?;
+            voxels::slice(values, slice, plane)
+        };
+        planes.into_par_iter().map_init(Vec::new, of_slice).try_reduce(|| Extremes::NONE, joined)
     };
     files.into_par_iter().map(of_file).try_reduce(|| Extremes::NONE, joined)
 }

@@ -5,7 +5,7 @@
     reason = "the inner loop over all voxels; whether a value fits is checked on the extremes of each slice"
 )]
 
-use super::dicom::{Pixels, Slice, Stored};
+use super::dicom::{Slice, Stored};
 use super::{FillError, Reason, ScanError, file};
 
 /// A voxel type of [`crate::volume::Voxels`].
@@ -14,6 +14,8 @@ pub(super) trait Hu: Copy + Send + Sync {
     const RANGE: [f64; 2];
     /// The value for `hu`, which lies within the range.
     fn of(hu: f64) -> Self;
+    /// The same for a whole number.
+    fn of_whole(hu: i32) -> Self;
     /// The value nearest to `hu`.
     fn nearest(hu: f64) -> Self;
 }
@@ -21,6 +23,9 @@ pub(super) trait Hu: Copy + Send + Sync {
 impl Hu for i16 {
     const RANGE: [f64; 2] = [-32_768.0, 32_767.0];
     fn of(hu: f64) -> Self {
+        hu as Self
+    }
+    fn of_whole(hu: i32) -> Self {
         hu as Self
     }
     fn nearest(hu: f64) -> Self {
@@ -31,6 +36,9 @@ impl Hu for i16 {
 impl Hu for f32 {
     const RANGE: [f64; 2] = [f64::MIN, f64::MAX];
     fn of(hu: f64) -> Self {
+        hu as Self
+    }
+    fn of_whole(hu: i32) -> Self {
         hu as Self
     }
     fn nearest(hu: f64) -> Self {
@@ -65,9 +73,8 @@ impl Extremes {
     }
 }
 
-/// Decodes one slice into `plane`, C order (row, column).
-pub(super) fn slice<T: Hu>(pixels: &Pixels, slice: &Slice, plane: &mut [T]) -> Result<Extremes, FillError> {
-    let bytes = pixels.frame(slice)?;
+/// Stored values of 16 bits, in this machine's byte order, into `plane`, C order (row, column).
+pub(super) fn slice<T: Hu>(bytes: &[u8], slice: &Slice, plane: &mut [T]) -> Result<Extremes, FillError> {
     let (pairs, _odd) = bytes.as_chunks::<2>();
     if pairs.len() < plane.len() {
         return Err(file::truncated().into());
@@ -75,12 +82,14 @@ pub(super) fn slice<T: Hu>(pixels: &Pixels, slice: &Slice, plane: &mut [T]) -> R
     let Stored { bits, high_bit, signed } = slice.stored;
     // The value's bits are moved to the top and back down, which drops what lies above and below and extends the sign.
     let (up, down) = (31 - high_bit, 32 - bits);
-    let value = |pair: &[u8; 2]| {
-        let raw = u32::from(u16::from_ne_bytes(*pair)) << up;
-        if signed { f64::from(raw.cast_signed() >> down) } else { f64::from(raw >> down) }
-    };
+    let raw = |pair: &[u8; 2]| u32::from(u16::from_ne_bytes(*pair)) << up;
     let scale = Scale { slope: slice.slope, intercept: slice.intercept };
-    fill(pairs.iter().map(value), scale, plane)
+    match (scale.small(), signed) {
+        (Some(scale), true) => fill_whole(pairs.iter().map(|pair| raw(pair).cast_signed() >> down), scale, plane),
+        (Some(scale), false) => fill_whole(pairs.iter().map(|pair| (raw(pair) >> down).cast_signed()), scale, plane),
+        (None, true) => fill(pairs.iter().map(|pair| f64::from(raw(pair).cast_signed() >> down)), scale, plane),
+        (None, false) => fill(pairs.iter().map(|pair| f64::from(raw(pair) >> down)), scale, plane),
+    }
 }
 
 /// HU = slope * stored value + intercept.
@@ -95,6 +104,28 @@ impl Scale {
     pub(super) fn is_whole(self) -> bool {
         self.slope.fract() == 0.0 && self.intercept.fract() == 0.0
     }
+
+    /// Slope and intercept as whole numbers with which 17 bits stay within 32.
+    fn small(self) -> Option<[i32; 2]> {
+        let is_small = self.slope.abs() < 8192.0 && self.intercept.abs() < f64::from(1 << 30);
+        (self.is_whole() && is_small).then_some([self.slope as i32, self.intercept as i32])
+    }
+}
+
+/// As [`fill`], in whole numbers: almost every CT, at the speed of memory.
+fn fill_whole<T: Hu>(
+    stored: impl Iterator<Item = i32>,
+    [slope, intercept]: [i32; 2],
+    plane: &mut [T],
+) -> Result<Extremes, FillError> {
+    let (mut least, mut most) = (i32::MAX, i32::MIN);
+    for (voxel, stored) in plane.iter_mut().zip(stored) {
+        let hu = stored * slope + intercept;
+        (least, most) = (least.min(hu), most.max(hu));
+        *voxel = T::of_whole(hu);
+    }
+    let extremes = Extremes(f64::from(least), f64::from(most));
+    if extremes.fit::<T>() { Ok(extremes) } else { Err(FillError::TooWide) }
 }
 
 /// Scales stored values into `plane`.

@@ -1,43 +1,48 @@
 //! One DICOM file's attributes, and why they could not be had.
 
-use super::meta;
-use crate::scan::{Reason, ScanError, file};
+use super::bytes::Bytes;
+use super::codec::{self, Coding};
+use super::element::Encoding;
+use super::meta::Meta;
+use super::outline::{self, GROUPS, Outline, Place};
+use super::pixels::{Packing, Pixels};
+use crate::scan::{Reason, ScanError};
 use dicom::core::Tag;
-use dicom::dictionary_std::tags;
+use dicom::dictionary_std::{tags, uids};
+use dicom::object::InMemDicomObject;
 use dicom::object::mem::InMemElement;
-use dicom::object::{DefaultDicomObject, InMemDicomObject, OpenFileOptions};
-use std::error::Error;
-use std::fs::File;
-use std::io;
+use dicom::transfer_syntax::entries;
 use std::path::Path;
 
-/// What a file says.
+/// What a file says of itself and of its pixels.
 pub(super) struct Attributes {
-    object: DefaultDicomObject,
+    object: InMemDicomObject,
     /// Transfer Syntax UID (0002,0010).
     pub(super) syntax: String,
     /// Media Storage SOP Class UID (0002,0002), or SOP Class UID (0008,0016) where that is missing.
     pub(super) class: String,
-}
-
-/// How far a file is read.
-#[derive(Clone, Copy)]
-pub(super) enum Until {
-    Pixels,
-    End,
+    pixels: Result<Option<Place>, ScanError>,
+    packing: Packing,
 }
 
 impl Attributes {
-    pub(super) fn read(path: &Path, until: Until) -> Result<Self, ScanError> {
-        let options = OpenFileOptions::new();
-        let options = match until {
-            Until::Pixels => options.read_until(tags::PIXEL_DATA),
-            Until::End => options,
+    pub(super) fn read(path: &Path) -> Result<Self, ScanError> {
+        let bytes = Bytes::open(path)?;
+        let Meta { syntax, class, end } = Meta::read(&bytes)?;
+        let (encoding, packing) = written(&syntax, end)?;
+        let Outline { head, pixels } = match packing {
+            Packing::Deflated(start) => outline::outline(&bytes.inflated(start)?, 0, encoding)?,
+            Packing::Plain | Packing::BigEndian => outline::outline(&bytes, end, encoding)?,
         };
-        let file = File::open(path).map_err(|error| file::unreadable(&error))?;
-        let (file, meta::Meta { syntax, class }) = meta::mended(file)?;
-        let object = options.from_reader(file).map_err(|error| broken(&error))?;
-        let mut read = Self { object, syntax, class };
+        let syntax_of_head = match encoding {
+            Encoding::Implicit => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),
+            Encoding::Explicit => entries::EXPLICIT_VR_LITTLE_ENDIAN.erased(),
+            Encoding::Big => entries::EXPLICIT_VR_BIG_ENDIAN.erased(),
+        };
+        // The library's own words are not repeated: they may quote the file.
+        let object = InMemDicomObject::read_dataset_with_ts(head.as_slice(), &syntax_of_head)
+            .map_err(|_unreadable| ScanError::new(Reason::Corrupt, "not valid DICOM"))?;
+        let mut read = Self { object, syntax, class, pixels, packing };
         if read.class.is_empty() {
             read.class = read.whole().text(tags::SOP_CLASS_UID).unwrap_or_default();
         }
@@ -62,7 +67,7 @@ impl Attributes {
         let scope = |frame| {
             let groups = [Some(frame), shared].into_iter().flatten();
             let items = groups.flat_map(|group| GROUPS.iter().filter_map(|&tag| items(group, tag).first()));
-            Scope(items.chain([&*self.object]).collect())
+            Scope(items.chain([&self.object]).collect())
         };
         Ok(frames.iter().map(scope).collect())
     }
@@ -71,25 +76,33 @@ impl Attributes {
         items(&self.object, sequence)
     }
 
-    /// Takes the pixels out.
-    pub(super) fn into_pixels(mut self) -> Result<InMemElement, ScanError> {
-        self.object.take_element(tags::PIXEL_DATA).map_err(|_absent| missing("PixelData"))
+    /// Where the pixels lie.
+    pub(super) fn pixels(&self) -> Result<Pixels, ScanError> {
+        let coding = codec::coding(&self.syntax)?;
+        let place = self.pixels.clone()?.ok_or_else(|| missing("PixelData"))?;
+        if coding != Coding::Native && matches!(place, Place::Native(_)) {
+            return Err(ScanError::new(Reason::Corrupt, "pixels that should be encapsulated and are not"));
+        }
+        Ok(Pixels { coding, place, packing: self.packing })
+    }
+}
+
+/// How the data set of a transfer syntax is written that begins at `start`.
+fn written(syntax: &str, start: u64) -> Result<(Encoding, Packing), ScanError> {
+    #[expect(deprecated, reason = "retired syntaxes lie in archives all the same")]
+    match syntax {
+        uids::IMPLICIT_VR_LITTLE_ENDIAN => Ok((Encoding::Implicit, Packing::Plain)),
+        uids::EXPLICIT_VR_BIG_ENDIAN => Ok((Encoding::Big, Packing::BigEndian)),
+        uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => Ok((Encoding::Explicit, Packing::Deflated(start))),
+        // All data sets with encapsulated pixels are explicit (PS3.5, A.4).
+        _ if codec::is_known(syntax) => Ok((Encoding::Explicit, Packing::Plain)),
+        _ => codec::coding(syntax).map(|_coding| (Encoding::Explicit, Packing::Plain)),
     }
 }
 
 fn items(object: &InMemDicomObject, sequence: Tag) -> &[InMemDicomObject] {
     object.element_opt(sequence).ok().flatten().and_then(|element| element.items()).unwrap_or_default()
 }
-
-/// Functional groups that say where a frame lies and what its values mean. No two have an attribute in common.
-const GROUPS: [Tag; 6] = [
-    tags::PIXEL_MEASURES_SEQUENCE,
-    tags::PLANE_POSITION_SEQUENCE,
-    tags::PLANE_ORIENTATION_SEQUENCE,
-    tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
-    tags::CT_IMAGE_FRAME_TYPE_SEQUENCE,
-    tags::FRAME_CONTENT_SEQUENCE,
-];
 
 /// Where an attribute may stand, the nearest place first.
 pub(super) struct Scope<'a>(Vec<&'a InMemDicomObject>);
@@ -130,25 +143,4 @@ impl Scope<'_> {
 
 pub(super) fn missing(name: &str) -> ScanError {
     ScanError::new(Reason::MissingAttribute, format!("{name} is absent, empty or malformed"))
-}
-
-pub(super) const NOT_DICOM: &str = "not valid DICOM";
-
-/// Why a file could not be read. dicom-rs's own words are not repeated: they may quote the file.
-fn broken(error: &(dyn Error + 'static)) -> ScanError {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return file::broken(io, NOT_DICOM);
-        }
-        cause = error.source();
-    }
-    let words = error.to_string();
-    if words.contains("Premature data set end") {
-        file::truncated()
-    } else if words.contains("transfer syntax") {
-        ScanError::new(Reason::UnsupportedTransferSyntax, "a transfer syntax that this build does not know")
-    } else {
-        ScanError::new(Reason::Corrupt, NOT_DICOM)
-    }
 }

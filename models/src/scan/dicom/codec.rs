@@ -88,9 +88,9 @@ pub(super) fn coding(syntax: &str) -> Result<Coding, ScanError> {
     })
 }
 
-/// Whether this is a syntax of the standard that this build does not decode.
-pub(super) fn is_refused(syntax: &str) -> bool {
-    REFUSED.contains(&syntax)
+/// Whether this is a syntax of the standard, decoded or not.
+pub(super) fn is_known(syntax: &str) -> bool {
+    name(syntax).is_some() || REFUSED.contains(&syntax)
 }
 
 /// The standard's own word for a syntax that this build decodes.

@@ -2,14 +2,13 @@
 //! and as they are found.
 //!
 //! Archives hold files without preamble, without meta information, and with a group length that is wrong. What counts is
-//! read element by element; dicom-rs is then handed a head that is as the standard wants it, and the file's own data set.
+//! read element by element.
 
-use super::codec;
+use super::bytes::Bytes;
+use super::element::{Element, Encoding};
 use crate::scan::{Reason, ScanError, file};
 use dicom::core::Tag;
 use dicom::dictionary_std::{tags, uids};
-use dicom::object::FileMetaTableBuilder;
-use std::io::{Cursor, Read};
 
 /// Where the prefix lies behind the preamble.
 const PREAMBLE_BYTES: usize = 128;
@@ -18,29 +17,12 @@ const PREFIX: &[u8] = b"DICM";
 const META_BYTES: u64 = 1 << 16;
 /// Elements with which a data set begins that has no meta information before it.
 const FIRST_ELEMENTS: [u16; 9] = [0x0000, 0x0001, 0x0005, 0x0008, 0x0012, 0x0013, 0x0014, 0x0016, 0x0018];
+/// Bytes of the longest value that such an element has.
+const FIRST_BYTES: u64 = 256;
 
 /// Whether a file that begins with these bytes is DICOM.
 pub(in crate::scan) fn is_dicom(head: &[u8]) -> bool {
     begin(head) > 0 || is_element(head)
-}
-
-/// The whole file behind a head as it should be, and what its own head says.
-///
-/// # Errors
-/// Meta information that cannot be taken apart.
-pub(super) fn mended(mut file: impl Read) -> Result<(impl Read, Meta), ScanError> {
-    let mut head = Vec::new();
-    file.by_ref().take(META_BYTES).read_to_end(&mut head).map_err(|error| file::unreadable(&error))?;
-    let mut meta = Meta::default();
-    let start = meta.read(&head, begin(&head))?;
-    let data = head.split_off(start.min(head.len()));
-    if meta.syntax.is_empty() {
-        guessed(&data).clone_into(&mut meta.syntax);
-    }
-    // dicom-rs knows no retired syntaxes; all data sets with encapsulated pixels are explicit (PS3.5, A.4).
-    let told = if codec::is_refused(&meta.syntax) { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { &meta.syntax };
-    let head = Cursor::new(written(told, &meta.class)?);
-    Ok((head.chain(Cursor::new(data)).chain(file), meta))
 }
 
 /// Where meta information or data set begin.
@@ -56,22 +38,13 @@ fn begin(head: &[u8]) -> usize {
 
 /// Whether these bytes begin with an element that files without a prefix begin with.
 fn is_element(bytes: &[u8]) -> bool {
-    let Some(element) = Element::at(bytes, 0) else { return false };
+    let Some(element) = Element::read(bytes, Encoding::Explicit) else { return false };
     let is_first = match element.tag {
         Tag(0x0002, number) => number <= 0x0010,
         Tag(0x0008, number) => FIRST_ELEMENTS.contains(&number),
         _ => false,
     };
-    is_first && element.length <= 256
-}
-
-/// The syntax of a data set without meta information: one whose first element names its representation is explicit.
-fn guessed(data: &[u8]) -> &'static str {
-    if Element::at(data, 0).is_some_and(|element| element.is_explicit) {
-        uids::EXPLICIT_VR_LITTLE_ENDIAN
-    } else {
-        uids::IMPLICIT_VR_LITTLE_ENDIAN
-    }
+    is_first && element.length.is_some_and(|length| length <= FIRST_BYTES)
 }
 
 /// The parts of the meta information that are needed.
@@ -81,68 +54,56 @@ pub(super) struct Meta {
     pub(super) syntax: String,
     /// Media Storage SOP Class UID (0002,0002); empty where it is missing.
     pub(super) class: String,
+    /// Where the data set begins.
+    pub(super) end: u64,
 }
 
 impl Meta {
-    /// Takes elements of group 2 from `at` on; returns where they end.
-    fn read(&mut self, head: &[u8], mut at: usize) -> Result<usize, ScanError> {
-        while let Some(element) = Element::at(head, at).filter(|element| element.tag.group() == 2) {
-            let end = element.value.saturating_add(element.length);
-            let value = head.get(element.value..end).ok_or_else(file::truncated)?;
+    /// Takes the elements of group 2, however many there are.
+    ///
+    /// # Errors
+    /// The file ends within them, or they have no end.
+    pub(super) fn read(bytes: &Bytes) -> Result<Self, ScanError> {
+        let head = bytes.read(0..bytes.length().min(META_BYTES))?;
+        let mut meta = Self::default();
+        let mut at = begin(&head);
+        let mut next = element(&head, at);
+        while let Some(found) = next.filter(|element| element.tag.group() == 2) {
+            let value = at.saturating_add(place(found.head));
+            let end = value.saturating_add(found.length.map_or(usize::MAX, place));
+            let value = head.get(value..end).ok_or_else(|| too_long(bytes))?;
             let text = || String::from_utf8_lossy(value).trim_end_matches(['\0', ' ']).to_owned();
-            match element.tag {
-                tags::TRANSFER_SYNTAX_UID => self.syntax = text(),
-                tags::MEDIA_STORAGE_SOP_CLASS_UID => self.class = text(),
+            match found.tag {
+                tags::TRANSFER_SYNTAX_UID => meta.syntax = text(),
+                tags::MEDIA_STORAGE_SOP_CLASS_UID => meta.class = text(),
                 _ => {}
             }
             at = end;
+            next = element(&head, at);
         }
-        Ok(at)
+        if meta.syntax.is_empty() {
+            // A data set whose first element names its representation is explicit.
+            let is_explicit = next.is_some_and(|element| element.names_vr);
+            let guess = if is_explicit { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { uids::IMPLICIT_VR_LITTLE_ENDIAN };
+            guess.clone_into(&mut meta.syntax);
+        }
+        meta.end = u64::try_from(at).unwrap_or(u64::MAX);
+        Ok(meta)
     }
 }
 
-/// The begin of an element in little endian.
-struct Element {
-    tag: Tag,
-    is_explicit: bool,
-    /// Where its value lies, and how long it is.
-    value: usize,
-    length: usize,
+fn element(head: &[u8], at: usize) -> Option<Element> {
+    Element::read(head.get(at..)?, Encoding::Explicit)
 }
 
-impl Element {
-    fn at(bytes: &[u8], at: usize) -> Option<Self> {
-        let [a, b, c, d, rest @ ..] = bytes.get(at..)?.first_chunk::<8>()?;
-        let tag = Tag(u16::from_le_bytes([*a, *b]), u16::from_le_bytes([*c, *d]));
-        let [v, r, short @ ..] = rest;
-        if !(v.is_ascii_uppercase() && r.is_ascii_uppercase()) {
-            let length = usize::try_from(u32::from_le_bytes(*rest)).ok()?;
-            return Some(Self { tag, is_explicit: false, value: at + 8, length });
-        }
-        let is_long = matches!(
-            &[*v, *r],
-            b"OB" | b"OD" | b"OF" | b"OL" | b"OV" | b"OW" | b"SQ" | b"SV" | b"UC" | b"UN" | b"UR" | b"UT" | b"UV"
-        );
-        let (value, length) = if is_long {
-            let length = u32::from_le_bytes(*bytes.get(at + 8..)?.first_chunk::<4>()?);
-            (at + 12, usize::try_from(length).ok()?)
-        } else {
-            (at + 8, usize::from(u16::from_le_bytes(*short)))
-        };
-        Some(Self { tag, is_explicit: true, value, length })
+fn place(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+fn too_long(bytes: &Bytes) -> ScanError {
+    if bytes.length() <= META_BYTES {
+        file::truncated()
+    } else {
+        ScanError::new(Reason::Corrupt, format!("file meta information of more than {META_BYTES} bytes"))
     }
-}
-
-fn written(syntax: &str, class: &str) -> Result<Vec<u8>, ScanError> {
-    let unknown = || ScanError::new(Reason::Corrupt, "file meta information that cannot be read");
-    // The instance's UID is part of the data set, where it is read.
-    let meta = FileMetaTableBuilder::new()
-        .transfer_syntax(syntax)
-        .media_storage_sop_class_uid(class)
-        .media_storage_sop_instance_uid("")
-        .build()
-        .map_err(|_incomplete| unknown())?;
-    let mut bytes = [&[0; PREAMBLE_BYTES], PREFIX].concat();
-    meta.write(&mut bytes).map_err(|_unwritable| unknown())?;
-    Ok(bytes)
 }

@@ -1,8 +1,11 @@
 //! One DICOM file: the attributes that decide how it joins a volume, and its pixels.
 
 mod attributes;
+mod bytes;
 mod codec;
+mod element;
 mod meta;
+mod outline;
 mod pixels;
 
 pub(super) use meta::is_dicom;
@@ -10,11 +13,12 @@ pub(super) use pixels::Pixels;
 
 use super::file::unreadable;
 use super::{Reason, ScanError};
-use attributes::{Attributes, Scope, Until, missing};
+use attributes::{Attributes, Scope, missing};
 use dicom::core::Tag;
 use dicom::dictionary_std::{tags, uids};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Where a file belongs.
 #[derive(Clone)]
@@ -41,7 +45,7 @@ pub(super) struct Instance {
 #[derive(Debug, Clone)]
 pub(super) enum Content {
     /// Slices: one in most files, several in a multi-frame object, whose localizers are counted.
-    Slices { slices: Vec<Slice>, localizers: u32 },
+    Slices { slices: Vec<Slice>, localizers: u32, pixels: Arc<Pixels> },
     /// A localizer.
     Localizer,
     /// Something without pixels.
@@ -91,7 +95,7 @@ pub(super) struct Stored {
 /// Reads which series a file belongs to.
 pub(super) fn identity(path: &Path) -> Result<Identity, ScanError> {
     guarded(|| {
-        let file = Attributes::read(path, Until::Pixels)?;
+        let file = Attributes::read(path)?;
         if file.class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
             return Err(ScanError::new(Reason::Dicomdir, "an index of files (Media Storage Directory)"));
         }
@@ -113,7 +117,7 @@ fn is_code(text: &str) -> bool {
 /// Reads a file of a series, all but its pixels.
 pub(super) fn instance(path: &Path) -> Result<Instance, ScanError> {
     guarded(|| {
-        let file = Attributes::read(path, Until::Pixels)?;
+        let file = Attributes::read(path)?;
         let whole = file.whole();
         Ok(Instance {
             path: path.to_owned(),
@@ -153,17 +157,23 @@ fn content(file: &Attributes) -> Result<Content, ScanError> {
         uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => file.frames()?,
         _ => return Err(ScanError::new(Reason::UnsupportedSopClass, "not a CT image storage class")),
     };
-    codec::coding(&file.syntax)?;
+    let pixels = file.pixels()?;
     let stored = stored(&file.whole())?;
     let (mut slices, mut localizers) = (Vec::new(), 0);
     for (frame, scope) in scopes.iter().enumerate() {
         if is_localizer(scope, tags::FRAME_TYPE) {
             localizers += 1;
         } else {
-            slices.push(Slice { frame, frames: scopes.len(), ..slice(scope, stored)? });
+            let slice = Slice { frame, frames: scopes.len(), ..slice(scope, stored)? };
+            pixels.hold(&slice)?;
+            slices.push(slice);
         }
     }
-    Ok(if slices.is_empty() { Content::Localizer } else { Content::Slices { slices, localizers } })
+    Ok(if slices.is_empty() {
+        Content::Localizer
+    } else {
+        Content::Slices { slices, localizers, pixels: Arc::new(pixels) }
+    })
 }
 
 fn acquired(scope: &Scope<'_>) -> Acquired {
