@@ -18,6 +18,7 @@ use crate::volume::{Geometry, Volume, Voxels};
 use ndarray::Array4;
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 
 /// A model's input: `[1, z, y, x]` f32, with its place in the patient.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,15 +122,94 @@ struct Tap {
 /// to `max(1, round(n * spacing / target))` voxels; where the difference to the tensor's size is odd, the extra voxel is
 /// cropped from, or padded to, the high end.
 pub fn tensor(volume: &Volume<'_>, spec: &PreprocessSpec) -> Tensor {
-    let axes = axes(volume.geometry(), spec);
-    let size = spec.grid.size();
-    let mut values = vec![0.0; size.iter().product()];
+    let mut making = Making::new(volume.geometry(), spec);
+    let whole = 0..making.axes[0].length;
     match volume.voxels() {
-        Voxels::I16(voxels) => sample(voxels, volume.geometry().size(), &axes, spec, &mut values),
-        Voxels::F32(voxels) => sample(voxels, volume.geometry().size(), &axes, spec, &mut values),
+        Voxels::I16(voxels) => making.sample(voxels, whole),
+        Voxels::F32(voxels) => making.sample(voxels, whole),
     }
-    let values = Array4::from_shape_vec((1, size[0], size[1], size[2]), values).unwrap_or_default();
-    Tensor { values, spec_digest: spec.digest(), geometry: volume.geometry().clone(), axes }
+    making.tensor()
+}
+
+/// The same tensor of a volume that is never whole in memory: of blocks of slices, one after the other.
+#[derive(Debug)]
+pub struct Blocks<'a>(Making<'a>);
+
+impl<'a> Blocks<'a> {
+    /// `None` where slices do not follow each other along the tensor's first axis; such a volume is needed whole.
+    pub fn new(geometry: &Geometry, spec: &'a PreprocessSpec) -> Option<Self> {
+        let making = Making::new(geometry, spec);
+        (making.axes[0].along == 2).then_some(Self(making))
+    }
+
+    /// Takes the slices `first..` in HU, C order `[k][j][i]`. Each block begins with the last slice of the one before.
+    pub fn add<T: Copy + Into<f32> + Sync>(&mut self, first: usize, voxels: &[T]) {
+        let [columns, rows, _] = self.0.geometry.size();
+        self.0.sample(voxels, first..first + voxels.len() / (columns * rows));
+    }
+
+    /// The tensor, once every slice has been in a block.
+    pub fn tensor(self) -> Tensor {
+        self.0.tensor()
+    }
+}
+
+/// A tensor in the making.
+#[derive(Debug)]
+struct Making<'a> {
+    spec: &'a PreprocessSpec,
+    geometry: Geometry,
+    axes: [Axis; 3],
+    values: Vec<f32>,
+}
+
+impl<'a> Making<'a> {
+    fn new(geometry: &Geometry, spec: &'a PreprocessSpec) -> Self {
+        let values = vec![0.0; spec.grid.size().iter().product()];
+        Self { spec, geometry: geometry.clone(), axes: axes(geometry, spec), values }
+    }
+
+    fn tensor(self) -> Tensor {
+        let [planes, rows, columns] = self.spec.grid.size();
+        let values = Array4::from_shape_vec((1, planes, rows, columns), self.values).unwrap_or_default();
+        Tensor { values, spec_digest: self.spec.digest(), geometry: self.geometry, axes: self.axes }
+    }
+
+    /// Fills the planes that depend on nothing but the `known` part of the volume along their axis.
+    fn sample<T: Copy + Into<f32> + Sync>(&mut self, voxels: &[T], known: Range<usize>) {
+        let Self { spec, geometry, axes, values } = self;
+        let size = geometry.size();
+        let strides = [1, size[0], size[0] * size[1]];
+        let [zs, ys, xs] = axes.map(|axis| axis.taps());
+        let [z_stride, y_stride, x_stride] = axes.map(|axis| strides[axis.along]);
+        let scale = Scale::of(spec);
+        let fill = scale.apply(spec.fill_hu);
+        // The part of an input row that any output voxel looks at.
+        let used = xs.iter().flatten().fold((usize::MAX, 0), |(low, high), tap| (low.min(tap.low), high.max(tap.high)));
+        let (rows, columns) = (ys.len(), xs.len());
+        values.par_chunks_mut(rows * columns).zip(&zs).for_each(|(plane, z)| {
+            let Some(z) = z else {
+                plane.fill(fill);
+                return;
+            };
+            if !known.contains(&z.low) || !known.contains(&z.high) {
+                return;
+            }
+            let mut row = vec![0.0f32; axes[2].length];
+            for (line, y) in plane.chunks_mut(columns).zip(&ys) {
+                let Some(y) = y else {
+                    line.fill(fill);
+                    continue;
+                };
+                let at = |z: usize, y: usize| (z - known.start) * z_stride + y * y_stride;
+                let corners = [at(z.low, y.low), at(z.low, y.high), at(z.high, y.low), at(z.high, y.high)];
+                blend(voxels, corners, x_stride, [y.weight, z.weight], (&mut row, used));
+                for (value, x) in line.iter_mut().zip(&xs) {
+                    *value = x.map_or(fill, |x| scale.apply(lerp(row[x.low], row[x.high], x.weight)));
+                }
+            }
+        });
+    }
 }
 
 /// The tensor's axes in the order (z, y, x).
@@ -152,38 +232,6 @@ fn axes(geometry: &Geometry, spec: &PreprocessSpec) -> [Axis; 3] {
         let start = (resampled as i64 - size as i64) / 2;
         Axis { along, length, flipped, ratio, resampled, start, size }
     })
-}
-
-fn sample<T: Copy + Into<f32> + Sync>(
-    voxels: &[T],
-    size: [usize; 3],
-    axes: &[Axis; 3],
-    spec: &PreprocessSpec,
-    values: &mut [f32],
-) {
-    let strides = [1, size[0], size[0] * size[1]];
-    let [zs, ys, xs] = axes.map(|axis| axis.taps());
-    let [z_stride, y_stride, x_stride] = axes.map(|axis| strides[axis.along]);
-    let scale = Scale::of(spec);
-    let fill = scale.apply(spec.fill_hu);
-    // The part of an input row that any output voxel looks at.
-    let used = xs.iter().flatten().fold((usize::MAX, 0), |(low, high), tap| (low.min(tap.low), high.max(tap.high)));
-    let (rows, columns) = (ys.len(), xs.len());
-    values.par_chunks_mut(rows * columns).zip(&zs).for_each(|(plane, z)| {
-        let mut row = vec![0.0f32; axes[2].length];
-        for (line, y) in plane.chunks_mut(columns).zip(&ys) {
-            let (Some(z), Some(y)) = (z, y) else {
-                line.fill(fill);
-                continue;
-            };
-            let at = |z: usize, y: usize| z * z_stride + y * y_stride;
-            let corners = [at(z.low, y.low), at(z.low, y.high), at(z.high, y.low), at(z.high, y.high)];
-            blend(voxels, corners, x_stride, [y.weight, z.weight], (&mut row, used));
-            for (value, x) in line.iter_mut().zip(&xs) {
-                *value = x.map_or(fill, |x| scale.apply(lerp(row[x.low], row[x.high], x.weight)));
-            }
-        }
-    });
 }
 
 /// Blends four input rows into `row[used.0..=used.1]`.

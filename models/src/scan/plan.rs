@@ -5,6 +5,8 @@ use super::geometry::{self, Placed, Stack};
 use super::resample::{self, Resampling};
 use super::voxels::{self, Extremes, Hu, Scale};
 use super::{Facts, FillError, Format, Limits, Reason, Scan, ScanError, VoxelKind, Warning, file, nifti};
+use crate::preprocess::{self, Blocks, Tensor};
+use crate::spec::PreprocessSpec;
 use crate::volume::{Geometry, Volume, Voxels};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -161,12 +163,17 @@ impl Plan {
                 extremes
             }
         };
+        Ok(self.told(extremes))
+    }
+
+    /// What is known of the series once its voxels are.
+    fn told(&self, extremes: Extremes) -> Facts {
         let mut facts = Facts { hu_range: extremes.range(), ..self.facts.clone() };
         if extremes.0 > AIR_HU || extremes.1 < TISSUE_HU {
             facts.warnings.push(Warning::ImplausibleHu);
             facts.warnings.sort_unstable();
         }
-        Ok(facts)
+        facts
     }
 }
 
@@ -190,31 +197,92 @@ fn decoded<T: Hu>(slices: &[Placed], plane: usize, voxels: &mut [T]) -> Result<E
     files.into_par_iter().map(of_file).try_reduce(|| Extremes::NONE, joined)
 }
 
+/// Slices of a block, of which there is one in memory when only the tensor is asked for.
+const BLOCK: usize = 32;
+
+impl Plan {
+    /// Decodes the volume into this process's memory.
+    ///
+    /// # Errors
+    /// The first reason for which the series cannot become a volume.
+    pub fn volume(self) -> Result<Scan, ScanError> {
+        let count = self.geometry.voxel_count();
+        let (voxels, facts) = self.widest(
+            |plan| {
+                let mut voxels = vec![0i16; count];
+                plan.fill(&mut voxels).map(|facts| (Voxels::I16(Cow::Owned(voxels)), facts))
+            },
+            |plan| {
+                let mut voxels = vec![0f32; count];
+                plan.fill(&mut voxels).map(|facts| (Voxels::F32(Cow::Owned(voxels)), facts))
+            },
+        )?;
+        let volume = Volume::new(self.geometry, voxels);
+        let volume = volume.map_err(|error| ScanError::new(Reason::MixedGeometry, error.to_string()))?;
+        Ok(Scan { volume, facts })
+    }
+
+    /// The tensor of the volume, bit for bit [`preprocess::tensor`]'s, without the volume: slices are decoded in blocks,
+    /// and each is forgotten once the tensor has what it needs of it. Where slices have to be resampled, or do not follow
+    /// the tensor's first axis, and for NIfTI, the volume is read after all.
+    ///
+    /// # Errors
+    /// As for [`Plan::volume`]: every slice is decoded, whether the tensor depends on it or not.
+    pub fn tensor(self, spec: &PreprocessSpec) -> Result<(Tensor, Facts), ScanError> {
+        let is_regular = matches!(self.source, Source::Dicom { resampling: None, .. });
+        if !is_regular || Blocks::new(&self.geometry, spec).is_none() {
+            let Scan { volume, facts } = self.volume()?;
+            return Ok((preprocess::tensor(&volume, spec), facts));
+        }
+        self.widest(|plan| plan.streamed::<i16>(spec), |plan| plan.streamed::<f32>(spec))
+    }
+
+    /// Tries 16 bits if they may do, and 32 where they do not.
+    fn widest<R>(
+        &self,
+        narrow: impl Fn(&Self) -> Result<R, FillError>,
+        wide: impl Fn(&Self) -> Result<R, FillError>,
+    ) -> Result<R, ScanError> {
+        if self.kind == VoxelKind::I16 {
+            match narrow(self) {
+                Ok(read) => return Ok(read),
+                Err(FillError::Scan(error)) => return Err(error),
+                Err(FillError::TooWide) => {}
+            }
+        }
+        wide(self).map_err(|error| match error {
+            FillError::Scan(error) => error,
+            FillError::TooWide => ScanError::new(Reason::NotHounsfield, "voxels beyond 32-bit numbers"),
+        })
+    }
+
+    fn streamed<T: Hu + Default + Into<f32>>(&self, spec: &PreprocessSpec) -> Result<(Tensor, Facts), FillError> {
+        let (Source::Dicom { slices, .. }, Some(mut blocks)) = (&self.source, Blocks::new(&self.geometry, spec)) else {
+            return Err(ScanError::new(Reason::MixedGeometry, "slices that cannot be taken one by one").into());
+        };
+        let [columns, rows, _] = self.geometry.size();
+        let plane = columns * rows;
+        let mut extremes = Extremes::NONE;
+        let mut block = vec![T::default(); BLOCK.min(slices.len()) * plane];
+        let (mut first, mut kept) = (0, 0);
+        while first + 1 < slices.len() {
+            let count = BLOCK.min(slices.len() - first);
+            block.truncate(count * plane);
+            let new = slices.get(first + kept..first + count).unwrap_or_default();
+            extremes = extremes.join(decoded(new, plane, block.get_mut(kept * plane..).unwrap_or_default())?);
+            blocks.add(first, &block);
+            // The last slice of a block is the first of the next.
+            block.copy_within((count - 1) * plane.., 0);
+            (first, kept) = (first + count - 1, 1);
+        }
+        Ok((blocks.tensor(), self.told(extremes)))
+    }
+}
+
 /// Reads the files of one series into a volume in this process's memory.
 ///
 /// # Errors
 /// The first reason for which the series cannot become a volume.
 pub fn read(files: &[PathBuf], limits: &Limits) -> Result<Scan, ScanError> {
-    let plan = plan(files, limits)?;
-    let count = plan.geometry.voxel_count();
-    if plan.kind == VoxelKind::I16 {
-        let mut voxels = vec![0i16; count];
-        match plan.fill_i16(&mut voxels) {
-            Ok(facts) => return joined(plan.geometry, Voxels::I16(Cow::Owned(voxels)), facts),
-            Err(FillError::Scan(error)) => return Err(error),
-            Err(FillError::TooWide) => {}
-        }
-    }
-    let mut voxels = vec![0f32; count];
-    match plan.fill_f32(&mut voxels) {
-        Ok(facts) => joined(plan.geometry, Voxels::F32(Cow::Owned(voxels)), facts),
-        Err(FillError::Scan(error)) => Err(error),
-        Err(FillError::TooWide) => Err(ScanError::new(Reason::NotHounsfield, "voxels beyond 32-bit numbers")),
-    }
-}
-
-fn joined(geometry: Geometry, voxels: Voxels<'static>, facts: Facts) -> Result<Scan, ScanError> {
-    let volume = Volume::new(geometry, voxels);
-    let volume = volume.map_err(|error| ScanError::new(Reason::MixedGeometry, error.to_string()))?;
-    Ok(Scan { volume, facts })
+    plan(files, limits)?.volume()
 }

@@ -473,3 +473,45 @@ fn a_file_that_only_begins_like_dicom_is_refused() {
         assert_eq!(header(&path, &Limits::default()).unwrap_err().reason, reason, "{bytes:?}");
     }
 }
+
+/// The tensor that is made of blocks of slices is that of the whole volume, bit for bit.
+#[test]
+fn a_tensor_needs_no_volume() {
+    use crate::preprocess;
+    use crate::spec::{Grid, PreprocessSpec};
+    let spec = |orientation: &str, grid| PreprocessSpec {
+        orientation: orientation.to_owned().try_into().unwrap(),
+        grid,
+        window_hu: [-1000.0, 1000.0],
+        output_range: [-1.0, 1.0],
+        fill_hu: -1000.0,
+    };
+    let grids = [
+        Grid::Resize { size: [5, 4, 3] },
+        Grid::Resize { size: [150, 3, 4] },
+        Grid::Spacing { spacing_mm: [3.0, 1.0, 1.0], size: [60, 6, 6] },
+    ];
+    let falling = |object: &mut InMemDicomObject| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\-1\\0");
+    let sagittal = |object: &mut InMemDicomObject| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "0\\1\\0\\0\\0\\1");
+    let steep = |object: &mut InMemDicomObject| put(object, tags::RESCALE_SLOPE, VR::DS, "40");
+    let plain = |_: &mut InMemDicomObject| {};
+    let changes: [&dyn Fn(&mut InMemDicomObject); 4] = [&plain, &falling, &sagittal, &steep];
+    for (slices, change) in [3, 32, 33, 63, 64, 95].into_iter().flat_map(|slices| changes.map(|change| (slices, change))) {
+        let mut series = Series::empty();
+        for number in 0..slices {
+            series.add(number, |object| {
+                change(object);
+                if object.element(tags::IMAGE_ORIENTATION_PATIENT).unwrap().to_str().unwrap().starts_with('0') {
+                    put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, &format!("{number}\\0\\0"));
+                }
+            });
+        }
+        let scan = series.read().unwrap();
+        for (grid, orientation) in grids.iter().flat_map(|grid| ["LPS", "RAI", "PSL"].map(|axes| (grid.clone(), axes))) {
+            let spec = spec(orientation, grid);
+            let (tensor, facts) = plan(&series.files(), &Limits::default()).unwrap().tensor(&spec).unwrap();
+            assert_eq!(tensor, preprocess::tensor(&scan.volume, &spec), "{slices} slices, {spec:?}");
+            assert_eq!(facts, scan.facts);
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::export::{TextTrace, Trace as Numbers, Trained, phantom_tensor, write_
 use crate::run::Run;
 use anyhow::{Context, ensure};
 use clap::Args;
-use ctedge_models::{preprocess, scan};
+use ctedge_models::scan;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
@@ -103,8 +103,7 @@ impl Trace {
         let tensor = if self.scan.is_empty() {
             phantom_tensor(&run.experiment)?
         } else {
-            let scan = scan::read(&files(&self.scan)?, &scan::Limits::default())?;
-            preprocess::tensor(&scan.volume, input)
+            scan::plan(&files(&self.scan)?, &scan::Limits::default())?.tensor(input)?.0
         };
         Ok(tensor.into_values().into_iter().collect())
     }

@@ -1,8 +1,8 @@
 //! A case's input tensor.
 
 use super::case::{Correction, Source, Why};
-use ctedge_models::preprocess;
-use ctedge_models::scan::{self, Limits, ScanError, Warning};
+use ctedge_models::preprocess::{self, Tensor};
+use ctedge_models::scan::{self, Limits, Scan, ScanError, Warning};
 use ctedge_models::spec::PreprocessSpec;
 use ctedge_models::volume::{Geometry, Volume, VolumeError, Voxels};
 use std::borrow::Cow;
@@ -24,27 +24,34 @@ const EXTENT_MM: [f64; 2] = [50.0, 2500.0];
 
 /// Draws or reads the volume and turns it into the input tensor, C order (z, y, x).
 pub(super) fn tensor(source: &Source, root: &Path, spec: &PreprocessSpec) -> Result<Vec<f32>, Refusal> {
-    let volume = match source {
-        Source::Phantom(recipe) => recipe.volume().map_err(|error| implausible(error.to_string()))?,
-        Source::Scan { path, correction } => read(&root.join(path), *correction)?,
+    let tensor = match source {
+        Source::Phantom(recipe) => {
+            let volume = recipe.volume().map_err(|error| implausible(error.to_string()))?;
+            preprocess::tensor(&volume, spec)
+        }
+        Source::Scan { path, correction } => read(&root.join(path), *correction, spec)?,
     };
-    Ok(preprocess::tensor(&volume, spec).into_values().into_iter().collect())
+    Ok(tensor.into_values().into_iter().collect())
 }
 
-fn read(path: &Path, correction: Option<Correction>) -> Result<Volume<'static>, Refusal> {
+fn read(path: &Path, correction: Option<Correction>, spec: &PreprocessSpec) -> Result<Tensor, Refusal> {
     let files = files(path).map_err(|error| Refusal { why: Why::NoFile, detail: error.kind().to_string() })?;
-    let scan = scan::read(&files, &Limits::default())?;
-    let hounsfield = !scan.facts.warnings.contains(&Warning::ImplausibleHu);
-    let (volume, hounsfield) = match correction {
+    let plan = scan::plan(&files, &Limits::default())?;
+    let (tensor, hounsfield) = match correction {
         Some(correction) => {
-            let volume = corrected(scan.volume, correction).map_err(|error| implausible(error.to_string()))?;
-            let [low, high] = scan.facts.hu_range.map(|hu| f64::from(hu) * correction.slope + correction.intercept);
-            (volume, low <= AIR_HU && high >= TISSUE_HU)
+            let Scan { volume, facts } = plan.volume()?;
+            let volume = corrected(volume, correction).map_err(|error| implausible(error.to_string()))?;
+            plausible(volume.geometry())?;
+            let [low, high] = facts.hu_range.map(|hu| f64::from(hu) * correction.slope + correction.intercept);
+            (preprocess::tensor(&volume, spec), low <= AIR_HU && high >= TISSUE_HU)
         }
-        None => (scan.volume, hounsfield),
+        None => {
+            plausible(plan.geometry())?;
+            let (tensor, facts) = plan.tensor(spec)?;
+            (tensor, !facts.warnings.contains(&Warning::ImplausibleHu))
+        }
     };
-    plausible(volume.geometry())?;
-    if hounsfield { Ok(volume) } else { Err(implausible("no voxel is near air, or none is near soft tissue".into())) }
+    if hounsfield { Ok(tensor) } else { Err(implausible("no voxel is near air, or none is near soft tissue".into())) }
 }
 
 /// As `scan` judges it, once more after the table's slope and intercept.
