@@ -41,6 +41,11 @@ pub fn resident_kb(pid: u32) -> u64 {
     line_kb(&format!("/proc/{pid}/status"), "VmRSS:").unwrap_or_default()
 }
 
+/// The most that this process has held at once, in kB.
+pub fn peak_resident_kb() -> u64 {
+    line_kb("/proc/self/status", "VmHWM:").unwrap_or_default()
+}
+
 fn line_kb(path: &str, label: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(label))?;

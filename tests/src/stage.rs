@@ -47,9 +47,13 @@ impl Stage {
 
 /// Builds packages with optimisation and returns the folder of their programs.
 pub fn build(packages: &[&str]) -> anyhow::Result<PathBuf> {
-    let packages = packages.iter().flat_map(|package| ["-p", package]);
+    build_by(&packages.iter().flat_map(|package| ["-p", package]).collect::<Vec<_>>())
+}
+
+/// The same for whatever arguments of `cargo build` name.
+pub fn build_by(arguments: &[&str]) -> anyhow::Result<PathBuf> {
     let built =
-        Command::new("cargo").args(["build", "--release"]).args(packages).current_dir(place::root()).status()?;
+        Command::new("cargo").args(["build", "--release"]).args(arguments).current_dir(place::root()).status()?;
     ensure!(built.success(), "building with optimisation failed");
     Ok(place::target().join("release"))
 }

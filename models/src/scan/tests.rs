@@ -491,12 +491,16 @@ fn a_tensor_needs_no_volume() {
         Grid::Resize { size: [150, 3, 4] },
         Grid::Spacing { spacing_mm: [3.0, 1.0, 1.0], size: [60, 6, 6] },
     ];
-    let falling = |object: &mut InMemDicomObject| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\-1\\0");
-    let sagittal = |object: &mut InMemDicomObject| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "0\\1\\0\\0\\0\\1");
+    let falling =
+        |object: &mut InMemDicomObject| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\-1\\0");
+    let sagittal =
+        |object: &mut InMemDicomObject| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "0\\1\\0\\0\\0\\1");
     let steep = |object: &mut InMemDicomObject| put(object, tags::RESCALE_SLOPE, VR::DS, "40");
     let plain = |_: &mut InMemDicomObject| {};
     let changes: [&dyn Fn(&mut InMemDicomObject); 4] = [&plain, &falling, &sagittal, &steep];
-    for (slices, change) in [3, 32, 33, 63, 64, 95].into_iter().flat_map(|slices| changes.map(|change| (slices, change))) {
+    for (slices, change) in
+        [3, 32, 33, 63, 64, 95].into_iter().flat_map(|slices| changes.map(|change| (slices, change)))
+    {
         let mut series = Series::empty();
         for number in 0..slices {
             series.add(number, |object| {
@@ -507,7 +511,8 @@ fn a_tensor_needs_no_volume() {
             });
         }
         let scan = series.read().unwrap();
-        for (grid, orientation) in grids.iter().flat_map(|grid| ["LPS", "RAI", "PSL"].map(|axes| (grid.clone(), axes))) {
+        for (grid, orientation) in grids.iter().flat_map(|grid| ["LPS", "RAI", "PSL"].map(|axes| (grid.clone(), axes)))
+        {
             let spec = spec(orientation, grid);
             let (tensor, facts) = plan(&series.files(), &Limits::default()).unwrap().tensor(&spec).unwrap();
             assert_eq!(tensor, preprocess::tensor(&scan.volume, &spec), "{slices} slices, {spec:?}");
