@@ -34,7 +34,7 @@ pub fn header(path: &Path, limits: &Limits) -> Result<Header, ScanError> {
     let digest = file::digest(&file)?;
     match format {
         Format::Dicom => {
-            let dicom::Identity { study_uid, series_uid, expected, modality } = dicom::identity(path)?;
+            let dicom::Identity { study_uid, series_uid, expected, modality } = dicom::identity(file)?;
             Ok(Header { study_uid, series_uid, digest, expected, modality, format })
         }
         Format::Nifti => {

@@ -45,15 +45,18 @@ pub fn plan(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
         let detail = format!("{} files, the limit is {}", files.len(), limits.files);
         return Err(ScanError::new(Reason::LimitExceeded, detail));
     }
-    let formats =
-        files.par_iter().map(|path| Ok(file::open(path, limits)?.1)).collect::<Result<Vec<_>, ScanError>>()?;
-    match (formats.as_slice(), files) {
+    let read = |path: &PathBuf| match file::open(path, limits)? {
+        (file, Format::Dicom) => dicom::instance(path, file).map(Some),
+        (_, Format::Nifti) => Ok(None),
+    };
+    let instances = files.par_iter().map(read).collect::<Result<Vec<Option<Instance>>, ScanError>>()?;
+    match (instances.as_slice(), files) {
         ([], _) => Err(ScanError::new(Reason::TooFewSlices, "no files")),
-        ([Format::Nifti], [path]) => Ok(plan_nifti(nifti::Image::open(path, limits)?)),
-        (all, _) if all.contains(&Format::Nifti) => {
-            Err(ScanError::new(Reason::MixedGeometry, "a NIfTI file among other files of one series"))
+        ([None], [path]) => Ok(plan_nifti(nifti::Image::open(path, limits)?)),
+        _ => {
+            let mixed = || ScanError::new(Reason::MixedGeometry, "a NIfTI file among other files of one series");
+            plan_dicom(instances.into_iter().collect::<Option<_>>().ok_or_else(mixed)?, files, limits)
         }
-        _ => plan_dicom(files, limits),
     }
 }
 
@@ -63,13 +66,12 @@ fn plan_nifti(image: nifti::Image) -> Plan {
     Plan { geometry, kind, source: Source::Nifti(Box::new(image)), facts }
 }
 
-fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
-    let instances = files.par_iter().map(|path| dicom::instance(path)).collect::<Result<Vec<Instance>, ScanError>>()?;
+fn plan_dicom(instances: Vec<Instance>, files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
     let syntaxes: BTreeSet<&str> = instances.iter().map(|instance| instance.transfer_syntax).collect();
     let transfer_syntax = Some(syntaxes.into_iter().collect::<Vec<_>>().join(","));
     let expected = instances.iter().filter_map(|instance| instance.expected).max();
     let handed_in = u32::try_from(files.len()).unwrap_or(u32::MAX);
-    let stack = geometry::stack(instances, limits).map_err(|error| cause(error, files))?;
+    let stack = geometry::stack(instances, limits).map_err(|error| cause(error, files, limits))?;
     let Stack { slices, geometry, dropped, tilt_deg, gaps, mut warnings, resampling } = stack;
     if expected.is_some_and(|expected| handed_in < expected) {
         warnings.insert(Warning::FewerThanExpected);
@@ -84,8 +86,8 @@ fn plan_dicom(files: &[PathBuf], limits: &Limits) -> Result<Plan, ScanError> {
 }
 
 /// A slice that cannot be read is told before the stack that it fails to make: the sender can mend the one.
-fn cause(error: ScanError, files: &[PathBuf]) -> ScanError {
-    let readable = |path: &PathBuf| match dicom::instance(path)?.content {
+fn cause(error: ScanError, files: &[PathBuf], limits: &Limits) -> ScanError {
+    let readable = |path: &PathBuf| match dicom::instance(path, file::open(path, limits)?.0)?.content {
         Content::Slices { slices, pixels, .. } => {
             let pixels = pixels.open(path)?;
             slices.iter().try_for_each(|slice| pixels.frame(slice, &mut Vec::new()))

@@ -14,8 +14,8 @@ pub(super) trait Hu: Copy + Send + Sync {
     const RANGE: [f64; 2];
     /// The value for `hu`, which lies within the range.
     fn of(hu: f64) -> Self;
-    /// The same for a whole number.
-    fn of_whole(hu: i32) -> Self;
+    /// `slope * level + offset`, in whole numbers that lie within the range.
+    fn scaled(level: i16, slope: i32, offset: i32) -> Self;
     /// The value nearest to `hu`.
     fn nearest(hu: f64) -> Self;
 }
@@ -25,8 +25,9 @@ impl Hu for i16 {
     fn of(hu: f64) -> Self {
         hu as Self
     }
-    fn of_whole(hu: i32) -> Self {
-        hu as Self
+    fn scaled(level: i16, slope: i32, offset: i32) -> Self {
+        // What lies within 16 bits in the end is right in them on the way, whatever is carried out at the top.
+        level.wrapping_mul(slope as Self).wrapping_add(offset as Self)
     }
     fn nearest(hu: f64) -> Self {
         hu.round() as Self
@@ -38,8 +39,8 @@ impl Hu for f32 {
     fn of(hu: f64) -> Self {
         hu as Self
     }
-    fn of_whole(hu: i32) -> Self {
-        hu as Self
+    fn scaled(level: i16, slope: i32, offset: i32) -> Self {
+        (i32::from(level) * slope + offset) as Self
     }
     fn nearest(hu: f64) -> Self {
         hu as Self
@@ -81,12 +82,16 @@ pub(super) fn slice<T: Hu>(bytes: &[u8], slice: &Slice, plane: &mut [T]) -> Resu
     }
     let Stored { bits, high_bit, signed } = slice.stored;
     // The value's bits are moved to the top and back down, which drops what lies above and below and extends the sign.
-    let (up, down) = (31 - high_bit, 32 - bits);
-    let raw = |pair: &[u8; 2]| u32::from(u16::from_ne_bytes(*pair)) << up;
+    let (up, down) = (15 - high_bit, 16 - bits);
+    let raw = |pair: &[u8; 2]| u16::from_ne_bytes(*pair) << up;
     let scale = Scale { slope: slice.slope, intercept: slice.intercept };
     match (scale.small(), signed) {
         (Some(scale), true) => fill_whole(pairs.iter().map(|pair| raw(pair).cast_signed() >> down), scale, plane),
-        (Some(scale), false) => fill_whole(pairs.iter().map(|pair| (raw(pair) >> down).cast_signed()), scale, plane),
+        (Some([slope, intercept]), false) => {
+            // Half the range lower they are signed, too.
+            let level = |pair: &[u8; 2]| ((raw(pair) >> down) ^ 0x8000).cast_signed();
+            fill_whole(pairs.iter().map(level), [slope, intercept + slope * 0x8000], plane)
+        }
         (None, true) => fill(pairs.iter().map(|pair| f64::from(raw(pair).cast_signed() >> down)), scale, plane),
         (None, false) => fill(pairs.iter().map(|pair| f64::from(raw(pair) >> down)), scale, plane),
     }
@@ -105,26 +110,26 @@ impl Scale {
         self.slope.fract() == 0.0 && self.intercept.fract() == 0.0
     }
 
-    /// Slope and intercept as whole numbers with which 17 bits stay within 32.
+    /// Slope and intercept as whole numbers with which values of 16 bits, and half their range, stay within 32.
     fn small(self) -> Option<[i32; 2]> {
         let is_small = self.slope.abs() < 8192.0 && self.intercept.abs() < f64::from(1 << 30);
         (self.is_whole() && is_small).then_some([self.slope as i32, self.intercept as i32])
     }
 }
 
-/// As [`fill`], in whole numbers: almost every CT, at the speed of memory.
+/// As [`fill`], in whole numbers of 16 bits: almost every CT, at the speed of memory.
 fn fill_whole<T: Hu>(
-    stored: impl Iterator<Item = i32>,
-    [slope, intercept]: [i32; 2],
+    levels: impl Iterator<Item = i16>,
+    [slope, offset]: [i32; 2],
     plane: &mut [T],
 ) -> Result<Extremes, FillError> {
-    let (mut least, mut most) = (i32::MAX, i32::MIN);
-    for (voxel, stored) in plane.iter_mut().zip(stored) {
-        let hu = stored * slope + intercept;
-        (least, most) = (least.min(hu), most.max(hu));
-        *voxel = T::of_whole(hu);
+    let (mut least, mut most) = (i16::MAX, i16::MIN);
+    for (voxel, level) in plane.iter_mut().zip(levels) {
+        (least, most) = (least.min(level), most.max(level));
+        *voxel = T::scaled(level, slope, offset);
     }
-    let extremes = Extremes(f64::from(least), f64::from(most));
+    let [a, b] = [least, most].map(|level| f64::from(i32::from(level) * slope + offset));
+    let extremes = Extremes(a.min(b), a.max(b));
     if extremes.fit::<T>() { Ok(extremes) } else { Err(FillError::TooWide) }
 }
 

@@ -12,7 +12,7 @@ use dicom::dictionary_std::{tags, uids};
 use dicom::object::InMemDicomObject;
 use dicom::object::mem::InMemElement;
 use dicom::transfer_syntax::entries;
-use std::path::Path;
+use std::fs::File;
 
 /// What a file says of itself and of its pixels.
 pub(super) struct Attributes {
@@ -21,13 +21,15 @@ pub(super) struct Attributes {
     pub(super) syntax: String,
     /// Media Storage SOP Class UID (0002,0002), or SOP Class UID (0008,0016) where that is missing.
     pub(super) class: String,
+    /// Bytes of the file.
+    pub(super) file_bytes: u64,
     pixels: Result<Option<Place>, ScanError>,
     packing: Packing,
 }
 
 impl Attributes {
-    pub(super) fn read(path: &Path) -> Result<Self, ScanError> {
-        let bytes = Bytes::open(path)?;
+    pub(super) fn read(file: File) -> Result<Self, ScanError> {
+        let bytes = Bytes::of(file)?;
         let Meta { syntax, class, end } = Meta::read(&bytes)?;
         let (encoding, packing) = written(&syntax, end)?;
         let Outline { head, pixels } = match packing {
@@ -42,7 +44,7 @@ impl Attributes {
         // The library's own words are not repeated: they may quote the file.
         let object = InMemDicomObject::read_dataset_with_ts(head.as_slice(), &syntax_of_head)
             .map_err(|_unreadable| ScanError::new(Reason::Corrupt, "not valid DICOM"))?;
-        let mut read = Self { object, syntax, class, pixels, packing };
+        let mut read = Self { object, syntax, class, file_bytes: bytes.length(), pixels, packing };
         if read.class.is_empty() {
             read.class = read.whole().text(tags::SOP_CLASS_UID).unwrap_or_default();
         }
@@ -101,7 +103,7 @@ fn written(syntax: &str, start: u64) -> Result<(Encoding, Packing), ScanError> {
 }
 
 fn items(object: &InMemDicomObject, sequence: Tag) -> &[InMemDicomObject] {
-    object.element_opt(sequence).ok().flatten().and_then(|element| element.items()).unwrap_or_default()
+    object.get(sequence).and_then(|element| element.items()).unwrap_or_default()
 }
 
 /// Where an attribute may stand, the nearest place first.
@@ -109,7 +111,7 @@ pub(super) struct Scope<'a>(Vec<&'a InMemDicomObject>);
 
 impl Scope<'_> {
     fn find(&self, tag: Tag) -> Option<&InMemElement> {
-        self.0.iter().find_map(|object| object.element_opt(tag).ok().flatten())
+        self.0.iter().find_map(|object| object.get(tag))
     }
 
     /// A text without padding; `None` where there is none.

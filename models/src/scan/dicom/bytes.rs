@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 /// A file, or what a deflated one unpacks to.
 ///
@@ -37,8 +36,7 @@ const UNPACKED_BYTES: u64 = 256 << 20;
 const UNPACKED_RATIO: u64 = 400;
 
 impl Bytes {
-    pub(super) fn open(path: &Path) -> Result<Self, ScanError> {
-        let file = File::open(path).map_err(|error| file::unreadable(&error))?;
+    pub(super) fn of(file: File) -> Result<Self, ScanError> {
         let length = file.metadata().map_err(|error| file::unreadable(&error))?.len();
         Ok(Self { store: Store::File(file), length })
     }

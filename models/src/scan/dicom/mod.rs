@@ -11,11 +11,11 @@ mod pixels;
 pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
-use super::file::unreadable;
 use super::{Reason, ScanError};
 use attributes::{Attributes, Scope, missing};
 use dicom::core::Tag;
 use dicom::dictionary_std::{tags, uids};
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -93,9 +93,9 @@ pub(super) struct Stored {
 }
 
 /// Reads which series a file belongs to.
-pub(super) fn identity(path: &Path) -> Result<Identity, ScanError> {
+pub(super) fn identity(file: File) -> Result<Identity, ScanError> {
     guarded(|| {
-        let file = Attributes::read(path)?;
+        let file = Attributes::read(file)?;
         if file.class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
             return Err(ScanError::new(Reason::Dicomdir, "an index of files (Media Storage Directory)"));
         }
@@ -114,14 +114,14 @@ fn is_code(text: &str) -> bool {
     text.len() <= 8 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
-/// Reads a file of a series, all but its pixels.
-pub(super) fn instance(path: &Path) -> Result<Instance, ScanError> {
+/// Reads a file of a series, all but its pixels. It lies at `path`.
+pub(super) fn instance(path: &Path, file: File) -> Result<Instance, ScanError> {
     guarded(|| {
-        let file = Attributes::read(path)?;
+        let file = Attributes::read(file)?;
         let whole = file.whole();
         Ok(Instance {
             path: path.to_owned(),
-            file_bytes: path.metadata().map_err(|error| unreadable(&error))?.len(),
+            file_bytes: file.file_bytes,
             uid: whole.text(tags::SOP_INSTANCE_UID).unwrap_or_default(),
             expected: expected(&whole),
             transfer_syntax: codec::name(&file.syntax).unwrap_or("unknown"),

@@ -5,6 +5,7 @@ use super::codec::{self, Coding};
 use super::outline::Place;
 use super::{Slice, guarded};
 use crate::scan::{Reason, ScanError, file};
+use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
@@ -36,7 +37,7 @@ pub(in crate::scan) struct Opened<'a> {
 impl Pixels {
     /// Opens the file and decodes nothing yet, unless the whole of it is deflated.
     pub(in crate::scan) fn open(&self, path: &Path) -> Result<Opened<'_>, ScanError> {
-        let bytes = Bytes::open(path)?;
+        let bytes = Bytes::of(File::open(path).map_err(|error| file::unreadable(&error))?)?;
         let bytes = if let Packing::Deflated(start) = self.packing { bytes.inflated(start)? } else { bytes };
         Ok(Opened { pixels: self, bytes })
     }

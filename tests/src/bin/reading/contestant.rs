@@ -81,7 +81,8 @@ fn floor(files: &[PathBuf]) -> anyhow::Result<Vec<i16>> {
         bytes.clear();
         File::open(path)?.read_to_end(bytes)?;
         let pixels = bytes.get(bytes.len().saturating_sub(2 * PLANE)..).unwrap_or_default();
-        plane.iter_mut().zip(pixels.as_chunks::<2>().0).for_each(|(voxel, &pair)| *voxel = i16::from_ne_bytes(pair));
+        let pairs = pixels.as_chunks::<2>().0.iter().cycle();
+        plane.iter_mut().zip(pairs).for_each(|(voxel, &pair)| *voxel = i16::from_ne_bytes(pair));
         anyhow::Ok(())
     };
     files.par_iter().zip(volume.par_chunks_mut(PLANE)).map_init(Vec::new, read).collect::<anyhow::Result<()>>()?;
