@@ -16,6 +16,7 @@ mod export;
 mod frames;
 mod geometry;
 mod harness;
+mod hostile;
 mod parity;
 mod phantom;
 mod preset;

@@ -41,7 +41,14 @@ pub fn resident_kb(pid: u32) -> u64 {
     line_kb(&format!("/proc/{pid}/status"), "VmRSS:").unwrap_or_default()
 }
 
-/// The most that this process has held at once, in kB.
+/// Lets the kernel measure the peak of this process anew, and returns what it holds now, in kB.
+pub fn forget_peak() -> std::io::Result<u64> {
+    // proc(5), /proc/pid/clear_refs: 5 resets the peak resident set size.
+    fs::write("/proc/self/clear_refs", "5")?;
+    Ok(resident_kb(std::process::id()))
+}
+
+/// The most that this process has held at once, in kB, since it began or since [`forget_peak`].
 pub fn peak_resident_kb() -> u64 {
     line_kb("/proc/self/status", "VmHWM:").unwrap_or_default()
 }

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use ctedge_tests::{appliance, place, process, progress::say, runtime, tools};
+use ctedge_tests::{appliance, fuzzing, place, process, progress::say, runtime, tools};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "tools", about: "other people's programs and Python packages to compare with", run: tools::provide },
     Step { name: "runtime", about: "ONNX Runtime, one pinned version", run: onnx_runtime },
     Step { name: "format", about: "cargo fmt --check", run: format },
@@ -38,6 +38,7 @@ const STEPS: [Step; 8] = [
         about: "every test, those against Mosquitto, dcm2niix, pydicom and others included",
         run: test,
     },
+    Step { name: "fuzz", about: "what reads foreign bytes, a minute for each target", run: fuzz },
     Step { name: "doctest", about: "examples in the documentation", run: doctest },
     Step { name: "doc", about: "cargo doc, warnings are errors", run: doc },
 ];
@@ -136,6 +137,10 @@ fn test() -> anyhow::Result<()> {
     }
     say("cargo-nextest is not installed; the same tests by cargo test");
     cargo(&["test", "--workspace", "--lib", "--bins", "--tests"], &environment)
+}
+
+fn fuzz() -> anyhow::Result<()> {
+    fuzzing::run(Duration::from_mins(1))
 }
 
 fn doctest() -> anyhow::Result<()> {

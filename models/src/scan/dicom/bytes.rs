@@ -30,8 +30,8 @@ pub(super) struct Window {
 
 /// What is read at once: the header of most slices is shorter.
 const WINDOW_BYTES: u64 = 1 << 14;
-/// Most bytes that a deflated data set may unpack to: 500 slices of 512 x 512.
-const UNPACKED_BYTES: u64 = 256 << 20;
+/// Most bytes that a deflated data set may unpack to: 250 slices of 512 x 512.
+const UNPACKED_BYTES: u64 = 128 << 20;
 /// Most bytes that one deflated byte may become. Pixels of air deflate to a hundredth.
 const UNPACKED_RATIO: u64 = 400;
 

@@ -73,6 +73,19 @@ pub(super) fn is_long(vr: VR) -> bool {
     matches!(vr, OB | OD | OF | OL | OV | OW | SQ | SV | UC | UN | UR | UT | UV)
 }
 
+/// Bytes of one number of a representation; 1 for texts.
+pub(super) fn unit(vr: VR) -> u16 {
+    if matches!(vr, VR::FD) {
+        8
+    } else if matches!(vr, VR::UL | VR::SL | VR::FL | VR::AT) {
+        4
+    } else if matches!(vr, VR::US | VR::SS) {
+        2
+    } else {
+        1
+    }
+}
+
 /// What the standard's dictionary says of a tag.
 pub(super) fn usual(tag: Tag) -> VR {
     StandardDataDictionary.by_tag(tag).map_or(VR::UN, |entry| entry.vr().relaxed())

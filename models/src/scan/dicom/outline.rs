@@ -263,7 +263,8 @@ impl Walk<'_> {
     fn keep(&mut self, element: Element, value: Range<u64>) -> Result<(), ScanError> {
         let vr = if element.vr == VR::UN { element::usual(element.tag) } else { element.vr };
         let Ok(length) = u16::try_from(value.end - value.start) else { return Ok(()) };
-        if element::is_long(vr) {
+        // The library loses its way behind numbers that are cut off.
+        if element::is_long(vr) || length % element::unit(vr) != 0 {
             return Ok(());
         }
         self.tag(element.tag);

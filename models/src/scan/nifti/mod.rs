@@ -168,6 +168,9 @@ fn geometry(header: &NiftiHeader, limits: &Limits) -> Result<Geometry, ScanError
     if rest.iter().any(|&side| side > 1) {
         return Err(ScanError::new(Reason::FourDimensional, "more than three dimensions"));
     }
+    if [ni, nj, nk].iter().any(|&side| i16::try_from(side).is_err()) {
+        return Err(corrupt("a dimension below zero or beyond 32767"));
+    }
     let size = [ni, nj, nk].map(usize::from);
     let voxels = size.iter().try_fold(1usize, |product, &side| product.checked_mul(side));
     if voxels.is_none_or(|count| count > limits.voxels) {
