@@ -5,6 +5,7 @@ mod codec;
 mod meta;
 mod pixels;
 
+pub(super) use codec::decoded;
 pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
