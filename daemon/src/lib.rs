@@ -3,7 +3,7 @@
 //! One corridor of rooms, in the order the data walks; each imports only its left neighbour, `floor` and
 //! `ctedge-models`:
 //!
-//! `intake ► series ► volume ► infer ► report ► message ► outbox ► publish`
+//! `receive ► intake ► series ► volume ► infer ► report ► message ► outbox ► publish`
 
 mod cli;
 mod config;
@@ -14,6 +14,7 @@ mod message;
 mod outbox;
 mod pipeline;
 mod publish;
+mod receive;
 mod report;
 mod series;
 mod volume;

@@ -74,11 +74,11 @@ fn openssl(folder: &Path, arguments: &str) {
 
 const KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
 
-fn authority(folder: &Path, name: &str) {
+pub(crate) fn authority(folder: &Path, name: &str) {
     openssl(folder, &format!("req -x509 {KEY} -keyout {name}.key -out {name}.pem -days 2 -subj /CN=test-{name}"));
 }
 
-fn certificate(folder: &Path, name: &str) {
+pub(crate) fn certificate(folder: &Path, name: &str) {
     std::fs::write(folder.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1\n").unwrap();
     openssl(folder, &format!("req {KEY} -keyout {name}.key -out {name}.csr -subj /CN=test-{name}"));
     let signed = format!("x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -out {name}.pem");
@@ -86,7 +86,7 @@ fn certificate(folder: &Path, name: &str) {
 }
 
 #[test]
-fn certificate_and_password_open_the_door() {
+pub(crate) fn certificate_and_password_open_the_door() {
     let made = series::make(&Plan::small(1, 41)).unwrap();
     let guarded = Guarded::new(|_papers| {});
     guarded.scene.drop_files(&made.series[0], "s", Manner::Copy);

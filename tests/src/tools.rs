@@ -22,7 +22,7 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 12] = [
+pub const TOOLS: [Tool; 14] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
     tool("openssl", "openssl", "certificates of a broker"),
@@ -31,6 +31,8 @@ pub const TOOLS: [Tool; 12] = [
     tool("ojph_compress", "openjph-tools", "encodes HTJ2K"),
     tool("cjxl", "libjxl-tools", "encodes JPEG XL"),
     tool("dcmdump", "dcmtk", "reads the DICOM files we write"),
+    tool("storescu", "dcmtk", "sends DICOM files"),
+    tool("Orthanc", "orthanc", "an archive that sends DICOM files"),
     tool("dcmodify", "dcmtk", "plants patient markers in DICOM files"),
     tool("dciodvfy", "dicom3tools", "validates the DICOM files we write"),
     tool("minisign", "minisign", "verifies bundle signatures"),

@@ -4,7 +4,7 @@ use super::{Outcomes, say};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
 use crate::infer::{self, Inference};
-use crate::publish;
+use crate::{publish, receive};
 use comfy_table::{Table, presets};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -33,6 +33,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         Check { name: "state", result: writable(&config.paths.state) },
         Check { name: "site key", result: site_key(config) },
     ];
+    checks.extend(receive::check(&config.receive).map(|result| Check { name: "receiver", result }));
     checks.extend(model(config));
     checks.push(Check { name: "broker", result: broker(config)? });
     let all = if checks.iter().all(|check| check.result.is_ok()) { Outcomes::Good } else { Outcomes::Bad };

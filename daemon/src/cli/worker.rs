@@ -2,7 +2,7 @@
 
 use crate::floor::worker::Jail;
 use crate::floor::worker::{jail, scan};
-use crate::infer;
+use crate::{infer, receive};
 use std::process::ExitCode;
 
 /// Role and limits, given by the supervisor.
@@ -19,6 +19,7 @@ pub(crate) struct Args {
 enum Role {
     Scan,
     Infer,
+    Receive,
 }
 
 /// Enters the jail and works until the supervisor goes.
@@ -27,6 +28,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let worked = jail::enter(limits).and_then(|()| match args.role {
         Role::Scan => scan::work(),
         Role::Infer => infer::work(),
+        Role::Receive => receive::work(),
     });
     // The supervisor sees the closed socket; it has no use for words.
     if worked.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

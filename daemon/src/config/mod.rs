@@ -9,19 +9,23 @@ mod layers;
 mod tests;
 
 use crate::message::Topics;
-use crate::{infer, intake, publish, report, series, volume};
+use crate::{infer, intake, publish, receive, report, series, volume};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Keys that the default configuration leaves out; one that ends with `*` stands for all below it.
-const OPTIONAL: [&str; 7] = [
+const OPTIONAL: [&str; 11] = [
     "infer.library",
     "mqtt.username",
     "mqtt.password_file",
     "mqtt.tls.ca",
     "mqtt.tls.certificate",
     "mqtt.tls.key",
+    "receive.listen",
+    "receive.tls.certificate",
+    "receive.tls.key",
+    "receive.tls.client_ca",
     "report.thresholds.*",
 ];
 
@@ -34,6 +38,8 @@ pub(crate) const DEFAULT_FILE: &str = "/etc/ctedge/config.toml";
 pub(crate) struct Config {
     /// Folders.
     pub(crate) paths: Paths,
+    /// Intake by network.
+    pub(crate) receive: receive::Settings,
     /// The drop folder.
     pub(crate) intake: intake::Settings,
     /// When a series is complete.
@@ -170,6 +176,7 @@ impl Config {
 
     fn problems(&self) -> Vec<String> {
         let rooms = [
+            self.receive.problems(),
             self.intake.problems(),
             self.series.problems(),
             self.volume.problems(),

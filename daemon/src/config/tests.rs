@@ -60,6 +60,8 @@ fn wrong_values_name_their_key() {
     assert!(of("mqtt.port = 'x'").contains("mqtt.port"));
     assert!(of("infer.providers = ['gpu']").contains("infer.providers"));
     assert!(of("report.thresholds.pneumothorax = 0.5").contains("pneumothorax"));
+    assert!(of("receive.listen = 'here'").contains("receive.listen"));
+    assert!(of("receive.addresses = ['192.0.2.0/33']").contains("receive.addresses"));
     assert!(of("not toml").contains("config.toml"));
 }
 
@@ -67,9 +69,10 @@ fn wrong_values_name_their_key() {
 fn all_problems_are_told_at_once() {
     let all = problems(
         "intake.poll_s = 0\nseries.quiet_s = -1\nvolume.memory_mib = 1\ninfer.providers = []\nreport.thresholds.emphysema = 7\n\
+         receive.listen = '127.0.0.1:11112'\nreceive.ae_title = ' '\nreceive.associations = 0\n\
          mqtt.device = 'A B'\nmqtt.password_file = 'p'\nlog.level = 'a=b=c'\npaths.spool = '/var/spool/ctedge/incoming/x'",
     );
-    assert_eq!(all.len(), 9, "{all:#?}");
+    assert_eq!(all.len(), 12, "{all:#?}");
 }
 
 #[test]

@@ -14,6 +14,10 @@ pub(crate) const SCANS: usize = 1;
 /// more is broken or hostile.
 pub(crate) const WORKER_MESSAGE_BYTES: usize = 64 << 10;
 
+/// Address space of the worker that receives by network: at most a hundred callers with half a megabyte of stack and a
+/// message of one each, beside the program itself. Data sets never lie in memory.
+pub(crate) const RECEIVER_BYTES: u64 = 512 << 20;
+
 /// `QoS` 1 messages in flight. Far below the broker's receive maximum, so that packet ids never collide.
 pub(crate) const IN_FLIGHT: u16 = 8;
 

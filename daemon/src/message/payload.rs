@@ -73,7 +73,7 @@ pub(crate) enum Overall {
 /// One thing that can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `broker`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `broker`, `receive`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,

@@ -1,7 +1,8 @@
 //! The only file that joins the rooms: their threads, the channels between them, signals, and what happens at the end.
 //!
-//! `intake`, `series`, `volume` and `infer` are named threads joined by bounded channels; the main thread runs a
-//! single-threaded runtime for the broker, signals and the state messages. A room that ends by itself stops the daemon:
+//! `intake`, `series`, `volume` and `infer` are named threads joined by bounded channels, and `receive`, where it is asked
+//! for, is one that only the drop folder joins to them; the main thread runs a single-threaded runtime for the broker,
+//! signals and the state messages. A room that ends by itself stops the daemon:
 //! systemd starts it again, and disk is the truth.
 
 mod finish;
@@ -16,6 +17,7 @@ use crate::intake::{self, IntakeError, Spool};
 use crate::message::{State, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
 use crate::publish::{Board, LinkState, Presence, Publisher};
+use crate::receive::{self, Door, Order};
 use crate::series::ledger::Step;
 use crate::series::{self, Completed};
 use crate::volume::{self, HeaderReader, Reading};
@@ -82,6 +84,7 @@ struct House {
     board: Arc<Board>,
     model: Mutex<ModelState>,
     link: Arc<Mutex<LinkState>>,
+    door: Mutex<Door>,
     stop: AtomicBool,
     stopping: watch::Sender<bool>,
     ended: Mutex<Option<&'static str>>,
@@ -132,6 +135,7 @@ impl House {
             board: Arc::default(),
             model: Mutex::new(ModelState::Loading),
             link: Arc::default(),
+            door: Mutex::default(),
             stop: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
             ended: Mutex::new(None),
@@ -144,6 +148,14 @@ impl House {
         let (completed, complete) = sync_channel(limits::SERIES);
         let (readings, read) = sync_channel(limits::SCANS);
         let incoming = &self.config.paths.incoming;
+        if self.config.receive.listen.is_some() {
+            self.room(scope, "receive", move || {
+                let (settings, file_bytes) = (self.config.receive.clone(), self.config.volume.limits.file_bytes);
+                let order = Order { settings, incoming: incoming.clone(), file_bytes };
+                receive::run(&order, &self.door, &self.stop);
+                Ok(())
+            })?;
+        }
         self.room(scope, "intake", move || {
             intake::run(&self.config.intake, incoming, &self.spool, &arrivals, &self.stop)
                 .map_err(|error| error.to_string())

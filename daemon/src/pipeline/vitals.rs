@@ -6,6 +6,7 @@ use crate::floor::store::{StoreError, lock};
 use crate::infer::Model;
 use crate::message::{Check, CheckState, Counters, Health, Info};
 use crate::outbox::{self, Waiting};
+use crate::receive::Door;
 use crate::report::ModelRun;
 use crate::series::ledger;
 use std::sync::PoisonError;
@@ -125,6 +126,14 @@ fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
         (None, None, false) => check("broker", CheckState::Ok, String::new()),
     };
     checks.push(broker);
+    checks.extend(house.config.receive.listen.map(|_| {
+        let (state, detail) = match house.door.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            Door::Opening => (CheckState::Warming, "being opened".to_owned()),
+            Door::Open => (CheckState::Ok, String::new()),
+            Door::Full(reason) | Door::Closed(reason) => (CheckState::Degraded, reason),
+        };
+        check("receive", state, detail)
+    }));
     checks.push(match waiting {
         None => check("store", CheckState::Failed, "the ledger cannot be read".to_owned()),
         Some(Waiting { messages, oldest_ms: Some(oldest) }) if clock::now_ms() - oldest > OLD_MS => check(

@@ -44,6 +44,11 @@ pub fn header(path: &Path, limits: &Limits) -> Result<Header, ScanError> {
     }
 }
 
+/// UIDs of the DICOM transfer syntaxes that this build decodes: what may be agreed on with a sender.
+pub fn transfer_syntaxes() -> impl Iterator<Item = &'static str> {
+    dicom::decoded()
+}
+
 /// A series as found on disk by [`series_in`].
 #[derive(Debug)]
 pub struct Found {

@@ -96,6 +96,11 @@ pub(super) fn is_known(syntax: &str) -> bool {
     name(syntax).is_some() || REFUSED.contains(&syntax)
 }
 
+/// Every syntax that this build decodes.
+pub(in crate::scan) fn decoded() -> impl Iterator<Item = &'static str> {
+    DECODED.into_iter().map(|(uid, _)| uid)
+}
+
 /// The standard's own word for a syntax that this build decodes.
 pub(super) fn name(syntax: &str) -> Option<&'static str> {
     DECODED.iter().find(|(uid, _)| *uid == syntax).map(|&(uid, _)| uid)

@@ -8,6 +8,7 @@ mod meta;
 mod outline;
 mod pixels;
 
+pub(super) use codec::decoded;
 pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
