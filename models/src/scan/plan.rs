@@ -92,7 +92,7 @@ fn cause(error: ScanError, files: &[PathBuf], limits: &Limits) -> ScanError {
             let pixels = pixels.open(path)?;
             slices.iter().try_for_each(|slice| pixels.frame(slice, &mut Vec::new()))
         }
-        Content::Localizer | Content::NotImage => Ok(()),
+        Content::Localizer | Content::Other(_) => Ok(()),
     };
     let broken = || files.iter().find_map(|path| readable(path).err());
     if error.reason == Reason::TooFewSlices { broken().unwrap_or(error) } else { error }
