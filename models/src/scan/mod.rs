@@ -8,6 +8,7 @@
 mod dicom;
 mod file;
 mod geometry;
+mod labels;
 mod nifti;
 mod plan;
 mod reason;
@@ -17,6 +18,7 @@ mod tests;
 mod voxels;
 pub mod write;
 
+pub use labels::{Patterns, Traits};
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
 

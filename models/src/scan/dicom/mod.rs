@@ -12,6 +12,7 @@ pub(super) use codec::decoded;
 pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
+use super::labels::Labels;
 use super::{Reason, ScanError};
 use attributes::{Attributes, Scope, missing};
 use dicom::core::Tag;
@@ -75,6 +76,8 @@ pub(super) struct Slice {
     pub(super) intercept: f64,
     /// When it was acquired.
     pub(super) acquired: Acquired,
+    /// How it was made.
+    pub(super) labels: Labels,
 }
 
 /// Which acquisition a slice is of, and when its pixels were made; of two slices at one place the greater stays.
@@ -210,7 +213,17 @@ fn slice(scope: &Scope<'_>, stored: Stored) -> Result<Slice, ScanError> {
         slope,
         intercept,
         acquired: acquired(scope),
+        labels: labels(scope),
     })
+}
+
+fn labels(scope: &Scope<'_>) -> Labels {
+    let thickness_mm = scope.numbers(tags::SLICE_THICKNESS, "SliceThickness").ok().map(|[mm]: [f64; 1]| mm);
+    Labels {
+        kernel: scope.text(tags::CONVOLUTION_KERNEL),
+        image_type: scope.text(tags::FRAME_TYPE).or_else(|| scope.text(tags::IMAGE_TYPE)),
+        thickness_mm: thickness_mm.filter(|&mm| mm > 0.0),
+    }
 }
 
 fn stored(file: &Scope<'_>) -> Result<Stored, ScanError> {
