@@ -10,6 +10,7 @@
 
 mod arrival;
 mod broker;
+mod choice;
 mod code;
 mod crash;
 mod door;

@@ -4,7 +4,8 @@ use crate::code::{self, Named};
 use ctedge_tests::place;
 
 /// The daemon's corridor, in the order the data walks.
-const DAEMON: [&str; 9] = ["receive", "intake", "series", "volume", "infer", "report", "message", "outbox", "publish"];
+const DAEMON: [&str; 10] =
+    ["receive", "intake", "series", "choice", "volume", "infer", "report", "message", "outbox", "publish"];
 /// The trainer's; `corpus` and `text` stand side by side.
 const TRAINER: [&str; 8] = ["corpus", "text", "batch", "net", "loss", "run", "eval", "export"];
 /// What lies under every room of the trainer: what was asked for, on which device it runs, and what its tests begin with.

@@ -92,6 +92,7 @@ impl Gathered {
             revision: 1,
             replaces: None,
             completed_ms: clock::now_ms(),
+            choice: None,
         };
         let series = Series { subject, folder: links.path().to_owned() };
         let example = self.files.into_values().next().unwrap_or_default();

@@ -8,6 +8,7 @@
 mod dicom;
 mod file;
 mod geometry;
+mod labels;
 mod nifti;
 mod phases;
 mod plan;
@@ -18,6 +19,7 @@ mod tests;
 mod voxels;
 pub mod write;
 
+pub use labels::{Patterns, Traits};
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
 

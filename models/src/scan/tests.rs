@@ -302,7 +302,7 @@ fn each_missing_or_odd_attribute_is_refused_by_name() {
         Reason::MissingAttribute
     );
     assert_eq!(
-        refusal(|object| put(object, tags::SOP_CLASS_UID, VR::UI, uids::SECONDARY_CAPTURE_IMAGE_STORAGE)),
+        refusal(|object| put(object, tags::SOP_CLASS_UID, VR::UI, uids::MR_IMAGE_STORAGE)),
         Reason::UnsupportedSopClass
     );
     let no_frames = |object: &mut InMemDicomObject| {
@@ -583,4 +583,32 @@ fn what_is_no_slice_is_told_by_its_kind() {
         series.add(7, alone);
         assert_eq!(series.read().unwrap().facts.dropped, [(Dropped::NotImage, 1)].into(), "{name}");
     }
+}
+
+#[test]
+fn patterns_are_compared_with_the_words_of_every_slice_and_only_patterns_come_back() {
+    let asked = |kernel: &[&str]| Patterns {
+        kernel: kernel.iter().map(|&pattern| pattern.to_owned()).collect(),
+        image_type: ["original", "MPR"].map(str::to_owned).into(),
+    };
+    let traits = |change: fn(u32, &mut InMemDicomObject)| {
+        let mut series = Series::empty();
+        for number in 0..4 {
+            series.add(number, |object| change(number, object));
+        }
+        plan(&series.files(), &Limits::default()).unwrap().traits(&asked(&["b4*", "Doe*", "3", "B?0"]))
+    };
+    let told = traits(|_, object| {
+        put(object, tags::CONVOLUTION_KERNEL, VR::SH, "B40f\\3");
+        put(object, tags::SLICE_THICKNESS, VR::DS, "5");
+    });
+    assert_eq!(told.fitting.kernel, ["3", "b4*"].map(str::to_owned).into());
+    assert_eq!(told.fitting.image_type, ["original"].map(str::to_owned).into());
+    assert_eq!((told.thickness_mm, told.coverage_mm, told.slices), (5.0, 8.0, 4));
+    let mixed = traits(|number, object| {
+        put(object, tags::CONVOLUTION_KERNEL, VR::SH, if number == 2 { "Doe^Jane" } else { "B40f" });
+    });
+    assert_eq!(mixed.fitting.kernel, std::collections::BTreeSet::new(), "one slice is of another kernel");
+    assert_eq!(mixed.thickness_mm, 2.0, "the step, where the header says nothing");
+    assert!(traits(|_, _| {}).fitting.kernel.is_empty());
 }

@@ -4,7 +4,9 @@
 use super::shared::Filling;
 use super::{Desk, Lost};
 use crate::floor::fate::{Code, Refusal};
-use ctedge_models::scan::{self, Facts, FillError, Header, Limits, Plan, Reason, ScanError, VoxelKind};
+use ctedge_models::scan::{
+    self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, VoxelKind,
+};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -24,6 +26,15 @@ pub(crate) enum Request {
         /// Its bounds.
         limits: Limits,
     },
+    /// What is the series like whose files are all in this folder?
+    Traits {
+        /// The folder.
+        folder: PathBuf,
+        /// Its bounds.
+        limits: Limits,
+        /// What is asked of the words in its headers, which stay with the worker.
+        patterns: Patterns,
+    },
     /// Decode the series whose files are all in this folder.
     Volume {
         /// The folder.
@@ -38,6 +49,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// The file's header.
     Header(Header),
+    /// What the series is like.
+    Traits(Traits),
     /// The volume; its voxels come as sealed shared memory.
     Volume {
         /// Where it lies.
@@ -71,6 +84,10 @@ pub(crate) fn work() -> io::Result<()> {
                 let answer = scan::header(&path, &limits).map_or_else(Answer::Refused, Answer::Header);
                 desk.answer(&answer, None)?;
             }
+            Request::Traits { folder, limits, patterns } => {
+                let traits = plan(&folder, &limits).map(|plan| plan.traits(&patterns));
+                desk.answer(&traits.map_or_else(Answer::Refused, Answer::Traits), None)?;
+            }
             Request::Volume { folder, limits } => match volume(&folder, &limits) {
                 Ok((answer, voxels)) => desk.answer(&answer, Some(voxels.as_fd()))?,
                 Err(error) => desk.answer(&Answer::Refused(error), None)?,
@@ -80,11 +97,15 @@ pub(crate) fn work() -> io::Result<()> {
     Ok(())
 }
 
-fn volume(folder: &Path, limits: &Limits) -> Result<(Answer, OwnedFd), ScanError> {
+fn plan(folder: &Path, limits: &Limits) -> Result<Plan, ScanError> {
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(&error))?;
     let mut files: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     files.sort();
-    let plan = scan::plan(&files, limits)?;
+    scan::plan(&files, limits)
+}
+
+fn volume(folder: &Path, limits: &Limits) -> Result<(Answer, OwnedFd), ScanError> {
+    let plan = plan(folder, limits)?;
     let (kind, facts, filling) = filled(&plan)?;
     let voxels = filling.seal().map_err(|error| unreadable(&error))?;
     Ok((Answer::Volume { geometry: plan.geometry().clone(), kind, facts: Box::new(facts) }, voxels))

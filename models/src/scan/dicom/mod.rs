@@ -12,6 +12,7 @@ pub(super) use codec::decoded;
 pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
+use super::labels::Labels;
 use super::{Reason, ScanError};
 use attributes::{Attributes, Scope, missing};
 use dicom::core::Tag;
@@ -78,6 +79,8 @@ pub(super) struct Slice {
     pub(super) acquired: Acquired,
     /// Which acquisition it is of, and which of its moments: numbers that the scanner counts by.
     pub(super) phase: [i64; 2],
+    /// How it was made.
+    pub(super) labels: Labels,
 }
 
 /// Which acquisition a slice is of, and when its pixels were made; of two slices at one place the greater stays.
@@ -246,7 +249,17 @@ fn slice(scope: &Scope<'_>, stored: Stored) -> Result<Slice, ScanError> {
         intercept,
         acquired: acquired(scope),
         phase: phase(scope),
+        labels: labels(scope),
     })
+}
+
+fn labels(scope: &Scope<'_>) -> Labels {
+    let thickness_mm = scope.numbers(tags::SLICE_THICKNESS, "SliceThickness").ok().map(|[mm]: [f64; 1]| mm);
+    Labels {
+        kernel: scope.text(tags::CONVOLUTION_KERNEL),
+        image_type: scope.text(tags::FRAME_TYPE).or_else(|| scope.text(tags::IMAGE_TYPE)),
+        thickness_mm: thickness_mm.filter(|&mm| mm > 0.0),
+    }
 }
 
 fn stored(file: &Scope<'_>) -> Result<Stored, ScanError> {
