@@ -10,10 +10,8 @@ mod file;
 mod geometry;
 mod labels;
 mod nifti;
-mod phases;
 mod plan;
 mod reason;
-mod resample;
 #[cfg(test)]
 mod tests;
 mod voxels;

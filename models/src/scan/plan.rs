@@ -1,9 +1,9 @@
 //! One series: its geometry first, its voxels second.
 
 use super::dicom::{self, Content, Instance, Pixels, Slice};
+use super::geometry::resample::{self, Resampling};
 use super::geometry::{self, Placed, Stack};
 use super::labels::{self, Labels, Patterns, Traits};
-use super::resample::{self, Resampling};
 use super::voxels::{self, Extremes, Hu, Scale};
 use super::{Facts, FillError, Format, Limits, Reason, Scan, ScanError, VoxelKind, Warning, file, nifti};
 use crate::preprocess::{self, Blocks, Tensor};

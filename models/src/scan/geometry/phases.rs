@@ -1,7 +1,7 @@
 //! Several acquisitions in one series: parts that follow each other make one volume, phases of the same part do not.
 
-use super::geometry::Placed;
-use super::{Dropped, Warning};
+use super::Placed;
+use crate::scan::{Dropped, Warning};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Slices of an acquisition that only repeats a few of another: no phase.

@@ -3,10 +3,13 @@
 //! Slices are ordered by their position along the normal of the image plane; instance numbers and file names say nothing
 //! about place.
 
+mod phases;
+pub(super) mod resample;
+
 use super::dicom::{Content, Instance, Pixels, Slice};
-use super::resample::{Place, Resampling, whole};
-use super::{Dropped, Limits, Reason, ScanError, Warning, phases};
+use super::{Dropped, Limits, Reason, ScanError, Warning};
 use crate::volume::Geometry;
+use resample::{Place, Resampling, whole};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
