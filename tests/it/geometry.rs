@@ -105,6 +105,23 @@ fn dicom_series_lie_and_measure_as_dcm2niix_says() {
 }
 
 #[test]
+fn however_a_patient_lies_slices_do_as_dcm2niix_says() {
+    let Some(source) = place::data("lung_pet_ct_dx_A0002/B40f") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    tools::peer("turned.py", &[&source, folder.path()]).unwrap();
+    let ways = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let told = ways.map(|way| {
+        println!("{}: {}", way.file_name().unwrap().display(), compared(&way).trim());
+        scan::read(&files(&way), &Limits::default()).unwrap().facts.orientation
+    });
+    let mut told: Vec<String> = told.collect();
+    told.sort();
+    assert_eq!(told.len(), 7);
+    told.dedup();
+    assert!(told.len() >= 6, "turned ways are told apart: {told:?}");
+}
+
+#[test]
 fn nifti_files_lie_and_measure_as_nibabel_says() {
     let names = ["totalsegmentator/chest_cta_1p5mm.nii.gz", "totalsegmentator/abdomen_3mm.nii.gz"];
     check(&names);
