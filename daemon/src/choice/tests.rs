@@ -162,53 +162,74 @@ fn made() -> impl Strategy<Value = Vec<Made>> {
     proptest::collection::vec((0..3usize, 1..3u32, 1..3u32, any::<bool>()), 0..7)
 }
 
-/// Lets the series arrive in some order, each in the second of its place, and ends each that is released.
-fn play(settings: &Settings, arrivals: &[(usize, Made)]) -> BTreeMap<String, Option<Code>> {
+fn numbered(series: Vec<Made>) -> Vec<(usize, Made)> {
+    series.into_iter().enumerate().collect()
+}
+
+/// Lets each batch arrive within the quiet period and ends what is released. Returns how each series ended, and which was
+/// chosen last.
+fn play(settings: &Settings, batches: &[&[(usize, Made)]]) -> (BTreeMap<String, Option<Code>>, Option<Standing>) {
     let (mut studies, study) = (Studies::new(settings), StudyKey("sk1_s".to_owned()));
-    let mut ended = BTreeMap::new();
-    let (mut chosen, mut now) = (None, secs(0));
-    for (number, (fits, thickness, coverage, _)) in arrivals {
-        let kernel: &[&str] = [&["B3*"][..], &["B7*"], &[]][*fits];
-        let one = judged(settings, &number.to_string(), &traits(kernel, f64::from(*thickness), f64::from(*coverage)));
-        now += secs(1);
-        match &one.refusal {
-            Some(refusal) => assert_eq!(ended.insert(key(&one).to_owned(), Some(refusal.code)), None),
-            None => studies.add(one, now),
-        }
-    }
-    for _ in 0..20 {
-        now += secs(10);
-        for one in studies.decide(&study, settings, chosen.as_ref(), now) {
-            let will = arrivals.iter().any(|(number, made)| number.to_string() == key(&one) && made.3);
-            let broken = (!will).then_some(Code::Scan(Reason::Corrupt));
-            let code = one.refusal.as_ref().map(|refusal| refusal.code).or(broken);
-            if code.is_none() {
-                chosen = Standing::of(&one.series.subject);
+    let (mut ended, mut chosen, mut now) = (BTreeMap::new(), None, secs(0));
+    for batch in batches {
+        for (number, made) in *batch {
+            let one = judged(settings, &number.to_string(), &traits_of(*made));
+            now += secs(1);
+            match &one.refusal {
+                Some(refusal) => assert_eq!(ended.insert(key(&one).to_owned(), Some(refusal.code)), None),
+                None => studies.add(one, now),
             }
-            assert_eq!(ended.insert(key(&one).to_owned(), code), None, "exactly one ending each");
+        }
+        for _ in 0..20 {
+            now += secs(10);
+            for one in studies.decide(&study, settings, chosen.as_ref(), now) {
+                let will = batch.iter().any(|(number, made)| number.to_string() == key(&one) && made.3);
+                let broken = (!will).then_some(Code::Scan(Reason::Corrupt));
+                let code = one.refusal.as_ref().map(|refusal| refusal.code).or(broken);
+                if code.is_none() {
+                    chosen = Standing::of(&one.series.subject);
+                }
+                assert_eq!(ended.insert(key(&one).to_owned(), code), None, "exactly one ending each");
+            }
         }
     }
-    ended
+    (ended, chosen)
+}
+
+fn traits_of((fits, thickness, coverage, _): Made) -> Traits {
+    let kernel: &[&str] = [&["B3*"][..], &["B7*"], &[]][fits];
+    traits(kernel, f64::from(thickness), f64::from(coverage))
+}
+
+/// The best of those that fit a rule and can be read, by an order of its own.
+fn best_readable(all: &[(usize, Made)]) -> Option<(usize, Made)> {
+    let place = |&(number, (fits, thickness, coverage, _)): &(usize, Made)| (fits, thickness, 9 - coverage, number);
+    all.iter().filter(|(_, made)| made.0 < 2 && made.3).copied().min_by_key(place)
 }
 
 proptest! {
     /// Whatever comes, in whatever order: every series ends once, and the best of those that can be read has flags.
     #[test]
     fn every_series_ends_once_and_the_best_readable_one_is_read(
-        (all, order) in made().prop_flat_map(|all| {
-            let numbered: Vec<(usize, Made)> = all.into_iter().enumerate().collect();
-            (Just(numbered.clone()), Just(numbered).prop_shuffle())
-        })
+        (all, order) in made().prop_map(numbered).prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle()))
     ) {
-        let settings = best();
-        let ended = play(&settings, &order);
-        prop_assert_eq!(&ended, &play(&settings, &all), "the order does not matter");
+        let (ended, _) = play(&best(), &[&order]);
+        prop_assert_eq!(&ended, &play(&best(), &[&all]).0, "the order does not matter");
         prop_assert_eq!(ended.len(), all.len());
-        let place = |(number, (fits, thickness, coverage, _)): &(usize, Made)| (*fits, *thickness, 9 - coverage, *number);
-        let readable = all.iter().filter(|(_, made)| made.0 < 2 && made.3).min_by_key(|one| place(one));
-        let read: Vec<&String> = ended.iter().filter(|(_, code)| code.is_none()).map(|(key, _)| key).collect();
-        let expected: Vec<String> = readable.iter().map(|(number, _)| number.to_string()).collect();
-        prop_assert_eq!(read, expected.iter().collect::<Vec<_>>());
+        let read: Vec<String> = ended.into_iter().filter(|(_, code)| code.is_none()).map(|(key, _)| key).collect();
+        let expected = best_readable(&all).map(|(number, _)| number.to_string());
+        prop_assert_eq!(read, Vec::from_iter(expected));
+    }
+
+    /// However late: every series ends once, and in the end the chosen one is as good as any that can be read.
+    #[test]
+    fn late_or_not_the_last_chosen_is_the_best(all in made().prop_map(numbered), split in 0..7usize) {
+        let (early, late) = all.split_at(split.min(all.len()));
+        let (ended, chosen) = play(&best(), &[early, late]);
+        prop_assert_eq!(ended.len(), all.len());
+        let expected = best_readable(&all).map(|(_, (fits, thickness, coverage, _))| (fits, thickness, coverage));
+        let made = chosen.and_then(|chosen| all.iter().find(|(number, _)| number.to_string() == chosen.series_key.0));
+        prop_assert_eq!(made.map(|(_, made)| (made.0, made.1, made.2)), expected);
     }
 }
 

@@ -2,7 +2,7 @@ use super::payload::Overall;
 use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{SeriesKey, StudyKey};
-use crate::floor::subject::{CompleteBy, Subject};
+use crate::floor::subject::{Choice, CompleteBy, Subject, Verdict};
 use crate::report::{Flag, ModelRun, Outcome, Timing};
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Reason;
@@ -181,6 +181,24 @@ fn the_contract_shows_what_is_sent() {
         };
         assert_eq!(sorted(&sent), sorted(&example), "{}", message.topic);
     }
+}
+
+#[test]
+fn the_contract_shows_a_verdict() {
+    let mut chosen = report();
+    chosen.subject.choice = Some(Choice {
+        verdict: Verdict::Chosen,
+        rule: Some("soft tissue, thin".into()),
+        rank: Some(1),
+        of: 2,
+        kernel: Some("B4*".into()),
+        thickness_mm: 1.0,
+        coverage_mm: 312.0,
+        chosen_series_key: None,
+        instead_of: None,
+    });
+    let example = examples().into_iter().find(|example| example.get("verdict").is_some()).unwrap();
+    assert_eq!(parsed(&writer().result("r1_x", 1, &chosen))["choice"], example);
 }
 
 #[test]
