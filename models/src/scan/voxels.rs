@@ -2,6 +2,7 @@
 #![expect(
     clippy::as_conversions,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
     reason = "the inner loop over all voxels; whether a value fits is checked on the extremes of each slice"
 )]
 

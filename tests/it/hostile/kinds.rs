@@ -65,13 +65,14 @@ fn others() -> Vec<Kind> {
 /// What stands before the data set.
 fn heads() -> Vec<Kind> {
     let head = [&[0; 128][..], b"DICM"].concat();
-    let long = Craft(head.clone()).text((2, 0x10), b"UI", EXPLICIT).lie((2, 0x102), b"OB", 1 << 20, &vec![1; 1 << 20]);
+    let long =
+        Craft(head.clone()).text((2, 0x10), *b"UI", EXPLICIT).lie((2, 0x102), *b"OB", 1 << 20, &vec![1; 1 << 20]);
     vec![
         kind("a prefix and nothing else", MISSING, head.clone()),
         kind("a prefix alone", MISSING, *b"DICM"),
-        kind("meta longer than the file", TRUNCATED, Craft(head.clone()).lie((2, 2), b"OB", 0x7fff_ffff, b"1.2").0),
+        kind("meta longer than the file", TRUNCATED, Craft(head.clone()).lie((2, 2), *b"OB", 0x7fff_ffff, b"1.2").0),
         kind("meta without end", CORRUPT, long.raw(&Slice::default().data().0).0),
-        kind("meta of unknown length", TRUNCATED, Craft(head.clone()).lie((2, 1), b"OB", UNDEFINED, &[0, 1]).0),
+        kind("meta of unknown length", TRUNCATED, Craft(head.clone()).lie((2, 1), *b"OB", UNDEFINED, &[0, 1]).0),
         slice("a syntax of no standard", SYNTAX, |slice| slice.syntax = b"1.2.3.4.5".into()),
         slice("a syntax that is a path", SYNTAX, |slice| slice.syntax = b"../../../etc/passwd".into()),
         slice("a syntax of 60 kB", SYNTAX, |slice| slice.syntax = vec![b'1'; 60_000]),
@@ -91,20 +92,24 @@ fn lengths() -> Vec<Kind> {
         kind(name, reasons, slice.meta().raw(&craft.raw(&slice.data().0).0).0)
     };
     vec![
-        first("first element longer than the file", TRUNCATED, Craft::default().lie((8, 5), b"UT", 0xffff_fffe, b"x")),
-        first("first element longer by one", TRUNCATED, Craft::default().lie((8, 5), b"UT", 0x8000_0000, b"x")),
-        between("2 GB of private data", TRUNCATED, Craft::default().lie((0x29, 0x1010), b"UN", 0x7fff_fffe, b"x")),
-        between("4 GB of text", TRUNCATED, Craft::default().lie((0x29, 0x1010), b"UT", 0xffff_fffe, b"x")),
-        between("a number of one byte", ALONE, Craft::default().lie((0x28, 0x106), b"US", 1, &[1])),
-        between("a number of seven bytes", ALONE, Craft::default().lie((0x28, 0x106), b"UL", 7, &[1; 7])),
+        first("first element longer than the file", TRUNCATED, Craft::default().lie((8, 5), *b"UT", 0xffff_fffe, b"x")),
+        first("first element longer by one", TRUNCATED, Craft::default().lie((8, 5), *b"UT", 0x8000_0000, b"x")),
+        between("2 GB of private data", TRUNCATED, Craft::default().lie((0x29, 0x1010), *b"UN", 0x7fff_fffe, b"x")),
+        between("4 GB of text", TRUNCATED, Craft::default().lie((0x29, 0x1010), *b"UT", 0xffff_fffe, b"x")),
+        between("a number of one byte", ALONE, Craft::default().lie((0x28, 0x106), *b"US", 1, &[1])),
+        between("a number of seven bytes", ALONE, Craft::default().lie((0x28, 0x106), *b"UL", 7, &[1; 7])),
         between("a representation of no standard", TRUNCATED, Craft::default().raw(b"\x29\x00\x10\x10ZZ\x04\x00abcd")),
         between("half an element", &["truncated", "corrupt", "missing_attribute"], Craft(vec![0x29, 0, 0x10])),
-        between("a list of 30,000 numbers", ALONE, Craft::default().text((0x28, 0x1050), b"DS", &"1\\".repeat(30_000))),
+        between(
+            "a list of 30,000 numbers",
+            ALONE,
+            Craft::default().text((0x28, 0x1050), *b"DS", &"1\\".repeat(30_000)),
+        ),
         kind("cut off in the head", &["truncated", "missing_attribute"], &Slice::default().file()[..300]),
         kind("cut off in the pixels", TRUNCATED, &Slice::default().file()[..Slice::default().file().len() - 7]),
         slice("no pixels at all", MISSING, |slice| slice.pixels = Craft::default()),
         slice("pixels longer than the file", TRUNCATED, |slice| {
-            slice.pixels = Craft::default().lie(PIXELS, b"OW", 0xffff_fff0, &[0; 512]);
+            slice.pixels = Craft::default().lie(PIXELS, *b"OW", 0xffff_fff0, &[0; 512]);
         }),
     ]
 }
@@ -112,12 +117,12 @@ fn lengths() -> Vec<Kind> {
 /// Sequences that have no end, or no bottom.
 fn sequences() -> Vec<Kind> {
     let nested = |depth: usize| {
-        let open = |craft: Craft, _| craft.lie((0x29, 0x1010), b"SQ", UNDEFINED, &[]).mark(ITEM, UNDEFINED);
+        let open = |craft: Craft, _| craft.lie((0x29, 0x1010), *b"SQ", UNDEFINED, &[]).mark(ITEM, UNDEFINED);
         let opened = (0..depth).fold(Craft::default(), open);
         (0..depth).fold(opened, |craft, _| craft.mark(ITEM_END, 0).mark(SEQUENCE_END, 0))
     };
     let between = |name, reasons, craft: Craft| slice(name, reasons, |slice| slice.between = craft);
-    let sequence = || Craft::default().lie((0x29, 0x1010), b"SQ", UNDEFINED, &[]);
+    let sequence = || Craft::default().lie((0x29, 0x1010), *b"SQ", UNDEFINED, &[]);
     let many = |count: usize, piece: Craft| piece.0.repeat(count);
     vec![
         between("60 sequences deep", ALONE, nested(60)),
@@ -126,14 +131,14 @@ fn sequences() -> Vec<Kind> {
         between("a sequence without an end", &["truncated", "corrupt"], sequence().mark(ITEM, 0)),
         between("an item without an end", &["truncated", "corrupt"], sequence().mark(ITEM, UNDEFINED)),
         between("an item longer than its sequence", &["truncated", "corrupt"], {
-            Craft::default().lie((0x5200, 0x9229), b"SQ", 8, &[]).mark(ITEM, 4000)
+            Craft::default().lie((0x5200, 0x9229), *b"SQ", 8, &[]).mark(ITEM, 4000)
         }),
-        between("text where an item should be", CORRUPT, sequence().text((8, 0x60), b"CS", "CT")),
+        between("text where an item should be", CORRUPT, sequence().text((8, 0x60), *b"CS", "CT")),
         between("the end of an item without one", CORRUPT, sequence().mark(ITEM_END, 0)),
         between(
             "half a million elements",
             LIMIT,
-            Craft(many(600_000, Craft::default().put((0x29, 0x1010), b"LO", b""))),
+            Craft(many(600_000, Craft::default().put((0x29, 0x1010), *b"LO", b""))),
         ),
         between("half a million items", LIMIT, sequence().raw(&many(600_000, Craft::default().mark(ITEM, 0)))),
         between("delimiters of nothing", ALONE, Craft::default().mark(SEQUENCE_END, 0).mark(ITEM_END, 0)),
@@ -169,15 +174,15 @@ fn images() -> Vec<Kind> {
 
 /// Fragments that are none.
 fn encapsulated() -> Vec<Kind> {
-    let coded = |name, reasons, syntax: &str, pixels: Craft| {
-        slice(name, reasons, |slice| (slice.syntax, slice.pixels) = (syntax.into(), pixels))
-    };
     const RLE: &str = "1.2.840.10008.1.2.5";
     const JPEG: &str = "1.2.840.10008.1.2.4.70";
     const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
     const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
     const JPEG_XL: &str = "1.2.840.10008.1.2.4.110";
-    let open = || Craft::default().lie(PIXELS, b"OB", UNDEFINED, &[]);
+    let coded = |name, reasons, syntax: &str, pixels: Craft| {
+        slice(name, reasons, |slice| (slice.syntax, slice.pixels) = (syntax.into(), pixels))
+    };
+    let open = || Craft::default().lie(PIXELS, *b"OB", UNDEFINED, &[]);
     let segments = |count: u32, first: u32| {
         let header: Vec<u8> = [count, first].into_iter().chain([u32::MAX; 14]).flat_map(u32::to_le_bytes).collect();
         fragments(&[], &[&header])
@@ -221,10 +226,10 @@ fn bombs() -> Vec<Kind> {
     };
     let syntax = b"1.2.840.10008.1.2.1.99".to_vec();
     let meta = Slice { syntax, ..Slice::default() }.meta().0;
-    let gigabyte = deflated(&[0; 1 << 20], 1 << 10);
+    let gigabyte = deflated(&vec![0; 1 << 20], 1 << 10);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(&nifti(|header| header[42..48].copy_from_slice(&[0, 16, 0, 16, 0, 16]))).unwrap();
-    (0..1 << 10).for_each(|_| gzip.write_all(&[0; 1 << 20]).unwrap());
+    (0..1 << 10).for_each(|_| gzip.write_all(&vec![0; 1 << 20]).unwrap());
     let half = deflated(&Slice::default().data().0, 1);
     vec![
         kind("a gigabyte of deflated zeros", LIMIT, [&meta[..], &gigabyte].concat()),
@@ -297,27 +302,27 @@ fn niftis() -> Vec<Kind> {
     let of = |name, reasons, change: &dyn Fn(&mut Vec<u8>)| kind(name, reasons, nifti(|header| change(header)));
     vec![
         of("NIfTI of 4 dimensions", &["four_dimensional"], &|header| {
-            header[40..50].copy_from_slice(&[4, 0, 16, 0, 16, 0, 3, 0, 9, 0])
+            header[40..50].copy_from_slice(&[4, 0, 16, 0, 16, 0, 3, 0, 9, 0]);
         }),
         of("NIfTI of no voxels", &["corrupt", "mixed_geometry", "too_few_slices", "limit_exceeded"], &|header| {
-            header[42..44].fill(0)
+            header[42..44].fill(0);
         }),
         of("NIfTI of fewer voxels than none", &["corrupt", "mixed_geometry", "limit_exceeded"], &|header| {
-            header[42..44].fill(0xff)
+            header[42..44].fill(0xff);
         }),
         of("NIfTI of 35 teravoxels", &["limit_exceeded"], &|header| {
-            header[42..48].copy_from_slice(&[0xff, 0x7f].repeat(3))
+            header[42..48].copy_from_slice(&[0xff, 0x7f].repeat(3));
         }),
         of("NIfTI of complex numbers", PIXELS_OFF, &|header| header[70..72].copy_from_slice(&32i16.to_le_bytes())),
         of("NIfTI whose voxels begin nowhere", &["corrupt", "truncated"], &|header| {
-            header[108..112].copy_from_slice(&f32::NAN.to_le_bytes())
+            header[108..112].copy_from_slice(&f32::NAN.to_le_bytes());
         }),
         of("NIfTI whose voxels begin at the end of the world", &["corrupt", "truncated"], &|header| {
-            header[108..112].copy_from_slice(&1e30f32.to_le_bytes())
+            header[108..112].copy_from_slice(&1e30f32.to_le_bytes());
         }),
         of("NIfTI without directions", MIXED, &|header| header[280..328].fill(0)),
         of("NIfTI with voxels of no size", &["mixed_geometry", "corrupt"], &|header| {
-            header[280..328].copy_from_slice(&f32::NAN.to_le_bytes().repeat(12))
+            header[280..328].copy_from_slice(&f32::NAN.to_le_bytes().repeat(12));
         }),
     ]
 }

@@ -26,7 +26,7 @@ fn read(what: &str, hostile: &Path, files: &[PathBuf]) -> Result<(), ScanError> 
     let before = (cpu(), gauge::forget_peak().unwrap());
     let limits = Limits::default();
     let read = scan::header(hostile, &limits).and_then(|_header| scan::read(files, &limits)).map(drop);
-    let (took, held_kb) = (cpu() - before.0, gauge::peak_resident_kb().saturating_sub(before.1));
+    let (took, held_kb) = (cpu().saturating_sub(before.0), gauge::peak_resident_kb().saturating_sub(before.1));
     assert!(took <= CPU, "{what} took {took:?}");
     assert!(held_kb <= MEMORY_KB, "{what} took {held_kb} kB");
     read

@@ -37,19 +37,16 @@ pub(super) fn tensor(source: &Source, root: &Path, spec: &PreprocessSpec) -> Res
 fn read(path: &Path, correction: Option<Correction>, spec: &PreprocessSpec) -> Result<Tensor, Refusal> {
     let files = files(path).map_err(|error| Refusal { why: Why::NoFile, detail: error.kind().to_string() })?;
     let plan = scan::plan(&files, &Limits::default())?;
-    let (tensor, hounsfield) = match correction {
-        Some(correction) => {
-            let Scan { volume, facts } = plan.volume()?;
-            let volume = corrected(volume, correction).map_err(|error| implausible(error.to_string()))?;
-            plausible(volume.geometry())?;
-            let [low, high] = facts.hu_range.map(|hu| f64::from(hu) * correction.slope + correction.intercept);
-            (preprocess::tensor(&volume, spec), low <= AIR_HU && high >= TISSUE_HU)
-        }
-        None => {
-            plausible(plan.geometry())?;
-            let (tensor, facts) = plan.tensor(spec)?;
-            (tensor, !facts.warnings.contains(&Warning::ImplausibleHu))
-        }
+    let (tensor, hounsfield) = if let Some(correction) = correction {
+        let Scan { volume, facts } = plan.volume()?;
+        let volume = corrected(volume, correction).map_err(|error| implausible(error.to_string()))?;
+        plausible(volume.geometry())?;
+        let [low, high] = facts.hu_range.map(|hu| f64::from(hu) * correction.slope + correction.intercept);
+        (preprocess::tensor(&volume, spec), low <= AIR_HU && high >= TISSUE_HU)
+    } else {
+        plausible(plan.geometry())?;
+        let (tensor, facts) = plan.tensor(spec)?;
+        (tensor, !facts.warnings.contains(&Warning::ImplausibleHu))
     };
     if hounsfield { Ok(tensor) } else { Err(implausible("no voxel is near air, or none is near soft tissue".into())) }
 }

@@ -88,10 +88,9 @@ impl Bytes {
             Store::File(file) => {
                 bytes.resize(before + count, 0);
                 let into = bytes.get_mut(before..).unwrap_or_default();
-                file.read_exact_at(into, range.start).map_err(|error| match error.kind() {
-                    io::ErrorKind::UnexpectedEof => file::truncated(),
-                    _ => file::unreadable(&error),
-                })
+                let cut_off = |error: &io::Error| error.kind() == io::ErrorKind::UnexpectedEof;
+                file.read_exact_at(into, range.start)
+                    .map_err(|error| if cut_off(&error) { file::truncated() } else { file::unreadable(&error) })
             }
         }
     }

@@ -145,8 +145,7 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanErro
 
 fn content(file: &Attributes) -> Result<Content, ScanError> {
     let whole = file.whole();
-    let has_pixels = whole.integer(tags::ROWS).is_some() && whole.integer(tags::COLUMNS).is_some();
-    if let Some(other) = other(&file.class, has_pixels) {
+    if let Some(other) = other(file) {
         return Ok(Content::Other(other));
     }
     match whole.text(tags::MODALITY).as_deref() {
@@ -185,10 +184,11 @@ fn content(file: &Attributes) -> Result<Content, ScanError> {
 }
 
 /// What an object is that is no slice, by its class (PS3.6, Annex A).
-fn other(class: &str, has_pixels: bool) -> Option<ScanError> {
+fn other(file: &Attributes) -> Option<ScanError> {
     const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
     const DOSE_REPORTS: [&str; 4] = ["88.67", "88.68", "88.73", "88.76"];
-    let kind = class.strip_prefix(STORAGE).unwrap_or_default();
+    let has_side = |tag| file.whole().integer(tag).is_some();
+    let kind = file.class.strip_prefix(STORAGE).unwrap_or_default();
     let reason = if DOSE_REPORTS.contains(&kind) {
         Reason::DoseReport
     } else if kind.starts_with("88.") {
@@ -197,12 +197,12 @@ fn other(class: &str, has_pixels: bool) -> Option<ScanError> {
         Reason::SecondaryCapture
     } else if kind.starts_with("481.") {
         Reason::Radiotherapy
-    } else if !has_pixels {
+    } else if !has_side(tags::ROWS) || !has_side(tags::COLUMNS) {
         Reason::NotImage
     } else {
         return None;
     };
-    Some(ScanError::new(reason, named(class)))
+    Some(ScanError::new(reason, named(&file.class)))
 }
 
 /// The standard's name for a class; a file's own words are not repeated.

@@ -94,7 +94,8 @@ fn touched(volume: &Volume<'_>, spec: &PreprocessSpec) -> anyhow::Result<(i64, V
     let Voxels::I16(voxels) = volume.voxels() else { bail!("a volume of 16 bits") };
     let slices = voxels.len() / PLANE;
     let used = slices.min(2 * spec.grid.size()[0]);
-    let picked: Vec<&[i16]> = (0..used).map(|number| &voxels[number * slices / used * PLANE..][..PLANE]).collect();
+    let every: Vec<&[i16]> = voxels.chunks_exact(PLANE).collect();
+    let picked: Vec<&[i16]> = (0..used).filter_map(|number| every.get(number * slices / used).copied()).collect();
     let sum = picked.par_iter().map(|plane| plane.iter().map(|&voxel| i64::from(voxel)).sum::<i64>()).sum();
     let mut tensor = vec![0f32; spec.grid.size().iter().product()];
     tensor.par_chunks_mut(PLANE).for_each(|plane| plane.fill(0.5));

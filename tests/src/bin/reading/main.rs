@@ -20,9 +20,11 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 /// Slices of the series, and of the one of which only the tensor is asked for.
-const SLICES: usize = 300;
-const MANY: usize = 2000;
+const SLICES: u32 = 300;
+const MANY: u32 = 2000;
 const PLANE: usize = 512 * 512;
+/// What the volume takes, in kB.
+const VOLUME_KB: u32 = SLICES * 512;
 
 /// The bars, as the most that our share may be: of the floor, of pydicom's time, SimpleITK's, dcm2niix's; of scipy's and
 /// the floor's for the tensor; of the volume's bytes.
@@ -94,14 +96,14 @@ struct Ring {
 impl Ring {
     fn ours(&self, arguments: &[&dyn AsRef<OsStr>]) -> anyhow::Result<Took> {
         let mut command = Command::new(&self.own);
-        command.args(arguments.iter().map(|argument| argument.as_ref()));
+        command.args(arguments.iter().map(AsRef::as_ref));
         took(&mut command)
     }
 
     fn peer(&self, arguments: &[&dyn AsRef<OsStr>]) -> anyhow::Result<Took> {
         let mut command = Command::new(&self.python);
         command.arg(place::root().join("tests/peers/reading.py"));
-        command.args(arguments.iter().map(|argument| argument.as_ref()));
+        command.args(arguments.iter().map(AsRef::as_ref));
         took(&mut command)
     }
 
@@ -176,12 +178,11 @@ fn bench(arguments: &Arguments) -> anyhow::Result<bool> {
     for grid in 0..GRIDS.len() {
         sampling(&mut ring, &uncompressed, &scratch.path().join("volume.npy"), grid, torch.as_deref())?;
     }
-    let volume_kb = 2.0 * SLICES as f64 * PLANE as f64 / 1024.0;
     let read = ring.ours(&[&"read", &uncompressed])?;
     ring.row(
         "peak memory of reading, beside the volume",
         "MB",
-        [read.peak_kb, volume_kb].map(|kb| kb / 1e3),
+        [read.peak_kb, f64::from(VOLUME_KB)].map(|kb| kb / 1e3),
         MEMORY_BAR,
     );
     let streamed = ring.ours(&[&"stream", &folder.join("many"), &"0"])?;
