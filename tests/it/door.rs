@@ -140,6 +140,7 @@ fn whatever_is_killed_what_was_answered_is_there_and_whole() {
     let (mut dice, seed) = Dice::any();
     println!("seed {seed}");
     for round in 0..6 {
+        process::wait_for_port(hall.port, PATIENCE).unwrap();
         // It waits this long for an answer that does not come any more.
         let plan = hall.plan(&json!({ "patience_s": 2 }));
         let mut running = sender(&plan, folder);

@@ -94,7 +94,7 @@ fn damaged_files_are_read_or_refused() {
     }
     println!("{ends:?}");
     // Damage that is always seen, or never, would say nothing about the reader.
-    assert!(ends.len() >= 8 && ends["read"] > 1000 && ends["corrupt"] > 1000, "{ends:?}");
+    assert!(ends.len() >= 8 && ends["read"] > 1000 && ends["corrupt"] > 500, "{ends:?}");
 }
 
 fn below(dice: &mut Dice, bound: usize) -> usize {
