@@ -69,10 +69,11 @@ struct Keeper {
     home: &'static str,
 }
 
-const KEEPERS: [Keeper; 6] = [
+const KEEPERS: [Keeper; 7] = [
     Keeper { what: &["ort", "ort_sys"], parts: &[], within: "daemon/src", home: "daemon/src/infer/onnx" },
     Keeper { what: &["rumqttc"], parts: &[], within: "daemon/src", home: "daemon/src/publish/session.rs" },
     Keeper { what: &["dicom_ul"], parts: &[], within: "", home: "daemon/src/receive/association/" },
+    Keeper { what: &["rawzip"], parts: &[], within: "", home: "models/src/scan/archive/" },
     Keeper { what: &["dicom*", "nifti"], parts: &[], within: "", home: "models/src/scan/" },
     Keeper { what: &["burn"], parts: &["backend", "flex"], within: "trainer/src", home: "trainer/src/device/" },
     Keeper { what: &["burn_*"], parts: &[], within: "trainer/src", home: "trainer/src/device/" },

@@ -9,6 +9,7 @@ use crate::intake::{Claim, Retired};
 use ctedge_models::scan::{Format, Reason};
 use gather::Sorted;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -129,11 +130,13 @@ impl Bench {
                     spool: &spool,
                     store: &self.store,
                     read_header: Box::new(fake_header),
+                    unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),
                 };
                 run(room, &in_receiver, &out_sender)
             };
             let room = scope.spawn(room);
+            in_sender.send(Arrival::CaughtUp).unwrap();
             for arrival in arrivals {
                 in_sender.send(arrival).unwrap();
             }
@@ -171,8 +174,70 @@ fn fake_header(path: &Path) -> HeaderAnswer {
             modality: None,
             format: Format::Dicom,
         }),
+        ["archive", ..] => HeaderAnswer::Archive,
         _ => HeaderAnswer::Refused(Refusal::new(Code::Scan(Reason::NotAScan), "no scan")),
     }
+}
+
+/// `archive:` and members between bars.
+fn fake_unpack(archive: &Path, into: &Path) -> io::Result<Result<Unpacked, Refusal>> {
+    let content = fs::read_to_string(archive).unwrap();
+    let members: Vec<&str> = content.trim_start_matches("archive:").split('|').collect();
+    if members.contains(&"broken") {
+        return Ok(Err(Refusal::new(Code::Scan(Reason::Truncated), "cut off")));
+    }
+    for (number, member) in members.iter().enumerate() {
+        fs::write(into.join(number.to_string()), member).unwrap();
+    }
+    Ok(Ok(Unpacked { members: members.len(), left_out: 0 }))
+}
+
+#[test]
+fn the_series_of_an_archive_are_complete_with_its_last_member() {
+    let bench = Bench::new(60.0);
+    let plain = bench.claim("0", "a::0");
+    let completed = bench.run(vec![plain, bench.claim("1", "archive:a::1|b::1|a::2|text|archive:c::1")], 4);
+    let of = |evidence| {
+        let of = completed.iter().filter(|ready| ready.series.subject.complete_by == evidence);
+        of.map(|ready| ready.series.subject.instances).collect::<BTreeSet<u32>>()
+    };
+    assert_eq!(of(CompleteBy::Archive), BTreeSet::from([1, 3]), "the file that came before belongs to it");
+    assert_eq!(of(CompleteBy::SingleFile), BTreeSet::from([1]), "a text and an archive inside, refused");
+    assert_eq!(bench.books(), (4, 4));
+    let left = |folder: &str| fs::read_dir(bench.folder.path().join("spool").join(folder)).unwrap().count();
+    assert_eq!((left("claimed"), left("unpacking")), (0, 0));
+}
+
+#[test]
+fn a_broken_archive_is_one_stray_with_its_reason_before_and_after_a_restart() {
+    let bench = Bench::new(60.0);
+    for arrivals in [vec![bench.claim("1", "archive:a::1|broken")], Vec::new()] {
+        let completed = bench.run(arrivals, 1);
+        assert_eq!(completed[0].refusal.as_ref().unwrap().code, Code::Scan(Reason::Truncated));
+        assert_eq!(completed[0].series.subject.instances, 1);
+    }
+    assert_eq!(bench.books(), (1, 1));
+}
+
+#[test]
+fn an_archive_that_was_sorted_in_part_is_sorted_again_and_counts_once() {
+    let bench = Bench::new(60.0);
+    let archive = |bench: &Bench| bench.claim("1", "archive:a:2:1|a:2:2|text");
+    bench.run(vec![bench.claim("x", "a:2:1"), bench.claim("y", "text")], 1);
+    // Killed before the archive was let go: what has been sorted lies in the open series.
+    let completed = bench.run(vec![archive(&bench)], 2);
+    let instances: BTreeSet<u32> = completed.iter().map(|ready| ready.series.subject.instances).collect();
+    assert_eq!(instances, BTreeSet::from([1, 2]));
+    assert_eq!(bench.books(), (2, 2));
+}
+
+#[test]
+fn an_absence_is_no_quiet_period() {
+    let mut gather = gather(10.0);
+    gather.add(key("a"), file("1", None), secs(0));
+    gather.away(secs(20));
+    assert!(gather.complete(secs(29)).is_empty());
+    assert_eq!(gather.complete(secs(30)), [key("a")]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use super::shared::Filling;
 use super::{Desk, Lost};
 use crate::floor::fate::{Code, Refusal};
-use ctedge_models::scan::{self, Facts, FillError, Header, Limits, Plan, Reason, ScanError, VoxelKind};
+use ctedge_models::scan::{self, Facts, FillError, Header, Limits, Plan, Reason, ScanError, Unpacked, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -24,6 +24,15 @@ pub(crate) enum Request {
         /// Its bounds.
         limits: Limits,
     },
+    /// Write the members of this archive into a folder.
+    Unpack {
+        /// The archive.
+        archive: PathBuf,
+        /// The folder, empty.
+        into: PathBuf,
+        /// Bounds of the archive and its members.
+        limits: Limits,
+    },
     /// Decode the series whose files are all in this folder.
     Volume {
         /// The folder.
@@ -38,6 +47,10 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// The file's header.
     Header(Header),
+    /// The file is an archive.
+    Archive,
+    /// The archive's members are in the folder.
+    Unpacked(Unpacked),
     /// The volume; its voxels come as sealed shared memory.
     Volume {
         /// Where it lies.
@@ -68,8 +81,12 @@ pub(crate) fn work() -> io::Result<()> {
     while let Some((request, _)) = desk.next::<Request>()? {
         match request {
             Request::Header { path, limits } => {
-                let answer = scan::header(&path, &limits).map_or_else(Answer::Refused, Answer::Header);
-                desk.answer(&answer, None)?;
+                let answer = scan::header(&path, &limits);
+                desk.answer(&answer.map_or_else(|error| no_scan(&path, error), Answer::Header), None)?;
+            }
+            Request::Unpack { archive, into, limits } => {
+                let answer = scan::unpack(&archive, &into, &limits);
+                desk.answer(&answer.map_or_else(Answer::Refused, Answer::Unpacked), None)?;
             }
             Request::Volume { folder, limits } => match volume(&folder, &limits) {
                 Ok((answer, voxels)) => desk.answer(&answer, Some(voxels.as_fd()))?,
@@ -78,6 +95,12 @@ pub(crate) fn work() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is refused as one file may be many: an archive may be larger, too.
+fn no_scan(path: &Path, error: ScanError) -> Answer {
+    let may_be_archive = matches!(error.reason, Reason::NotAScan | Reason::LimitExceeded);
+    if may_be_archive && scan::is_archive(path) { Answer::Archive } else { Answer::Refused(error) }
 }
 
 fn volume(folder: &Path, limits: &Limits) -> Result<(Answer, OwnedFd), ScanError> {
