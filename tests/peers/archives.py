@@ -97,7 +97,7 @@ def zip_symlink(path):
         link = zipfile.ZipInfo("a")
         link.create_system, link.external_attr = 3, 0o120777 << 16
         archive.writestr(link, "/tmp")
-        archive.writestr("a/ctedge-was-here", "text")
+        archive.writestr("a/ctedge-was-here", "text of a zip")
 
 
 def overlapping(members):
@@ -133,9 +133,9 @@ def hostile(out):
         return buffer.getvalue()
 
     text = bytes(range(256)) * 40
-    paths = [("../../../../../../.." + OUTSIDE, b"text 1"), (OUTSIDE, b"text 2"), ("..\\..\\x", b"text 3"), ("", b"text 4")]
+    paths = [("../../../../../../.." + OUTSIDE, b"text 1"), (OUTSIDE, b"text 2"), ("..\\..\\x", b"text 3"), ("..", b"text 4")]
     zipped(kind("traversal.zip", 4), paths)
-    tarred(kind("traversal.tar", 4), paths)
+    tarred(kind("traversal.tar", 4), [(name, content + b" of a tar") for name, content in paths])
     symlinks(kind("links.tar", 1))
     zip_symlink(kind("links.zip", 1))
     devices(kind("devices.tar", "not_a_scan"))
@@ -168,7 +168,7 @@ def hostile(out):
     kind("encrypted.zip", "unsupported_archive")
     zipped(kind("one_name.zip", 2), [("a", b"text 5"), ("a", b"text 6")])
     tarred(kind("one_name.tar", 2), [("a", b"text 7"), ("a", b"text 8")])
-    tarred(kind("whole.tar", 2), [("a", text), ("b", text + b"x")])
+    tarred(kind("whole.tar", 2), [("a", text[1:]), ("b", text + b"x")])
     whole = (out / "whole.tar").read_bytes()
     kind("cut_off.tar", "truncated", whole[:5000])
     kind("cut_between.tar", "truncated", whole[: 512 + 10240])

@@ -4,6 +4,8 @@
 //! inside is a member like any other: nothing here looks into it.
 
 mod tar;
+#[cfg(test)]
+mod tests;
 mod zip;
 
 use super::{Limits, Reason, ScanError, file};
