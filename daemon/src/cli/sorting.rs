@@ -94,7 +94,7 @@ fn gather(
     let gathered = series.entry(format!("file:{}", file.display())).or_default();
     gathered.study_uid = format!("file:{}", file.display());
     gathered.refusal = Some(refusal);
-    gathered.example = named.to_owned();
+    named.clone_into(&mut gathered.example);
     gathered.files.insert("file".to_owned(), file);
     Ok(())
 }
@@ -131,8 +131,8 @@ impl Gathered {
         };
         let series = Series { subject, folder: links.path().to_owned() };
         let completed = Completed { series, refusal: self.refusal };
-        let _unpacked = Rc::clone(unpacked);
-        Ok(Found { completed, modality: self.modality, example: self.example, _links: links, _unpacked })
+        let (modality, example) = (self.modality, self.example);
+        Ok(Found { completed, modality, example, _links: links, _unpacked: Rc::clone(unpacked) })
     }
 }
 

@@ -79,7 +79,7 @@ impl Spool {
     }
 
     /// The members in such a folder.
-    pub(crate) fn members(&self, unpacking: &TempDir) -> io::Result<Vec<PathBuf>> {
+    pub(crate) fn members(unpacking: &TempDir) -> io::Result<Vec<PathBuf>> {
         files(unpacking.path())
     }
 

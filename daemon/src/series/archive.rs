@@ -8,7 +8,7 @@ use super::{HeaderAnswer, Room, SeriesError};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::CompleteBy;
-use crate::intake::{Claim, Source};
+use crate::intake::{Claim, Source, Spool};
 use ctedge_models::scan::{Reason, Unpacked};
 use std::path::Path;
 use std::time::Duration;
@@ -29,7 +29,7 @@ impl Room<'_> {
             Ok((folder, Unpacked { members, left_out })) => {
                 info!(members, left_out, "an archive was unpacked");
                 let source = Source::of(&archive.path);
-                for path in self.spool.members(&folder)? {
+                for path in Spool::members(&folder)? {
                     let answer = self.ask(&path)?;
                     self.place(&Claim { path, source: Some(source) }, answer, gather, now)?;
                 }

@@ -20,24 +20,20 @@ pub(super) fn is_header(head: &[u8]) -> bool {
 pub(super) fn unpack(mut stream: impl Read, members: &mut Members<'_>) -> Result<(), ScanError> {
     while let Some(header) = next(&mut stream)? {
         let kind = header.entry_type();
-        let is_empty = kind.is_hard_link() || kind.is_symlink() || kind.is_character_special();
-        // Links, devices, folders and pipes have no content, whatever size they state.
-        if is_empty || kind.is_block_special() || kind.is_dir() || kind.is_fifo() {
+        if kind.is_gnu_sparse() {
+            return Err(unsupported("an archive with a sparse file"));
+        }
+        if is_empty(kind) {
             members.leave_out()?;
             continue;
         }
         let bytes = header.entry_size().map_err(|error| broken(&error))?;
         let mut content = stream.by_ref().take(bytes);
-        match kind {
-            // Names and times of members that follow: nothing here needs them.
-            EntryType::XHeader | EntryType::XGlobalHeader | EntryType::GNULongName | EntryType::GNULongLink => {}
-            EntryType::GNUSparse => return Err(unsupported("an archive with a sparse file")),
-            // What is of no type that we know is a regular file, says POSIX.
-            _ => {
-                members.take(&mut content)?;
-                if content.limit() > 0 {
-                    return Err(file::truncated());
-                }
+        // What is of no type that we know is a regular file, says POSIX.
+        if !is_note(kind) {
+            members.take(&mut content)?;
+            if content.limit() > 0 {
+                return Err(file::truncated());
             }
         }
         let padding = bytes.checked_next_multiple_of(BLOCK).unwrap_or(bytes) - bytes;
@@ -45,6 +41,18 @@ pub(super) fn unpack(mut stream: impl Read, members: &mut Members<'_>) -> Result
         skip(&mut stream, rest)?;
     }
     end(&mut stream)
+}
+
+/// Links, devices, folders and pipes: without content, whatever size they state.
+fn is_empty(kind: EntryType) -> bool {
+    let is_link = kind.is_hard_link() || kind.is_symlink();
+    is_link || kind.is_character_special() || kind.is_block_special() || kind.is_dir() || kind.is_fifo()
+}
+
+/// Names and times of the member that follows: nothing here needs them.
+fn is_note(kind: EntryType) -> bool {
+    let is_pax = kind.is_pax_local_extensions() || kind.is_pax_global_extensions();
+    is_pax || kind.is_gnu_longname() || kind.is_gnu_longlink()
 }
 
 /// The next header; `None` at the block of zeros that ends an archive.
@@ -56,8 +64,7 @@ fn next(stream: &mut impl Read) -> Result<Option<Header>, ScanError> {
         return Ok(None);
     }
     // The sum takes its own field for spaces.
-    const FIELD: std::ops::Range<usize> = 148..156;
-    let byte = |(at, &byte): (usize, &u8)| u32::from(if FIELD.contains(&at) { b' ' } else { byte });
+    let byte = |(at, &byte): (usize, &u8)| u32::from(if (148..156).contains(&at) { b' ' } else { byte });
     let sum: u32 = bytes.iter().enumerate().map(byte).sum();
     if header.cksum().is_ok_and(|stated| stated == sum) {
         Ok(Some(header))

@@ -1,3 +1,5 @@
+#![expect(clippy::as_conversions, reason = "small counts")]
+
 use super::*;
 use std::collections::BTreeMap;
 use std::fs;

@@ -3,7 +3,7 @@
 //! The library keeps no table of names, so two members of one name are two members.
 
 use super::{Members, corrupt, unsupported};
-use crate::scan::{Reason, ScanError, file};
+use crate::scan::{ScanError, file};
 use flate2::bufread::DeflateDecoder;
 use rawzip::{CompressionMethod, ErrorKind, ReaderAt, ZipArchive, ZipFileHeaderRecord};
 use std::collections::BTreeMap;
@@ -73,9 +73,12 @@ impl Places {
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn broken(error: rawzip::Error) -> ScanError {
-    match error.kind() {
-        ErrorKind::IO(error) => super::broken(error),
-        ErrorKind::Eof | ErrorKind::MissingEndOfCentralDirectory => file::truncated(),
-        _ => ScanError::new(Reason::Corrupt, "an archive that breaks the rules of zip"),
+    let kind = error.kind();
+    if let ErrorKind::IO(error) = kind {
+        super::broken(error)
+    } else if matches!(kind, ErrorKind::Eof | ErrorKind::MissingEndOfCentralDirectory) {
+        file::truncated()
+    } else {
+        corrupt("an archive that breaks the rules of zip")
     }
 }
