@@ -3,8 +3,9 @@
 //! One corridor of rooms, in the order the data walks; each imports only its left neighbour, `floor` and
 //! `ctedge-models`:
 //!
-//! `receive ► intake ► series ► volume ► infer ► report ► message ► outbox ► publish`
+//! `receive ► intake ► series ► choice ► volume ► infer ► report ► message ► outbox ► publish`
 
+mod choice;
 mod cli;
 mod config;
 mod floor;

@@ -2,6 +2,7 @@
 
 use crate::geometry::{files, voxels};
 use crate::syntax::{read, run};
+use ctedge_models::scan::{self, Limits, Patterns};
 use ctedge_tests::{place, tools};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,9 @@ fn a_series_is_the_same_in_one_file_or_two() {
         let converted = converted(kind, &series, folder.path());
         assert_eq!(converted.len(), count);
         assert!(read(&converted).unwrap() == single, "{kind}");
+        let patterns = Patterns { kernel: ["b4?f".to_owned()].into(), ..Patterns::default() };
+        let traits = scan::plan(&converted, &Limits::default()).unwrap().traits(&patterns);
+        assert_eq!((traits.fitting.kernel, traits.thickness_mm), (patterns.kernel, 8.0), "{kind}");
     }
 }
 

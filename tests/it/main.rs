@@ -11,6 +11,7 @@
 mod archive;
 mod arrival;
 mod broker;
+mod choice;
 mod code;
 mod crash;
 mod door;

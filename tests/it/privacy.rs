@@ -3,6 +3,8 @@
 use crate::scene::Scene;
 use ctedge_tests::arrival::{self, Manner};
 use ctedge_tests::series::{self, Plan};
+use ctedge_tests::subscriber::Message;
+use serde_json::Value;
 use std::path::Path;
 
 /// Stands in every text element of the series, in its private elements and in the names of its files.
@@ -67,6 +69,24 @@ fn nothing_of_the_patient_leaves_the_box() {
     for secret in &secrets[1..] {
         assert!(!complaint.contains(secret.as_str()), "{secret} in an error of inspect: {complaint}");
     }
+}
+
+#[test]
+fn rules_of_choice_read_words_that_nobody_hears() {
+    let plan = Plan { marker: MARKER.to_owned(), ..Plan::small(2, 33) };
+    let made = series::make(&plan).unwrap();
+    // The pattern fits the marker, which stands in the kernel, too; of the second series a slice is missing.
+    let rule = "choice.rules = [{ name = 'any', kernel = ['z*k?rq*'], slices = [6, 6] }]";
+    let scene = Scene::with(|setup| setup.more = vec![rule.to_owned(), "log.level = \"trace\"".to_owned()]);
+    scene.drop_files(&made.series[0], MARKER, Manner::Copy);
+    scene.drop_files(&made.series[1][1..], MARKER, Manner::Rename);
+    let results = scene.results(2);
+    let heard =
+        |result: &Message| (result.text("reason_detail").to_owned(), result.payload["choice"]["kernel"].clone());
+    let mut all: Vec<_> = results.iter().map(heard).collect();
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(all, [(String::new(), "z*k?rq*".into()), ("no rule fits (any: slices 5)".to_owned(), Value::Null)]);
+    assert_eq!(told(&scene, &[MARKER.to_owned()]), Vec::<String>::new());
 }
 
 #[test]

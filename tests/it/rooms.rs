@@ -4,7 +4,8 @@ use crate::code::{self, Named};
 use ctedge_tests::place;
 
 /// The daemon's corridor, in the order the data walks.
-const DAEMON: [&str; 9] = ["receive", "intake", "series", "volume", "infer", "report", "message", "outbox", "publish"];
+const DAEMON: [&str; 10] =
+    ["receive", "intake", "series", "choice", "volume", "infer", "report", "message", "outbox", "publish"];
 /// The trainer's; `corpus` and `text` stand side by side.
 const TRAINER: [&str; 8] = ["corpus", "text", "batch", "net", "loss", "run", "eval", "export"];
 /// What lies under every room of the trainer: what was asked for, on which device it runs, and what its tests begin with.
@@ -209,6 +210,7 @@ fn planted_strangers_are_caught() {
     assert_eq!(kept("daemon/src/publish/link.rs", "fn f() { rumqttc::v5::x() }"), 1);
     assert_eq!(kept("models/src/volume.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("models/src/scan/file.rs", "use dicom_ul::pdu::Pdu;"), 1);
+    assert_eq!(kept("models/src/scan/file.rs", "use rawzip::ZipArchive;"), 1);
     assert_eq!(kept("daemon/src/receive/association/mod.rs", "use dicom_ul::pdu::Pdu;"), 0);
     assert_eq!(kept("daemon/src/receive/association/mod.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("trainer/src/net/vit.rs", "use burn::{backend::Flex, tensor::Tensor};"), 1);

@@ -52,6 +52,7 @@ def enhanced(slices, series):
     shared = Dataset()
     shared.PixelMeasuresSequence = group(PixelSpacing=first.PixelSpacing, SliceThickness=first.SliceThickness)
     shared.PlaneOrientationSequence = group(ImageOrientationPatient=first.ImageOrientationPatient)
+    shared.CTReconstructionSequence = group(ConvolutionKernel=first.ConvolutionKernel)
     image.SharedFunctionalGroupsSequence = Sequence([shared])
     image.PerFrameFunctionalGroupsSequence = Sequence([frame(slice_) for slice_ in slices])
     image.PixelData = b"".join(slice_.PixelData for slice_ in slices)

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod check_config;
+mod choosing;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 mod montage;

@@ -1,7 +1,9 @@
 //! `ctedge process`: one scan without the daemon.
 
+use super::choosing::{self, Chosen};
 use super::{Outcomes, complain, say, sorting};
 use crate::config::Config;
+use crate::floor::subject::Choice;
 use crate::infer::{Inference, Model};
 use crate::message::{self, Topics, Writer};
 use crate::report::{self, Report};
@@ -15,7 +17,7 @@ use std::process::ExitCode;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  ctedge process /data/series-folder\n  ctedge process chest.nii.gz --json | jq .flags\n\n\
-    Exit status: 0 when every series got its flags, 1 when one was refused or something failed."
+    Exit status: 0 when every series got its flags or was left out by the rules, 1 when one was refused or something failed."
 )]
 pub(crate) struct Args {
     /// A DICOM file, a NIfTI file, a zip or tar of such files, or a folder with any number of series
@@ -27,20 +29,22 @@ pub(crate) struct Args {
 
 /// Runs the model on every series found.
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
-    let found = sorting::sorted(&args.path, config)?;
+    let found = choosing::judged(sorting::sorted(&args.path, config)?, config)?;
     complain(&format!("{} series; loading the model", found.len()));
     let mut inference = Inference::start(&config.infer, &config.paths.models())?;
     for reason in &inference.model().passed_over {
         complain(reason);
     }
     let writer = Writer::new(Topics::new(&config.mqtt.prefix, &config.mqtt.device)?, &config.mqtt.device);
-    let mut all = Outcomes::Good;
-    for found in found {
+    let (mut all, mut chosen) = (Outcomes::Good, Chosen::default());
+    for mut found in found {
+        chosen.pass(&mut found);
         let reading = volume::read(&config.volume, &found.completed).context("no scan worker can be started")?;
         let inferred = inference.run(&reading)?;
         let report = report::report(&config.report, inferred, inference.model());
-        let id = message::result_id(&report.subject.digest, &inference.model().digest, &config.digest());
-        if report.refusal.is_some() {
+        let id = message::result_id(&report.subject.identity(), &inference.model().digest, &config.digest());
+        chosen.note(&report, config);
+        if report.refusal.as_ref().is_some_and(|refusal| !refusal.code.spares_files()) {
             all = Outcomes::Bad;
         }
         if args.json {
@@ -57,6 +61,9 @@ fn told(id: &str, report: &Report, model: &Model) -> String {
     let mut lines = vec![format!("{}  result {id}  series {}", report.outcome.name(), report.subject.series_key)];
     if let Some(refusal) = &report.refusal {
         lines.push(format!("  {refusal}"));
+    }
+    if let Some(Choice { rule: Some(rule), rank: Some(rank), of, .. }) = &report.subject.choice {
+        lines.push(format!("  fits the rule {rule} ({rank} of {of})"));
     }
     if let Some(facts) = &report.facts {
         let ([i, j, k], [di, dj, dk]) = (facts.size, facts.spacing_mm);

@@ -128,6 +128,7 @@ impl Gathered {
             revision: 1,
             replaces: None,
             completed_ms: clock::now_ms(),
+            choice: None,
         };
         let series = Series { subject, folder: links.path().to_owned() };
         let completed = Completed { series, refusal: self.refusal };

@@ -9,13 +9,14 @@ mod layers;
 mod tests;
 
 use crate::message::Topics;
-use crate::{infer, intake, publish, receive, report, series, volume};
+use crate::{choice, infer, intake, publish, receive, report, series, volume};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Keys that the default configuration leaves out; one that ends with `*` stands for all below it.
-const OPTIONAL: [&str; 11] = [
+const OPTIONAL: [&str; 12] = [
+    "choice.rules",
     "infer.library",
     "mqtt.username",
     "mqtt.password_file",
@@ -44,6 +45,8 @@ pub(crate) struct Config {
     pub(crate) intake: intake::Settings,
     /// When a series is complete.
     pub(crate) series: series::Settings,
+    /// Which series of a study are read.
+    pub(crate) choice: choice::Settings,
     /// Reading and its limits.
     pub(crate) volume: volume::Settings,
     /// The model and where it runs.
@@ -179,6 +182,7 @@ impl Config {
             self.receive.problems(),
             self.intake.problems(),
             self.series.problems(),
+            self.choice.problems(),
             self.volume.problems(),
             self.infer.problems(),
             self.report.problems(),

@@ -28,6 +28,23 @@ fn the_shipped_file_is_the_default() {
 }
 
 #[test]
+fn the_rules_in_the_documents_are_good_rules() {
+    let readme = include_str!("../../../README.md");
+    let example = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let commented = SHIPPED.split("# [[choice.rules]]").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    let shipped = format!("[[choice.rules]] {}", commented.replace("\n# ", "\n"));
+    for (text, rules) in [(example, 2), (shipped.as_str(), 1)] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        fs::write(&file, text).unwrap();
+        let config = load(&file, &[], &[]).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+        assert_eq!(config.choice.rules.len(), rules);
+        assert_eq!(toml::from_str::<Config>(&config.to_toml().unwrap()).unwrap(), config, "as it is printed");
+    }
+    assert!(problems("[[choice.rules]]\nname = 'a'\nkernle = []").join("").contains("choice.rules[0]"));
+}
+
+#[test]
 fn later_layers_win() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");

@@ -51,6 +51,10 @@ pub(crate) enum Code {
     InferTime,
     /// The model gave values that are no numbers.
     InferNotFinite,
+    /// No rule of choice fits the series.
+    NotChosen,
+    /// Another series of the study was chosen.
+    OtherChosen,
 }
 
 /// Whether the input or the device is at fault.
@@ -63,7 +67,7 @@ pub(crate) enum Blame {
 }
 
 impl Code {
-    const OWN: [(Self, &'static str); 8] = [
+    const OWN: [(Self, &'static str); 10] = [
         (Self::ScanCrashed, "scan_crashed"),
         (Self::ScanMemory, "scan_memory"),
         (Self::ScanCpu, "scan_cpu"),
@@ -72,6 +76,8 @@ impl Code {
         (Self::InferCrashed, "infer_crashed"),
         (Self::InferTime, "infer_time"),
         (Self::InferNotFinite, "infer_not_finite"),
+        (Self::NotChosen, "not_chosen"),
+        (Self::OtherChosen, "other_chosen"),
     ];
 
     /// Every code.
@@ -91,9 +97,20 @@ impl Code {
     /// Whether the input or the device is at fault.
     pub(crate) fn blame(self) -> Blame {
         match self {
-            Self::Scan(_) | Self::ScanCrashed | Self::ScanMemory | Self::ScanCpu | Self::ScanTime => Blame::Input,
+            Self::Scan(_)
+            | Self::ScanCrashed
+            | Self::ScanMemory
+            | Self::ScanCpu
+            | Self::ScanTime
+            | Self::NotChosen
+            | Self::OtherChosen => Blame::Input,
             Self::InferFailed | Self::InferCrashed | Self::InferTime | Self::InferNotFinite => Blame::Device,
         }
+    }
+
+    /// Whether nothing is wrong with the files: the series was left out by the site's own rules.
+    pub(crate) fn spares_files(self) -> bool {
+        matches!(self, Self::NotChosen | Self::OtherChosen)
     }
 }
 

@@ -52,6 +52,13 @@ CREATE TABLE IF NOT EXISTS head (
     reason TEXT,
     updated_ms INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS chosen (
+    study_key TEXT PRIMARY KEY,
+    series_key TEXT NOT NULL,
+    rule TEXT,
+    thickness_mm REAL NOT NULL,
+    coverage_mm REAL NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS counters (
     day TEXT NOT NULL,
     name TEXT NOT NULL,

@@ -8,6 +8,7 @@
 
 use super::IntakeError;
 use crate::floor::durable;
+use crate::floor::fate::Code;
 use crate::floor::phi::SeriesKey;
 use data_encoding::HEXLOWER;
 use std::fs;
@@ -29,6 +30,14 @@ pub(crate) enum Retired {
     Done,
     /// Refused: kept under its reason for an operator to look at.
     Quarantine(String),
+}
+
+impl Retired {
+    /// Where a series belongs that ended with this reason code, or with flags.
+    pub(crate) fn after(reason: Option<&str>) -> Self {
+        let spared = |reason: &&str| Code::try_from((*reason).to_owned()).is_ok_and(Code::spares_files);
+        reason.filter(|reason| !spared(reason)).map_or(Self::Done, |reason| Self::Quarantine(reason.to_owned()))
+    }
 }
 
 impl Spool {

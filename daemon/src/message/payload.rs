@@ -3,7 +3,7 @@
 use super::{EVENT_PRIORITY, Message, Topics, urgency};
 use crate::floor::clock;
 use crate::floor::phi::{SeriesKey, StudyKey};
-use crate::floor::subject::{CompleteBy, Subject};
+use crate::floor::subject::{Choice, CompleteBy, Subject};
 use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
 use ctedge_models::scan::Facts;
 use serde::Serialize;
@@ -143,7 +143,7 @@ impl Books {
 }
 
 /// What happened to a series, for `event/{type}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum StepKind<'a> {
     /// `study_received`: its first file has arrived.
     Received(&'a SeriesKey, &'a StudyKey),
@@ -189,6 +189,8 @@ struct ResultPayload<'a> {
     reason_code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason_detail: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    choice: Option<&'a Choice>,
     flags: Vec<FlagPayload>,
     model: Option<ModelPayload<'a>>,
     input: Input<'a>,
@@ -306,6 +308,7 @@ impl Writer {
             outcome: report.outcome,
             reason_code: report.refusal.as_ref().map(|refusal| refusal.code.name()),
             reason_detail: report.refusal.as_ref().map(|refusal| refusal.detail.as_str()),
+            choice: report.subject.choice.as_ref(),
             flags: report.flags.iter().map(flag).collect(),
             model: report.model.as_ref().map(model),
             input: Input {

@@ -19,6 +19,7 @@ fn report() -> Report {
             complete_by: CompleteBy::Marker,
             revision: 2,
             replaces: Some("r1_old".into()),
+            choice: None,
             completed_ms: 0,
         },
         outcome: Outcome::Flagged,

@@ -5,8 +5,9 @@ use crate::floor::clock;
 use crate::floor::store::{lock, next_number};
 use crate::infer::{Inferred, Model};
 use crate::intake::Retired;
+use crate::report::Report;
 use crate::series::ledger::{self, Ending};
-use crate::{message, outbox, report};
+use crate::{choice, message, outbox, report};
 use tracing::{error, info};
 
 impl House {
@@ -14,7 +15,7 @@ impl House {
     /// could be done; the series is then done again at the next start.
     pub(super) fn finish(&self, inferred: Inferred, model: &Model) -> bool {
         let mut report = report::report(&self.config.report, inferred, model);
-        let id = message::result_id(&report.subject.digest, &model.digest, &self.config_digest);
+        let id = message::result_id(&report.subject.identity(), &model.digest, &self.config_digest);
         let reason = report.refusal.as_ref().map(|refusal| refusal.code.name());
         loop {
             match self.commit(&id, &mut report, reason) {
@@ -30,24 +31,24 @@ impl House {
             series = %key, outcome = report.outcome.name(), reason, result = id,
             revision = report.subject.revision, total_ms = report.timing.total_ms, "series finished"
         );
-        let place = reason.map_or(Retired::Done, |reason| Retired::Quarantine(reason.to_owned()));
-        if let Err(error) = self.spool.retire(key, place) {
+        if let Err(error) = self.spool.retire(key, Retired::after(reason)) {
             error!(series = %key, error = %error.kind(), "the files of a finished series cannot be moved; they stay in work/");
         }
         self.board.wake();
         true
     }
 
-    /// Outcome, counter, revision and outbox row: all of it or nothing.
+    /// Outcome, counter, revision, choice and outbox row: all of it or nothing.
     fn commit(
         &self,
         id: &str,
-        report: &mut report::Report,
+        report: &mut Report,
         reason: Option<&str>,
     ) -> Result<(), crate::floor::store::StoreError> {
         lock(&self.store).commit(|transaction| {
             let ending = Ending { outcome: report.outcome.name(), reason };
             report.subject = ledger::finish(transaction, &report.subject, id, ending)?;
+            choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
             let seq = next_number(transaction, "seq")?;
             outbox::put(transaction, &self.writer.result(id, seq, report), clock::now_ms())?;
             Ok(())

@@ -1,13 +1,15 @@
 //! The only file that joins the rooms: their threads, the channels between them, signals, and what happens at the end.
 //!
-//! `intake`, `series`, `volume` and `infer` are named threads joined by bounded channels, and `receive`, where it is asked
-//! for, is one that only the drop folder joins to them; the main thread runs a single-threaded runtime for the broker,
-//! signals and the state messages. A room that ends by itself stops the daemon:
-//! systemd starts it again, and disk is the truth.
+//! `intake`, `series`, `choice`, `volume` and `infer` are named threads joined by bounded channels, and `receive`, where it
+//! is asked for, is one that only the drop folder joins to them; the main thread runs a single-threaded runtime for the
+//! broker, signals and the state messages. A room that ends by itself stops the daemon: systemd starts it again, and disk is
+//! the truth.
 
+mod choose;
 mod finish;
 mod vitals;
 
+use crate::choice::{self, Completed};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, Store, StoreError};
@@ -18,8 +20,8 @@ use crate::message::{State, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
 use crate::publish::{Board, LinkState, Presence, Publisher};
 use crate::receive::{self, Door, Order};
+use crate::series;
 use crate::series::ledger::Step;
-use crate::series::{self, Completed};
 use crate::volume::{self, HeaderReader, Reading};
 use std::io;
 use std::path::PathBuf;
@@ -146,6 +148,7 @@ impl House {
     fn start_rooms<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> Result<(), PipelineError> {
         let (arrivals, arrived) = sync_channel(limits::CLAIMS);
         let (completed, complete) = sync_channel(limits::SERIES);
+        let (chosen, to_read) = sync_channel(limits::SERIES);
         let (readings, read) = sync_channel(limits::SCANS);
         let incoming = &self.config.paths.incoming;
         if self.config.receive.listen.is_some() {
@@ -163,8 +166,11 @@ impl House {
         self.room(scope, "series", move || {
             series::run(self.series_room(), &arrived, &completed).map_err(|error| error.to_string())
         })?;
+        self.room(scope, "choice", move || {
+            choice::run(self.choice_room(), &complete, &chosen).map_err(|error| error.to_string())
+        })?;
         self.room(scope, "volume", move || {
-            self.read_series(&complete, &readings);
+            self.read_series(&to_read, &readings);
             Ok(())
         })?;
         self.room(scope, "infer", move || {

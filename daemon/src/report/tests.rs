@@ -53,6 +53,7 @@ fn subject() -> Subject {
         complete_by: CompleteBy::QuietPeriod,
         revision: 1,
         replaces: None,
+        choice: None,
         completed_ms: 0,
     }
 }

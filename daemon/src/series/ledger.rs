@@ -80,6 +80,7 @@ pub(super) fn resume(transaction: &Transaction<'_>, series: &SeriesKey) -> Resul
                     completed_ms: row.get(5)?,
                     revision: 1,
                     replaces: None,
+                    choice: None,
                 })
             },
         )
@@ -92,6 +93,23 @@ pub(super) fn open_keys(transaction: &Transaction<'_>) -> Result<Vec<(SeriesKey,
         transaction.prepare("SELECT series_key, study_key FROM work WHERE state = 'open' ORDER BY id")?;
     let rows = statement.query_map([], |row| Ok((SeriesKey(row.get(0)?), StudyKey(row.get(1)?))))?;
     rows.collect()
+}
+
+/// Whether a complete series has no outcome yet.
+pub(crate) fn is_ready(connection: &Connection, series: &SeriesKey) -> Result<bool, rusqlite::Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE series_key = ?1 AND state = 'ready')";
+    connection.query_row(sql, [&series.0], |row| row.get(0))
+}
+
+/// Whether series of a study are still filling. Those whose earlier files have no outcome yet do not count: they cannot
+/// go on before that.
+pub(crate) fn is_filling(connection: &Connection, study: &StudyKey) -> Result<bool, rusqlite::Error> {
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM work AS open WHERE study_key = ?1 AND state = 'open' AND NOT EXISTS
+             (SELECT 1 FROM work WHERE series_key = open.series_key AND state = 'ready'))",
+        [&study.0],
+        |row| row.get(0),
+    )
 }
 
 /// Ends the work on a series: counts its outcome, and makes `result_id` the head of the series.

@@ -81,6 +81,7 @@ impl Room<'_> {
             revision: 1,
             replaces: None,
             completed_ms: clock::now_ms(),
+            choice: None,
         };
         lock(self.store).commit(|transaction| {
             ledger::ready(transaction, &subject)?;
@@ -124,7 +125,7 @@ impl Room<'_> {
             // Frozen, but the ledger had not heard of it yet: back to the open series.
             self.spool.thaw(key)?;
         } else {
-            self.spool.retire(key, refused.map_or(Retired::Done, Retired::Quarantine))?;
+            self.spool.retire(key, Retired::after(refused.as_deref()))?;
         }
         Ok(None)
     }

@@ -3,13 +3,13 @@
 //! In: [`Completed`] series. Out: [`Reading`]: a [`Scan`] whose voxels lie in sealed shared memory, or a refusal. Owns
 //! nothing on disk; the files stay in the spool. This process never opens them.
 
+use crate::choice::{Completed, HeaderAnswer, Series};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
 use crate::floor::worker::scan::{self, Answer, Request, SCAN};
 use crate::floor::worker::{Jail, Worker};
-use crate::series::{Completed, HeaderAnswer, Series};
-use ctedge_models::scan::{Facts, Limits, Reason, Unpacked, VoxelKind};
+use ctedge_models::scan::{Facts, Limits, Patterns, Reason, Traits, Unpacked, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -105,6 +105,22 @@ pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Complete
     Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms() })
 }
 
+/// Asks a worker of its own what a completed series is like, without decoding it.
+///
+/// # Errors
+/// As for [`read`].
+pub(crate) fn traits(settings: &Settings, folder: &Path, patterns: &Patterns) -> io::Result<Result<Traits, Refusal>> {
+    let mut worker = Worker::start(SCAN, settings.jail(), &[])?;
+    let (folder, limits) = (folder.to_owned(), settings.limits.clone());
+    let request = Request::Traits { folder, limits, patterns: patterns.clone() };
+    Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
+        Ok((Answer::Traits(traits), _)) => Ok(traits),
+        Ok((Answer::Refused(error), _)) => Err(error.into()),
+        Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
+        Err(lost) => Err(scan::refusal(lost)),
+    })
+}
+
 fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal>> {
     let mut worker = Worker::start(SCAN, settings.jail(), &[])?;
     let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone() };
@@ -185,7 +201,7 @@ impl<'a> HeaderReader<'a> {
                 self.worker = Some(worker);
                 HeaderAnswer::Archive
             }
-            Ok((Answer::Volume { .. } | Answer::Unpacked(_), _)) => HeaderAnswer::Unavailable,
+            Ok((Answer::Volume { .. } | Answer::Traits(_) | Answer::Unpacked(_), _)) => HeaderAnswer::Unavailable,
             Err(lost) => HeaderAnswer::Refused(scan::refusal(lost)),
         }
     }

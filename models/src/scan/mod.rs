@@ -10,16 +10,17 @@ mod archive;
 mod dicom;
 mod file;
 mod geometry;
+mod labels;
 mod nifti;
 mod plan;
 mod reason;
-mod resample;
 #[cfg(test)]
 mod tests;
 mod voxels;
 pub mod write;
 
 pub use archive::{Unpacked, is_archive, unpack};
+pub use labels::{Patterns, Traits};
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
 
@@ -229,9 +230,11 @@ pub enum Dropped {
     DuplicateInstance,
     /// Same place as another slice; the one of the higher acquisition number, or of the later time, was kept.
     DuplicatePosition,
+    /// Of another acquisition that covers the same part of the body; the longest was kept, of equal ones the last.
+    OtherPhase,
     /// A localizer inside the series.
     Localizer,
-    /// Not an image (a presentation state, a report) inside the series.
+    /// Not a slice (a report, a presentation state, a captured screen) inside the series.
     NotImage,
 }
 
@@ -241,6 +244,7 @@ impl Dropped {
         match self {
             Self::DuplicateInstance => "duplicate_instance",
             Self::DuplicatePosition => "duplicate_position",
+            Self::OtherPhase => "other_phase",
             Self::Localizer => "localizer",
             Self::NotImage => "not_image",
         }
@@ -257,6 +261,8 @@ pub enum Warning {
     TiltCorrected,
     /// Fewer files than the header announced.
     FewerThanExpected,
+    /// The series holds several acquisitions of the same part of the body; one of them was read.
+    SeveralPhases,
     /// Slices are missing inside the volume.
     MissingSlices,
     /// No voxel is near air or none is near soft tissue: these may not be Hounsfield units.
@@ -272,6 +278,7 @@ impl Warning {
             Self::UnevenSpacing => "uneven_spacing",
             Self::TiltCorrected => "tilt_corrected",
             Self::FewerThanExpected => "fewer_than_expected",
+            Self::SeveralPhases => "several_phases",
             Self::MissingSlices => "missing_slices",
             Self::ImplausibleHu => "implausible_hu",
             Self::ShortCoverage => "short_coverage",

@@ -1,8 +1,9 @@
 //! One series: its geometry first, its voxels second.
 
 use super::dicom::{self, Content, Instance, Pixels, Slice};
+use super::geometry::resample::{self, Resampling};
 use super::geometry::{self, Placed, Stack};
-use super::resample::{self, Resampling};
+use super::labels::{self, Labels, Patterns, Traits};
 use super::voxels::{self, Extremes, Hu, Scale};
 use super::{Facts, FillError, Format, Limits, Reason, Scan, ScanError, VoxelKind, Warning, file, nifti};
 use crate::preprocess::{self, Blocks, Tensor};
@@ -92,7 +93,7 @@ fn cause(error: ScanError, files: &[PathBuf], limits: &Limits) -> ScanError {
             let pixels = pixels.open(path)?;
             slices.iter().try_for_each(|slice| pixels.frame(slice, &mut Vec::new()))
         }
-        Content::Localizer | Content::NotImage => Ok(()),
+        Content::Localizer | Content::Other(_) => Ok(()),
     };
     let broken = || files.iter().find_map(|path| readable(path).err());
     if error.reason == Reason::TooFewSlices { broken().unwrap_or(error) } else { error }
@@ -100,10 +101,6 @@ fn cause(error: ScanError, files: &[PathBuf], limits: &Limits) -> ScanError {
 
 fn facts(format: Format, instances: u32, geometry: &Geometry) -> Facts {
     let size = geometry.size();
-    let spacing_mm = geometry.spacing_mm();
-    let along_patient = geometry.axes().iter().position(|&(axis, _)| axis == 2).unwrap_or(2);
-    let voxels = f64::from(size.get(along_patient).and_then(|&side| u32::try_from(side).ok()).unwrap_or(u32::MAX));
-    let extent_mm = voxels * spacing_mm.get(along_patient).copied().unwrap_or_default();
     let [.., slices] = size;
     Facts {
         format,
@@ -112,12 +109,12 @@ fn facts(format: Format, instances: u32, geometry: &Geometry) -> Facts {
         dropped: BTreeMap::new(),
         transfer_syntax: None,
         size,
-        spacing_mm,
+        spacing_mm: geometry.spacing_mm(),
         orientation: geometry.orientation(),
         gaps: 0,
         tilt_deg: 0.0,
         hu_range: [0.0, 0.0],
-        warnings: if extent_mm < CHEST_MM { vec![Warning::ShortCoverage] } else { Vec::new() },
+        warnings: if labels::coverage_mm(geometry) < CHEST_MM { vec![Warning::ShortCoverage] } else { Vec::new() },
     }
 }
 
@@ -125,6 +122,15 @@ impl Plan {
     /// Where the volume will lie.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
+    }
+
+    /// How the series was made, as far as `patterns` ask.
+    pub fn traits(&self, patterns: &Patterns) -> Traits {
+        let labels: Vec<&Labels> = match &self.source {
+            Source::Dicom { slices, .. } => slices.iter().map(|placed| &placed.slice.labels).collect(),
+            Source::Nifti(_) => Vec::new(),
+        };
+        Traits::of(&labels, patterns, &self.geometry)
     }
 
     /// The voxel type to try first. [`FillError::TooWide`] asks for [`VoxelKind::F32`] instead of 16 bit.

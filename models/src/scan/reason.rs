@@ -21,8 +21,16 @@ pub enum Reason {
     MissingAttribute,
     /// An image of another modality.
     NotCt,
-    /// A DICOM object without pixels: a report, a presentation state, a structure set.
+    /// A DICOM object without pixels: a presentation state, a key object selection.
     NotImage,
+    /// A radiation dose report.
+    DoseReport,
+    /// A structured report.
+    StructuredReport,
+    /// A picture that something was captured to: a dose page, a screen, a reconstruction in colours.
+    SecondaryCapture,
+    /// A plan, a structure set, a dose distribution of radiotherapy.
+    Radiotherapy,
     /// A localizer (scout) instead of a volume.
     Localizer,
     /// A SOP class that holds pixels in a way this build does not read.
@@ -53,7 +61,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 25] = [
         Self::EmptyFile,
         Self::NotAScan,
         Self::Truncated,
@@ -62,6 +70,10 @@ impl Reason {
         Self::MissingAttribute,
         Self::NotCt,
         Self::NotImage,
+        Self::DoseReport,
+        Self::StructuredReport,
+        Self::SecondaryCapture,
+        Self::Radiotherapy,
         Self::Localizer,
         Self::UnsupportedSopClass,
         Self::UnsupportedTransferSyntax,
@@ -88,6 +100,10 @@ impl Reason {
             Self::MissingAttribute => "missing_attribute",
             Self::NotCt => "not_ct",
             Self::NotImage => "not_image",
+            Self::DoseReport => "dose_report",
+            Self::StructuredReport => "structured_report",
+            Self::SecondaryCapture => "secondary_capture",
+            Self::Radiotherapy => "radiotherapy",
             Self::Localizer => "localizer",
             Self::UnsupportedSopClass => "unsupported_sop_class",
             Self::UnsupportedTransferSyntax => "unsupported_transfer_syntax",

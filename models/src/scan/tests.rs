@@ -302,7 +302,7 @@ fn each_missing_or_odd_attribute_is_refused_by_name() {
         Reason::MissingAttribute
     );
     assert_eq!(
-        refusal(|object| put(object, tags::SOP_CLASS_UID, VR::UI, uids::SECONDARY_CAPTURE_IMAGE_STORAGE)),
+        refusal(|object| put(object, tags::SOP_CLASS_UID, VR::UI, uids::MR_IMAGE_STORAGE)),
         Reason::UnsupportedSopClass
     );
     let no_frames = |object: &mut InMemDicomObject| {
@@ -519,4 +519,96 @@ fn a_tensor_needs_no_volume() {
             assert_eq!(facts, scan.facts);
         }
     }
+}
+
+#[test]
+fn of_several_phases_the_longest_is_read() {
+    let phase = |number: &'static str, shift: f64| {
+        move |slice: u32, object: &mut InMemDicomObject| {
+            put(object, tags::SOP_INSTANCE_UID, VR::UI, &format!("2.25.{number}{slice}"));
+            put(object, tags::ACQUISITION_NUMBER, VR::IS, number);
+            put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, &format!("0\\0\\{}", f64::from(slice) * 2.0 + shift));
+            put(object, tags::RESCALE_INTERCEPT, VR::DS, &format!("-{number}00"));
+        }
+    };
+    let read = |parts: &[(u32, u32, &'static str, f64)]| {
+        let mut series = Series::empty();
+        for &(from, to, number, shift) in parts {
+            (from..to).for_each(|slice| drop(series.add(slice, |object| phase(number, shift)(slice, object))));
+        }
+        series.read().unwrap()
+    };
+    // Two whole ones, half a step apart: the last. One shorter than the other: the longer, whatever its number.
+    for (parts, kept, number) in [
+        ([(0, 8, "1", 0.0), (0, 8, "2", 1.0)], 8, 200.0),
+        ([(0, 8, "1", 0.0), (2, 7, "2", 0.0)], 8, 100.0),
+        ([(3, 8, "1", 0.0), (0, 8, "2", 0.0)], 8, 200.0),
+    ] {
+        let Scan { volume, facts } = read(&parts);
+        assert!(facts.warnings.contains(&Warning::SeveralPhases), "{parts:?}");
+        assert_eq!((facts.slices, facts.dropped[&Dropped::OtherPhase]), (kept, facts.instances - kept), "{parts:?}");
+        assert_eq!(volume.hu([0, 0, 0]), Some(1000.0 - number), "{parts:?}");
+    }
+    // Parts that follow each other, one place in common, are one volume; so is what was scanned again in between.
+    for parts in [[(0, 5, "1", 0.0), (4, 9, "2", 0.0)], [(0, 9, "1", 0.0), (3, 5, "2", 0.0)]] {
+        let Scan { facts, .. } = read(&parts);
+        assert_eq!((facts.slices, facts.dropped.contains_key(&Dropped::OtherPhase)), (9, false), "{parts:?}");
+        assert!(!facts.warnings.contains(&Warning::SeveralPhases), "{parts:?}");
+    }
+}
+
+#[test]
+fn what_is_no_slice_is_told_by_its_kind() {
+    let kinds = [
+        ("1.2.840.10008.5.1.4.1.1.88.67", Reason::DoseReport, "X-Ray Radiation Dose SR Storage"),
+        ("1.2.840.10008.5.1.4.1.1.88.33", Reason::StructuredReport, "Comprehensive SR Storage"),
+        ("1.2.840.10008.5.1.4.1.1.7", Reason::SecondaryCapture, "Secondary Capture Image Storage"),
+        ("1.2.840.10008.5.1.4.1.1.481.3", Reason::Radiotherapy, "RT Structure Set Storage"),
+        ("1.2.840.10008.5.1.4.1.1.11.1", Reason::NotImage, "Grayscale Softcopy Presentation State Storage"),
+        ("1.2.3.4", Reason::NotImage, "a class that the standard does not have"),
+    ];
+    for (class, reason, name) in kinds {
+        let alone = |object: &mut InMemDicomObject| {
+            put(object, tags::SOP_CLASS_UID, VR::UI, class);
+            if reason != Reason::SecondaryCapture {
+                object.remove_element(tags::ROWS);
+                object.remove_element(tags::PIXEL_DATA);
+            }
+        };
+        let mut series = Series::empty();
+        series.add(0, alone);
+        assert_eq!(series.read().unwrap_err(), ScanError::new(reason, name));
+        // Among slices it is left out and counted.
+        let mut series = Series::regular(3);
+        series.add(7, alone);
+        assert_eq!(series.read().unwrap().facts.dropped, [(Dropped::NotImage, 1)].into(), "{name}");
+    }
+}
+
+#[test]
+fn patterns_are_compared_with_the_words_of_every_slice_and_only_patterns_come_back() {
+    let asked = |kernel: &[&str]| Patterns {
+        kernel: kernel.iter().map(|&pattern| pattern.to_owned()).collect(),
+        image_type: ["original", "MPR"].map(str::to_owned).into(),
+    };
+    let traits = |change: fn(u32, &mut InMemDicomObject)| {
+        let mut series = Series::empty();
+        for number in 0..4 {
+            series.add(number, |object| change(number, object));
+        }
+        plan(&series.files(), &Limits::default()).unwrap().traits(&asked(&["b4*", "Doe*", "3", "B?0"]))
+    };
+    let told = traits(|_, object| {
+        put(object, tags::CONVOLUTION_KERNEL, VR::SH, "B40f\\3");
+        put(object, tags::SLICE_THICKNESS, VR::DS, "5");
+    });
+    assert_eq!(told.fitting.kernel, ["3", "b4*"].map(str::to_owned).into());
+    assert_eq!(told.fitting.image_type, ["original"].map(str::to_owned).into());
+    assert_eq!((told.thickness_mm, told.coverage_mm, told.slices), (5.0, 8.0, 4));
+    let mixed = traits(|number, object| {
+        put(object, tags::CONVOLUTION_KERNEL, VR::SH, if number == 2 { "Doe^Jane" } else { "B40f" });
+    });
+    assert_eq!(mixed.fitting.kernel, std::collections::BTreeSet::new(), "one slice is of another kernel");
+    assert_eq!(mixed.thickness_mm, 2.0, "the step, where the header says nothing");
+    assert!(traits(|_, _| {}).fitting.kernel.is_empty());
 }

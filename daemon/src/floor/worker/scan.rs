@@ -4,7 +4,9 @@
 use super::shared::Filling;
 use super::{Desk, Lost};
 use crate::floor::fate::{Code, Refusal};
-use ctedge_models::scan::{self, Facts, FillError, Header, Limits, Plan, Reason, ScanError, Unpacked, VoxelKind};
+use ctedge_models::scan::{
+    self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, VoxelKind,
+};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -33,6 +35,15 @@ pub(crate) enum Request {
         /// Bounds of the archive and its members.
         limits: Limits,
     },
+    /// What is the series like whose files are all in this folder?
+    Traits {
+        /// The folder.
+        folder: PathBuf,
+        /// Its bounds.
+        limits: Limits,
+        /// What is asked of the words in its headers, which stay with the worker.
+        patterns: Patterns,
+    },
     /// Decode the series whose files are all in this folder.
     Volume {
         /// The folder.
@@ -51,6 +62,8 @@ pub(crate) enum Answer {
     Archive,
     /// The archive's members are in the folder.
     Unpacked(Unpacked),
+    /// What the series is like.
+    Traits(Traits),
     /// The volume; its voxels come as sealed shared memory.
     Volume {
         /// Where it lies.
@@ -88,6 +101,10 @@ pub(crate) fn work() -> io::Result<()> {
                 let answer = scan::unpack(&archive, &into, &limits);
                 desk.answer(&answer.map_or_else(Answer::Refused, Answer::Unpacked), None)?;
             }
+            Request::Traits { folder, limits, patterns } => {
+                let traits = plan(&folder, &limits).map(|plan| plan.traits(&patterns));
+                desk.answer(&traits.map_or_else(Answer::Refused, Answer::Traits), None)?;
+            }
             Request::Volume { folder, limits } => match volume(&folder, &limits) {
                 Ok((answer, voxels)) => desk.answer(&answer, Some(voxels.as_fd()))?,
                 Err(error) => desk.answer(&Answer::Refused(error), None)?,
@@ -103,11 +120,15 @@ fn no_scan(path: &Path, error: ScanError) -> Answer {
     if may_be_archive && scan::is_archive(path) { Answer::Archive } else { Answer::Refused(error) }
 }
 
-fn volume(folder: &Path, limits: &Limits) -> Result<(Answer, OwnedFd), ScanError> {
+fn plan(folder: &Path, limits: &Limits) -> Result<Plan, ScanError> {
     let entries = std::fs::read_dir(folder).map_err(|error| unreadable(&error))?;
     let mut files: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
     files.sort();
-    let plan = scan::plan(&files, limits)?;
+    scan::plan(&files, limits)
+}
+
+fn volume(folder: &Path, limits: &Limits) -> Result<(Answer, OwnedFd), ScanError> {
+    let plan = plan(folder, limits)?;
     let (kind, facts, filling) = filled(&plan)?;
     let voxels = filling.seal().map_err(|error| unreadable(&error))?;
     Ok((Answer::Volume { geometry: plan.geometry().clone(), kind, facts: Box::new(facts) }, voxels))

@@ -12,10 +12,12 @@ pub(super) use codec::decoded;
 pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
+use super::labels::Labels;
 use super::{Reason, ScanError};
 use attributes::{Attributes, Scope, missing};
 use dicom::core::Tag;
-use dicom::dictionary_std::{tags, uids};
+use dicom::core::dictionary::UidDictionary;
+use dicom::dictionary_std::{StandardSopClassDictionary, tags, uids};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -49,8 +51,8 @@ pub(super) enum Content {
     Slices { slices: Vec<Slice>, localizers: u32, pixels: Arc<Pixels> },
     /// A localizer.
     Localizer,
-    /// Something without pixels.
-    NotImage,
+    /// Something else: why it is no slice.
+    Other(ScanError),
 }
 
 /// One CT image: where it lies (PS3.3 C.7.6.2) and how its numbers are stored (PS3.3 C.7.6.3, C.11.1).
@@ -75,6 +77,10 @@ pub(super) struct Slice {
     pub(super) intercept: f64,
     /// When it was acquired.
     pub(super) acquired: Acquired,
+    /// Which acquisition it is of, and which of its moments: numbers that the scanner counts by.
+    pub(super) phase: [i64; 2],
+    /// How it was made.
+    pub(super) labels: Labels,
 }
 
 /// Which acquisition a slice is of, and when its pixels were made; of two slices at one place the greater stays.
@@ -139,8 +145,9 @@ fn guarded<T>(read: impl FnOnce() -> Result<T, ScanError>) -> Result<T, ScanErro
 
 fn content(file: &Attributes) -> Result<Content, ScanError> {
     let whole = file.whole();
-    if whole.integer(tags::ROWS).is_none() || whole.integer(tags::COLUMNS).is_none() {
-        return Ok(Content::NotImage);
+    let has_pixels = whole.integer(tags::ROWS).is_some() && whole.integer(tags::COLUMNS).is_some();
+    if let Some(other) = other(&file.class, has_pixels) {
+        return Ok(Content::Other(other));
     }
     match whole.text(tags::MODALITY).as_deref() {
         Some("CT") => {}
@@ -156,7 +163,7 @@ fn content(file: &Attributes) -> Result<Content, ScanError> {
         }
         uids::CT_IMAGE_STORAGE => vec![whole],
         uids::ENHANCED_CT_IMAGE_STORAGE | uids::LEGACY_CONVERTED_ENHANCED_CT_IMAGE_STORAGE => file.frames()?,
-        _ => return Err(ScanError::new(Reason::UnsupportedSopClass, "not a CT image storage class")),
+        class => return Err(ScanError::new(Reason::UnsupportedSopClass, named(class))),
     };
     let pixels = file.pixels()?;
     let stored = stored(&file.whole())?;
@@ -177,6 +184,32 @@ fn content(file: &Attributes) -> Result<Content, ScanError> {
     })
 }
 
+/// What an object is that is no slice, by its class (PS3.6, Annex A).
+fn other(class: &str, has_pixels: bool) -> Option<ScanError> {
+    const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
+    const DOSE_REPORTS: [&str; 4] = ["88.67", "88.68", "88.73", "88.76"];
+    let kind = class.strip_prefix(STORAGE).unwrap_or_default();
+    let reason = if DOSE_REPORTS.contains(&kind) {
+        Reason::DoseReport
+    } else if kind.starts_with("88.") {
+        Reason::StructuredReport
+    } else if kind == "7" || kind.starts_with("7.") {
+        Reason::SecondaryCapture
+    } else if kind.starts_with("481.") {
+        Reason::Radiotherapy
+    } else if !has_pixels {
+        Reason::NotImage
+    } else {
+        return None;
+    };
+    Some(ScanError::new(reason, named(class)))
+}
+
+/// The standard's name for a class; a file's own words are not repeated.
+fn named(class: &str) -> &'static str {
+    StandardSopClassDictionary.by_uid(class).map_or("a class that the standard does not have", |entry| entry.name)
+}
+
 fn acquired(scope: &Scope<'_>) -> Acquired {
     let numbers = [tags::FRAME_ACQUISITION_NUMBER, tags::ACQUISITION_NUMBER];
     let times = [tags::FRAME_ACQUISITION_DATE_TIME, tags::CONTENT_TIME, tags::ACQUISITION_TIME];
@@ -184,6 +217,11 @@ fn acquired(scope: &Scope<'_>) -> Acquired {
         number: numbers.into_iter().find_map(|tag| scope.integer(tag)).unwrap_or_default(),
         time: times.into_iter().find_map(|tag| scope.text(tag)).unwrap_or_default(),
     }
+}
+
+fn phase(scope: &Scope<'_>) -> [i64; 2] {
+    let moments = [tags::TEMPORAL_POSITION_INDEX, tags::TEMPORAL_POSITION_IDENTIFIER];
+    [acquired(scope).number, moments.into_iter().find_map(|tag| scope.integer(tag)).unwrap_or_default()]
 }
 
 fn is_localizer(scope: &Scope<'_>, kind: Tag) -> bool {
@@ -210,7 +248,18 @@ fn slice(scope: &Scope<'_>, stored: Stored) -> Result<Slice, ScanError> {
         slope,
         intercept,
         acquired: acquired(scope),
+        phase: phase(scope),
+        labels: labels(scope),
     })
+}
+
+fn labels(scope: &Scope<'_>) -> Labels {
+    let thickness_mm = scope.numbers(tags::SLICE_THICKNESS, "SliceThickness").ok().map(|[mm]: [f64; 1]| mm);
+    Labels {
+        kernel: scope.text(tags::CONVOLUTION_KERNEL),
+        image_type: scope.text(tags::FRAME_TYPE).or_else(|| scope.text(tags::IMAGE_TYPE)),
+        thickness_mm: thickness_mm.filter(|&mm| mm > 0.0),
+    }
 }
 
 fn stored(file: &Scope<'_>) -> Result<Stored, ScanError> {

@@ -41,15 +41,17 @@ const VALUE_BYTES: u64 = 1 << 12;
 /// The last group that tells where a file belongs; what is broken behind it concerns the pixels alone.
 const LAST_GROUP: u16 = 0x0028;
 
-/// Functional groups that say where a frame lies and what its values mean (PS3.3, C.7.6.16). No two have an attribute in
-/// common.
-pub(super) const GROUPS: [Tag; 6] = [
+/// Functional groups that say where a frame lies, what its values mean and how they were made (PS3.3, C.7.6.16). No two have
+/// an attribute in common.
+pub(super) const GROUPS: [Tag; 8] = [
     tags::PIXEL_MEASURES_SEQUENCE,
     tags::PLANE_POSITION_SEQUENCE,
     tags::PLANE_ORIENTATION_SEQUENCE,
     tags::PIXEL_VALUE_TRANSFORMATION_SEQUENCE,
     tags::CT_IMAGE_FRAME_TYPE_SEQUENCE,
     tags::FRAME_CONTENT_SEQUENCE,
+    tags::CT_RECONSTRUCTION_SEQUENCE,
+    tags::UNASSIGNED_SHARED_CONVERTED_ATTRIBUTES_SEQUENCE,
 ];
 
 /// Where an element stands, which decides what is kept.

@@ -1,42 +1,42 @@
 //! Slices that do not lie on a regular grid, brought onto one: sheared back where the gantry was tilted, and interpolated
 //! between their true positions where the steps vary.
 
-use super::voxels::Hu;
+use crate::scan::voxels::Hu;
 use rayon::prelude::*;
 
 /// HU beside the slices: air.
-pub(super) const FILL_HU: f32 = -1000.0;
+pub(in crate::scan) const FILL_HU: f32 = -1000.0;
 /// How far beyond a slice's edge still counts as on it, in voxels: positions are rounded in the header.
 const EDGE: f64 = 1e-3;
 
 /// How the slices of a volume follow from those that were acquired.
 #[derive(Debug, Clone)]
-pub(super) struct Resampling {
+pub(in crate::scan) struct Resampling {
     /// Columns and rows of the acquired slices.
-    pub(super) source: [usize; 2],
+    pub(in crate::scan) source: [usize; 2],
     /// For each slice of the volume.
-    pub(super) places: Vec<Place>,
+    pub(in crate::scan) places: Vec<Place>,
     /// Where the first voxel of each acquired slice lies on the volume's grid, along (i, j) in voxels.
-    pub(super) offsets: Vec<[f64; 2]>,
+    pub(in crate::scan) offsets: Vec<[f64; 2]>,
 }
 
 /// Between which two acquired slices one of the volume lies.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) below: usize,
-    pub(super) above: usize,
+pub(in crate::scan) struct Place {
+    pub(in crate::scan) below: usize,
+    pub(in crate::scan) above: usize,
     /// Weight of the one above.
-    pub(super) share: f64,
+    pub(in crate::scan) share: f64,
 }
 
 impl Resampling {
     /// Whether parts of the volume lie beside the slices, and are filled.
-    pub(super) fn is_sheared(&self) -> bool {
+    pub(in crate::scan) fn is_sheared(&self) -> bool {
         self.offsets.iter().flatten().any(|&offset| offset != 0.0)
     }
 
     /// Acquired voxels in C order to those of a volume of `[columns, rows]`, linearly.
-    pub(super) fn fill<T: Hu>(&self, acquired: &[f32], [columns, rows]: [usize; 2], voxels: &mut [T]) {
+    pub(in crate::scan) fn fill<T: Hu>(&self, acquired: &[f32], [columns, rows]: [usize; 2], voxels: &mut [T]) {
         let [source_columns, source_rows] = self.source;
         let slice = |index: usize| acquired.chunks_exact(source_columns * source_rows).nth(index).unwrap_or_default();
         voxels.par_chunks_mut(columns * rows).zip(&self.places).for_each(|(plane, &Place { below, above, share })| {
@@ -94,6 +94,6 @@ fn split(at: f64, count: usize) -> Option<(usize, f64)> {
 }
 
 /// An index or a count as a real number; sides of a volume are far below the 32 bits that convert exactly.
-pub(super) fn whole(index: usize) -> f64 {
+pub(in crate::scan) fn whole(index: usize) -> f64 {
     u32::try_from(index).map_or(f64::INFINITY, f64::from)
 }

@@ -3,10 +3,13 @@
 //! Slices are ordered by their position along the normal of the image plane; instance numbers and file names say nothing
 //! about place.
 
+mod phases;
+pub(super) mod resample;
+
 use super::dicom::{Content, Instance, Pixels, Slice};
-use super::resample::{Place, Resampling, whole};
 use super::{Dropped, Limits, Reason, ScanError, Warning};
 use crate::volume::Geometry;
+use resample::{Place, Resampling, whole};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,7 +24,7 @@ pub(super) struct Placed {
     uid: String,
     file_bytes: u64,
     /// Position along the normal in mm.
-    along_mm: f64,
+    pub(super) along_mm: f64,
 }
 
 /// A series in order.
@@ -63,12 +66,14 @@ pub(super) fn stack(instances: Vec<Instance>, limits: &Limits) -> Result<Stack, 
     let mut dropped = BTreeMap::new();
     let slices = slices_of(instances, &mut dropped)?;
     let normal = normal(&slices)?;
-    let slices = unique(in_order(slices, normal), &mut dropped)?;
+    let mut warnings = BTreeSet::new();
+    let slices =
+        phases::one_of_each_part(distinct(in_order(slices, normal), &mut dropped), &mut dropped, &mut warnings);
+    let slices = one_at_each_place(slices, &mut dropped)?;
     if slices.len() < FEWEST_SLICES {
         let detail = format!("{} slices at different places, at least {FEWEST_SLICES} make a volume", slices.len());
         return Err(ScanError::new(Reason::TooFewSlices, detail));
     }
-    let mut warnings = BTreeSet::new();
     let lean = lean(&slices, normal)?;
     let Steps { step_mm, count, gaps, is_even } = steps(&slices, limits, &mut warnings)?;
     if lean.is_some() {
@@ -84,7 +89,7 @@ pub(super) fn stack(instances: Vec<Instance>, limits: &Limits) -> Result<Stack, 
 
 /// The slices among the files; localizers and objects without pixels are left out and counted.
 fn slices_of(instances: Vec<Instance>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<Vec<Placed>, ScanError> {
-    let mut slices = Vec::new();
+    let (mut slices, mut other) = (Vec::new(), None);
     for Instance { path, file_bytes, uid, content, .. } in instances {
         match content {
             Content::Slices { slices: frames, localizers, pixels } => {
@@ -102,7 +107,10 @@ fn slices_of(instances: Vec<Instance>, dropped: &mut BTreeMap<Dropped, u32>) -> 
                 }
             }
             Content::Localizer => *dropped.entry(Dropped::Localizer).or_default() += 1,
-            Content::NotImage => *dropped.entry(Dropped::NotImage).or_default() += 1,
+            Content::Other(why) => {
+                *dropped.entry(Dropped::NotImage).or_default() += 1;
+                other.get_or_insert(why);
+            }
         }
     }
     if !slices.is_empty() {
@@ -111,7 +119,7 @@ fn slices_of(instances: Vec<Instance>, dropped: &mut BTreeMap<Dropped, u32>) -> 
     if dropped.contains_key(&Dropped::Localizer) {
         Err(ScanError::new(Reason::Localizer, "a localizer (ImageType LOCALIZER), no volume"))
     } else {
-        Err(ScanError::new(Reason::NotImage, "DICOM objects without pixels"))
+        Err(other.unwrap_or_else(|| mixed("no slices")))
     }
 }
 
@@ -143,8 +151,8 @@ fn in_order(mut slices: Vec<Placed>, normal: [f64; 3]) -> Vec<Placed> {
     slices
 }
 
-/// Leaves out copies of an instance (the larger file stays) and repeated acquisitions of a place (the later one stays).
-fn unique(slices: Vec<Placed>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<Vec<Placed>, ScanError> {
+/// Leaves out copies of an instance; the larger file stays.
+fn distinct(slices: Vec<Placed>, dropped: &mut BTreeMap<Dropped, u32>) -> Vec<Placed> {
     let mut by_uid: BTreeMap<(String, usize), Placed> = BTreeMap::new();
     let mut kept: Vec<Placed> = Vec::new();
     for placed in slices {
@@ -165,8 +173,13 @@ fn unique(slices: Vec<Placed>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<V
     }
     kept.extend(by_uid.into_values());
     kept.sort_by(|a, b| a.along_mm.total_cmp(&b.along_mm).then_with(|| a.path.cmp(&b.path)));
+    kept
+}
+
+/// Leaves out repeated acquisitions of a place; the later one stays.
+fn one_at_each_place(slices: Vec<Placed>, dropped: &mut BTreeMap<Dropped, u32>) -> Result<Vec<Placed>, ScanError> {
     let mut stack: Vec<Placed> = Vec::new();
-    for placed in kept {
+    for placed in slices {
         let Some(last) = stack.last_mut().filter(|last| placed.along_mm - last.along_mm < SAME_PLACE_MM) else {
             stack.push(placed);
             continue;
