@@ -22,13 +22,13 @@ pub(super) struct Found {
     pub(super) modality: Option<String>,
     /// The first of its files, for the operator who named it.
     pub(super) example: PathBuf,
-    // Links to the files, named by their digests, for as long as the series is worked on.
+    // Links to the files, named by their digests, and what they link to, for as long as the series is worked on.
     _links: TempDir,
     _unpacked: Rc<TempDir>,
 }
 
-/// Sorts a file, the members of an archive, or everything in a folder and the folders below it. Files that belong to no series come with their
-/// refusal, each for itself.
+/// Sorts a file, the members of an archive, or everything in a folder and the folders below it. Files that belong to no
+/// series come with their refusal, each for itself.
 pub(super) fn sorted(path: &Path, config: &Config) -> anyhow::Result<Vec<Found>> {
     let key = config.paths.site_key();
     let site = SiteKey::load_or_create(&key)
@@ -51,7 +51,7 @@ pub(super) fn sorted(path: &Path, config: &Config) -> anyhow::Result<Vec<Found>>
         }
         let into = unpacked.path().join(number.to_string());
         std::fs::create_dir(&into)?;
-        if let Err(refusal) = volume::unpack(&config.volume, &file, &into)? {
+        if let Err(refusal) = volume::unpack(&config.volume, &file, &into).context("the archive cannot be unpacked")? {
             gather(&mut series, (named, file), HeaderAnswer::Refused(refusal))?;
             continue;
         }

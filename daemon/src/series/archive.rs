@@ -13,7 +13,7 @@ use ctedge_models::scan::{Reason, Unpacked};
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
-use tracing::info;
+use tracing::{info, warn};
 
 impl Room<'_> {
     /// Puts the members of a claimed archive into their series, which are complete then, or the archive among the strays.
@@ -56,7 +56,10 @@ impl Room<'_> {
             let folder = self.spool.unpacking()?;
             match (self.unpack)(archive, folder.path()) {
                 Ok(answer) => return Ok(answer.map(|unpacked| (folder, unpacked))),
-                Err(_unavailable) => pause(attempt),
+                Err(error) => {
+                    warn!(%error, "an archive cannot be unpacked");
+                    pause(attempt);
+                }
             }
         }
         Err(SeriesError::NoWorker)
