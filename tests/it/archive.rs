@@ -1,11 +1,11 @@
 //! A series in an archive is a series like any other; an archive that is broken or hostile is one file that is refused.
 
 use crate::hostile::damaged;
-use crate::scene::{self, Scene, distinct};
+use crate::scene::{self, PATIENCE, Scene, distinct};
 use ctedge_models::scan::{self, Limits};
 use ctedge_tests::arrival::{self, Dice, Manner};
-use ctedge_tests::series::{self, Made, Plan};
-use ctedge_tests::{gauge, tools};
+use ctedge_tests::series::{self, Plan};
+use ctedge_tests::{gauge, process, tools};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// All series of `made` in archives of every kind.
-fn kinds(made: &Made) -> (TempDir, Vec<PathBuf>) {
+/// Files in archives of every kind.
+fn kinds(files: &[PathBuf]) -> (TempDir, Vec<PathBuf>) {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for (number, file) in made.series.concat().iter().enumerate() {
-        fs::copy(file, folder.path().join(format!("{number}.dcm"))).unwrap();
+    for (number, file) in files.iter().enumerate() {
+        fs::copy(file, folder.path().join(format!("{number:03}"))).unwrap();
     }
     tools::peer("archives.py", &[Path::new("kinds"), out.path(), folder.path()]).unwrap();
     let archives = arrival::files(out.path()).unwrap();
@@ -29,7 +29,7 @@ fn kinds(made: &Made) -> (TempDir, Vec<PathBuf>) {
 #[test]
 fn every_kind_of_archive_gives_the_ids_of_the_plain_files_at_once() {
     let made = series::make(&Plan::small(2, 15)).unwrap();
-    let (_folder, archives) = kinds(&made);
+    let (_folder, archives) = kinds(&made.series.concat());
     // Nobody waits for this quiet period.
     let scene = Scene::with(|setup| setup.quiet_s = 3600.0);
     scene.drop_files(&made.series.concat(), "plain", Manner::Copy);
@@ -52,13 +52,14 @@ fn every_kind_of_archive_gives_the_ids_of_the_plain_files_at_once() {
 }
 
 fn empty(scene: &Scene, folder: &str) -> bool {
-    arrival::all_files(&scene.appliance.path("spool").join(folder)).unwrap().is_empty()
+    // Folders come and go while the daemon works.
+    arrival::all_files(&scene.appliance.path("spool").join(folder)).unwrap_or_default().is_empty()
 }
 
 #[test]
 fn an_archive_is_processed_and_inspected_without_the_daemon() {
     let made = series::make(&Plan::small(2, 16)).unwrap();
-    let (_folder, archives) = kinds(&made);
+    let (_folder, archives) = kinds(&made.series.concat());
     let scene = Scene::waiting(|_setup| {});
     let zip = archives.iter().find(|path| path.ends_with("macos.zip")).unwrap().to_str().unwrap();
     for command in ["process", "inspect"] {
@@ -116,7 +117,7 @@ fn hostile_archives_cost_little_and_write_nothing_elsewhere() {
 fn damaged_archives_are_unpacked_or_refused() {
     const MUTANTS: usize = 150;
     let made = series::make(&Plan::small(1, 19)).unwrap();
-    let (folder, archives) = kinds(&made);
+    let (folder, archives) = kinds(&made.series.concat());
     let whole: Vec<Vec<u8>> = archives.iter().map(|path| fs::read(path).unwrap()).collect();
     let (mut dice, seed) = Dice::any();
     println!("seed {seed}");
@@ -140,7 +141,7 @@ fn damaged_archives_are_unpacked_or_refused() {
 fn hostile_archives_end_in_one_refusal_each_and_a_good_one_beside_them_is_read() {
     let (folder, expected) = hostile();
     let made = series::make(&Plan::small(1, 17)).unwrap();
-    let (_folder, archives) = kinds(&made);
+    let (_folder, archives) = kinds(&made.series.concat());
     let scene = Scene::with(|setup| setup.quiet_s = 3600.0);
     let mut files: Vec<PathBuf> = expected.keys().map(|name| folder.path().join(name)).collect();
     files.push(archives[0].clone());
@@ -160,27 +161,38 @@ fn hostile_archives_end_in_one_refusal_each_and_a_good_one_beside_them_is_read()
 
 #[test]
 fn killed_while_it_unpacks_every_series_has_one_result() {
-    const KILLS: u64 = 12;
+    const KILLS: u64 = 20;
     let made = series::make(&Plan { slices: 60, size: 128, ..Plan::small(4, 18) }).unwrap();
-    let (_folder, archives) = kinds(&made);
+    let folder = tempfile::tempdir().unwrap();
+    // A file that is complete by itself, and first: it must not be taken for one of its own after a restart.
+    let text = folder.path().join("text");
+    fs::write(&text, "for the physician").unwrap();
+    let (_folder, archives) = kinds(&[vec![text], made.series.concat()].concat());
     let (mut dice, seed) = Dice::any();
     println!("seed {seed}");
     let mut scene = Scene::waiting(|setup| setup.quiet_s = 0.5);
     let zip = archives.iter().find(|path| path.ends_with("deflated.zip")).unwrap();
     scene.drop_files(std::slice::from_ref(zip), "zip", Manner::Copy);
     let mut inside = 0;
-    for _ in 0..KILLS {
+    for kill in 1..=KILLS {
         scene.appliance.start().unwrap();
+        let begun = || Ok(["unpacking", "work", "done", "quarantine"].iter().any(|folder| !empty(&scene, folder)));
+        assert!(process::wait_until(PATIENCE, begun).unwrap(), "{}", scene.appliance.log_end());
         // Not a wait for something, but the random moment itself.
-        std::thread::sleep(Duration::from_millis(300 + dice.below(700)));
+        std::thread::sleep(Duration::from_millis(dice.below(20 * kill)));
         scene.appliance.kill().unwrap();
-        inside += u32::from(!empty(&scene, "unpacking") && !empty(&scene, "claimed"));
+        if empty(&scene, "claimed") {
+            break;
+        }
+        inside += 1;
     }
-    println!("{inside} of {KILLS} while it unpacked");
+    println!("{inside} times while it unpacked");
+    assert!(inside > 2, "seed {seed}: {inside}");
     scene.appliance.start().unwrap();
-    scene.balanced(4);
-    let results = scene.results(4);
-    assert!(results.iter().all(|result| scene::read(result) && result.payload["revision"] == 1), "{results:?}");
-    assert_eq!((distinct(&results, "series_key").len(), distinct(&results, "id").len()), (4, 4), "{results:?}");
+    scene.balanced(5);
+    let results = scene.results(5);
+    assert_eq!((distinct(&results, "series_key").len(), distinct(&results, "id").len()), (5, 5), "{results:?}");
+    assert!(results.iter().all(|result| result.payload["revision"] == 1), "{results:?}");
+    assert_eq!(results.iter().filter(|result| scene::read(result)).count(), 4, "{results:?}");
     assert!(empty(&scene, "claimed") && empty(&scene, "unpacking"));
 }
