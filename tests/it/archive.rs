@@ -5,6 +5,7 @@ use crate::scene::{self, PATIENCE, Scene, distinct};
 use ctedge_models::scan::{self, Limits};
 use ctedge_tests::arrival::{self, Dice, Manner};
 use ctedge_tests::series::{self, Plan};
+use ctedge_tests::subscriber::Message;
 use ctedge_tests::{gauge, process, tools};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value};
@@ -39,7 +40,7 @@ fn every_kind_of_archive_gives_the_ids_of_the_plain_files_at_once() {
     assert!(plain.iter().all(scene::read) && ids.len() == 2, "{plain:?}");
     for (number, archive) in archives.iter().enumerate() {
         scene.drop_files(std::slice::from_ref(archive), "archive", Manner::Copy);
-        let results = scene.wait(2 * number + 4, |message| message.is_result());
+        let results = scene.wait(2 * number + 4, Message::is_result);
         let ours = &results[2 * number + 2..];
         let found: BTreeSet<&str> = ours.iter().map(|result| result.text("id")).collect();
         assert_eq!(found, ids, "{}", archive.display());
@@ -94,7 +95,7 @@ fn hostile_archives_cost_little_and_write_nothing_elsewhere() {
         assert_eq!(scan::is_archive(&path), expected != "no archive", "{name}");
         let before = (cpu(), gauge::forget_peak().unwrap());
         let unpacked = scan::unpack(&path, into.path(), &Limits::default());
-        let (took, held_kb) = (cpu() - before.0, gauge::peak_resident_kb().saturating_sub(before.1));
+        let (took, held_kb) = (cpu().saturating_sub(before.0), gauge::peak_resident_kb().saturating_sub(before.1));
         assert!(took <= CPU && held_kb <= MEMORY_KB, "{name} took {took:?} and {held_kb} kB");
         let found = match unpacked {
             Ok(unpacked) => Value::from(unpacked.members),
