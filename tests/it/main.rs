@@ -8,6 +8,7 @@
     reason = "a test that cannot go on says where and stops"
 )]
 
+mod archive;
 mod arrival;
 mod broker;
 mod choice;

@@ -70,10 +70,11 @@ struct Keeper {
     home: &'static str,
 }
 
-const KEEPERS: [Keeper; 6] = [
+const KEEPERS: [Keeper; 7] = [
     Keeper { what: &["ort", "ort_sys"], parts: &[], within: "daemon/src", home: "daemon/src/infer/onnx" },
     Keeper { what: &["rumqttc"], parts: &[], within: "daemon/src", home: "daemon/src/publish/session.rs" },
     Keeper { what: &["dicom_ul"], parts: &[], within: "", home: "daemon/src/receive/association/" },
+    Keeper { what: &["rawzip"], parts: &[], within: "", home: "models/src/scan/archive/" },
     Keeper { what: &["dicom*", "nifti"], parts: &[], within: "", home: "models/src/scan/" },
     Keeper { what: &["burn"], parts: &["backend", "flex"], within: "trainer/src", home: "trainer/src/device/" },
     Keeper { what: &["burn_*"], parts: &[], within: "trainer/src", home: "trainer/src/device/" },
@@ -209,6 +210,7 @@ fn planted_strangers_are_caught() {
     assert_eq!(kept("daemon/src/publish/link.rs", "fn f() { rumqttc::v5::x() }"), 1);
     assert_eq!(kept("models/src/volume.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("models/src/scan/file.rs", "use dicom_ul::pdu::Pdu;"), 1);
+    assert_eq!(kept("models/src/scan/file.rs", "use rawzip::ZipArchive;"), 1);
     assert_eq!(kept("daemon/src/receive/association/mod.rs", "use dicom_ul::pdu::Pdu;"), 0);
     assert_eq!(kept("daemon/src/receive/association/mod.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("trainer/src/net/vit.rs", "use burn::{backend::Flex, tensor::Tensor};"), 1);

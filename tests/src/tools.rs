@@ -22,7 +22,7 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 14] = [
+pub const TOOLS: [Tool; 15] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
     tool("openssl", "openssl", "certificates of a broker"),
@@ -36,6 +36,7 @@ pub const TOOLS: [Tool; 14] = [
     tool("dcmodify", "dcmtk", "plants patient markers in DICOM files"),
     tool("dciodvfy", "dicom3tools", "validates the DICOM files we write"),
     tool("minisign", "minisign", "verifies bundle signatures"),
+    tool("zip", "zip", "packs series into one file"),
     tool("strace", "strace", "sees system calls"),
 ];
 

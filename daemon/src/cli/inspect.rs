@@ -21,7 +21,7 @@ use std::process::ExitCode;
 #[command(after_help = "Examples:\n  ctedge inspect /data/incoming\n  ctedge inspect series/ --montage pictures/\n\n\
     Exit status: 0 when every series can be read, 1 when one cannot.")]
 pub(crate) struct Args {
-    /// A DICOM file, a NIfTI file, or a folder with any number of series
+    /// A DICOM file, a NIfTI file, a zip or tar of such files, or a folder with any number of series
     path: PathBuf,
     /// One JSON object a series and line
     #[arg(long)]

@@ -20,7 +20,7 @@ use std::process::ExitCode;
     Exit status: 0 when every series got its flags or was left out by the rules, 1 when one was refused or something failed."
 )]
 pub(crate) struct Args {
-    /// A DICOM file, a NIfTI file, or a folder with any number of series
+    /// A DICOM file, a NIfTI file, a zip or tar of such files, or a folder with any number of series
     path: PathBuf,
     /// The result messages as the daemon would publish them, one JSON object a line
     #[arg(long)]

@@ -5,12 +5,13 @@ use crate::floor::clock;
 use crate::floor::fate::Refusal;
 use crate::floor::phi::SiteKey;
 use crate::floor::subject::{CompleteBy, Subject};
-use crate::series::{Completed, HeaderAnswer, Series, series_digest};
-use crate::volume::HeaderReader;
+use crate::series::{Completed, HeaderAnswer, Series, nested, series_digest};
+use crate::volume::{self, HeaderReader};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use tempfile::TempDir;
 
 /// A series on disk, ready to be read.
@@ -21,12 +22,13 @@ pub(super) struct Found {
     pub(super) modality: Option<String>,
     /// The first of its files, for the operator who named it.
     pub(super) example: PathBuf,
-    // Links to the files, named by their digests, for as long as the series is worked on.
+    // Links to the files, named by their digests, and what they link to, for as long as the series is worked on.
     _links: TempDir,
+    _unpacked: Rc<TempDir>,
 }
 
-/// Sorts a file, or everything in a folder and the folders below it. Files that belong to no series come with their
-/// refusal, each for itself.
+/// Sorts a file, the members of an archive, or everything in a folder and the folders below it. Files that belong to no
+/// series come with their refusal, each for itself.
 pub(super) fn sorted(path: &Path, config: &Config) -> anyhow::Result<Vec<Found>> {
     let key = config.paths.site_key();
     let site = SiteKey::load_or_create(&key)
@@ -39,29 +41,62 @@ pub(super) fn sorted(path: &Path, config: &Config) -> anyhow::Result<Vec<Found>>
     }
     let mut reader = HeaderReader::new(&config.volume);
     let mut series: BTreeMap<String, Gathered> = BTreeMap::new();
-    for file in files {
-        let file = file.canonicalize().with_context(|| file.display().to_string())?;
-        match reader.read(&file) {
-            HeaderAnswer::Header(header) => {
-                let gathered = series.entry(header.series_uid.clone()).or_insert_with(|| Gathered {
-                    study_uid: header.study_uid,
-                    modality: header.modality,
-                    ..Gathered::default()
-                });
-                gathered.expected = gathered.expected.max(header.expected);
-                gathered.files.insert(header.digest, file);
-            }
-            HeaderAnswer::Refused(refusal) => {
-                let identity = format!("file:{}", file.display());
-                let gathered = series.entry(identity.clone()).or_default();
-                gathered.study_uid = identity;
-                gathered.refusal = Some(refusal);
-                gathered.files.insert("file".to_owned(), file);
-            }
-            HeaderAnswer::Unavailable => bail!("{} cannot be read", file.display()),
+    let unpacked = Rc::new(temporary()?);
+    for (number, named) in files.iter().enumerate() {
+        let file = named.canonicalize().with_context(|| named.display().to_string())?;
+        let answer = reader.read(&file);
+        if !matches!(answer, HeaderAnswer::Archive) {
+            gather(&mut series, (named, file), answer)?;
+            continue;
+        }
+        let into = unpacked.path().join(number.to_string());
+        std::fs::create_dir(&into)?;
+        if let Err(refusal) = volume::unpack(&config.volume, &file, &into).context("the archive cannot be unpacked")? {
+            gather(&mut series, (named, file), HeaderAnswer::Refused(refusal))?;
+            continue;
+        }
+        let mut members = Vec::new();
+        list(&into, &mut members)?;
+        for member in members {
+            let answer = reader.read(&member);
+            gather(&mut series, (named, member), answer)?;
         }
     }
-    series.into_iter().map(|(uid, gathered)| gathered.into_found(&uid, &site)).collect()
+    series.into_iter().map(|(uid, gathered)| gathered.into_found(&uid, &site, &unpacked)).collect()
+}
+
+fn temporary() -> std::io::Result<TempDir> {
+    tempfile::Builder::new().prefix("ctedge-").tempdir()
+}
+
+/// Puts a file, or a member of an archive that was named, into its series.
+fn gather(
+    series: &mut BTreeMap<String, Gathered>,
+    (named, file): (&Path, PathBuf),
+    answer: HeaderAnswer,
+) -> anyhow::Result<()> {
+    let refusal = match answer {
+        HeaderAnswer::Header(header) => {
+            let gathered = series.entry(header.series_uid.clone()).or_insert_with(|| Gathered {
+                study_uid: header.study_uid,
+                modality: header.modality,
+                example: named.to_owned(),
+                ..Gathered::default()
+            });
+            gathered.expected = gathered.expected.max(header.expected);
+            gathered.files.insert(header.digest, file);
+            return Ok(());
+        }
+        HeaderAnswer::Refused(refusal) => refusal,
+        HeaderAnswer::Archive => nested(),
+        HeaderAnswer::Unavailable => bail!("{} cannot be read", named.display()),
+    };
+    let gathered = series.entry(format!("file:{}", file.display())).or_default();
+    gathered.study_uid = format!("file:{}", file.display());
+    gathered.refusal = Some(refusal);
+    named.clone_into(&mut gathered.example);
+    gathered.files.insert("file".to_owned(), file);
+    Ok(())
 }
 
 /// A series as its files are found.
@@ -71,13 +106,14 @@ struct Gathered {
     modality: Option<String>,
     expected: Option<u32>,
     refusal: Option<Refusal>,
+    example: PathBuf,
     /// By digest: the same bytes twice are one file.
     files: BTreeMap<String, PathBuf>,
 }
 
 impl Gathered {
-    fn into_found(self, series_uid: &str, site: &SiteKey) -> anyhow::Result<Found> {
-        let links = tempfile::Builder::new().prefix("ctedge-").tempdir()?;
+    fn into_found(self, series_uid: &str, site: &SiteKey, unpacked: &Rc<TempDir>) -> anyhow::Result<Found> {
+        let links = temporary()?;
         for (digest, file) in &self.files {
             symlink(file, links.path().join(digest))?;
         }
@@ -95,9 +131,9 @@ impl Gathered {
             choice: None,
         };
         let series = Series { subject, folder: links.path().to_owned() };
-        let example = self.files.into_values().next().unwrap_or_default();
         let completed = Completed { series, refusal: self.refusal };
-        Ok(Found { completed, modality: self.modality, example, _links: links })
+        let (modality, example) = (self.modality, self.example);
+        Ok(Found { completed, modality, example, _links: links, _unpacked: Rc::clone(unpacked) })
     }
 }
 

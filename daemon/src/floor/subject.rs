@@ -96,6 +96,8 @@ pub(crate) enum CompleteBy {
     ExpectedCount,
     /// The sender's marker file.
     Marker,
+    /// It came in an archive.
+    Archive,
     /// The format holds a whole scan in one file.
     SingleFile,
     /// The operator named the files (`ctedge process`).

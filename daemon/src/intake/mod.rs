@@ -73,6 +73,8 @@ impl Settings {
 pub(crate) enum Arrival {
     /// A file, now ours.
     File(Claim),
+    /// What an earlier run had claimed has been handed over.
+    CaughtUp,
     /// The sender's word that everything from this folder has arrived.
     Marker(Source),
 }
@@ -86,15 +88,16 @@ pub(crate) struct Claim {
     pub(crate) source: Option<Source>,
 }
 
-/// A folder of the drop folder, as a hash: its name may hold a patient's name.
+/// A folder of the drop folder, or an archive, as a hash: its name may hold a patient's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Source(u64);
 
 impl Source {
-    fn of(folder: &Path) -> Self {
+    /// The source at a path.
+    pub(crate) fn of(path: &Path) -> Self {
         use std::hash::{DefaultHasher, Hash, Hasher};
         let mut hasher = DefaultHasher::new();
-        folder.hash(&mut hasher);
+        path.hash(&mut hasher);
         Self(hasher.finish())
     }
 }
@@ -127,6 +130,9 @@ pub(crate) fn run(
         if arrivals.send(Arrival::File(Claim { path, source: None })).is_err() {
             return Ok(());
         }
+    }
+    if arrivals.send(Arrival::CaughtUp).is_err() {
+        return Ok(());
     }
     let (hints, _watcher) = hints(settings, incoming);
     let mut settling = Settling::new(settings);

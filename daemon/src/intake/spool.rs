@@ -1,6 +1,7 @@
 //! The spool: every file that is ours, in the folder that says how far it has come.
 //!
-//! `copying/` on its way from another filesystem · `claimed/<random>` just taken from the drop folder · `series/<key>/<digest>` sorted, its series still open ·
+//! `copying/` on its way from another filesystem · `claimed/<random>` just taken from the drop folder · `unpacking/<random>/`
+//! members of a claimed archive · `series/<key>/<digest>` sorted, its series still open ·
 //! `work/<key>/` frozen while it is read · `done/<key>/` kept for late slices · `quarantine/<reason>/<key>/` refused.
 //! Names are random, keyed pseudonyms or digests: never anything out of a file. Moves are single renames within one
 //! filesystem, so that a crash leaves every file in exactly one of these places.
@@ -14,6 +15,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// The spool's folders.
 #[derive(Debug, Clone)]
@@ -42,12 +44,17 @@ impl Spool {
     /// Opens the spool, making its folders.
     pub(crate) fn open(root: &Path) -> Result<Self, IntakeError> {
         let spool = Self { root: root.to_owned() };
-        for name in ["claimed", "copying", "series", "work", "done", "quarantine"] {
+        for name in ["claimed", "copying", "unpacking", "series", "work", "done", "quarantine"] {
             let path = spool.root.join(name);
             durable::make_folder(&path).map_err(|source| IntakeError::Spool { path, source })?;
         }
         for half in spool.list("copying")? {
             fs::remove_file(&half).map_err(|source| IntakeError::Spool { path: spool.root.join("copying"), source })?;
+        }
+        // Their archives are still claimed.
+        for half in spool.list("unpacking")? {
+            let swept = fs::remove_dir_all(&half);
+            swept.map_err(|source| IntakeError::Spool { path: spool.root.join("unpacking"), source })?;
         }
         Ok(spool)
     }
@@ -73,6 +80,23 @@ impl Spool {
     /// Files that were claimed and not yet sorted into a series.
     pub(super) fn claimed(&self) -> Result<Vec<PathBuf>, IntakeError> {
         self.list("claimed")
+    }
+
+    /// A fresh folder for the members of an archive. What is left in it goes with the value.
+    pub(crate) fn unpacking(&self) -> io::Result<TempDir> {
+        tempfile::Builder::new().prefix("").tempdir_in(self.root.join("unpacking"))
+    }
+
+    /// The members in such a folder.
+    pub(crate) fn members(unpacking: &TempDir) -> io::Result<Vec<PathBuf>> {
+        files(unpacking.path())
+    }
+
+    /// Deletes a claimed archive, once its members in their series are durable.
+    pub(crate) fn let_go(&self, archive: &Path) -> io::Result<()> {
+        durable::sync_all(&self.root)?;
+        fs::remove_file(archive)?;
+        durable::sync_folder(&self.root.join("claimed"))
     }
 
     /// Puts a claimed file into its open series, named by its digest: the same bytes land on the same name.

@@ -80,14 +80,15 @@ fn what_an_earlier_run_had_claimed_comes_first_and_nothing_is_taken_twice() {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| run(&settings(0.0), &incoming, &spool, &sender, &stop));
-        let sizes: Vec<u64> = (0..2)
+        let sizes: Vec<Option<u64>> = (0..3)
             .map(|_| match receiver.recv_timeout(Duration::from_secs(5)).unwrap() {
-                Arrival::File(claim) => fs::metadata(claim.path).unwrap().len(),
+                Arrival::File(claim) => Some(fs::metadata(claim.path).unwrap().len()),
+                Arrival::CaughtUp => None,
                 Arrival::Marker(_) => panic!("no marker was dropped"),
             })
             .collect();
         stop.store(true, Ordering::Relaxed);
-        assert_eq!(sizes, [1, 2]);
+        assert_eq!(sizes, [Some(1), None, Some(2)]);
     });
     assert!(receiver.try_recv().is_err(), "each file arrives once");
     assert_eq!(fs::read_dir(&incoming).unwrap().count(), 0);

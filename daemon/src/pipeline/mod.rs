@@ -208,6 +208,7 @@ impl House {
             spool: &self.spool,
             store: &self.store,
             read_header: Box::new(move |path| headers.read(path)),
+            unpack: Box::new(|archive, into| volume::unpack(&self.config.volume, archive, into)),
             announce: Box::new(|transaction, step| {
                 let step = match step {
                     Step::Opened(series, study) => StepKind::Received(series, study),

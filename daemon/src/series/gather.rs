@@ -98,10 +98,17 @@ impl Gather {
         })
     }
 
-    /// The sender says that everything from this folder has arrived.
-    pub(super) fn marked(&mut self, source: Source) {
+    /// Everything from this source has arrived.
+    pub(super) fn all_came(&mut self, source: Source, evidence: CompleteBy) {
         for open in self.open.values_mut().filter(|open| open.sources.contains(&source)) {
-            open.evidence.get_or_insert(CompleteBy::Marker);
+            open.evidence.get_or_insert(evidence);
+        }
+    }
+
+    /// The room was away for so long: files that came meanwhile have not been seen, so nothing was quiet.
+    pub(super) fn away(&mut self, time: Duration) {
+        for open in self.open.values_mut() {
+            open.last += time;
         }
     }
 

@@ -182,10 +182,11 @@ fn count(transaction: &Transaction<'_>, name: &str) -> Result<(), rusqlite::Erro
     Ok(())
 }
 
-const EVIDENCE: [(CompleteBy, &str); 5] = [
+const EVIDENCE: [(CompleteBy, &str); 6] = [
     (CompleteBy::QuietPeriod, "quiet_period"),
     (CompleteBy::ExpectedCount, "expected_count"),
     (CompleteBy::Marker, "marker"),
+    (CompleteBy::Archive, "archive"),
     (CompleteBy::SingleFile, "single_file"),
     (CompleteBy::Operator, "operator"),
 ];

@@ -3,23 +3,26 @@
 //!
 //! In: [`crate::intake::Arrival`]s. Out: [`Completed`] series. Owns the `work` and `head` tables of the ledger; the
 //! files themselves stay in intake's spool. It reads no file: a jailed worker does, so that a hostile file cannot touch
-//! the daemon. Quiet series complete after a pause, announced ones by count, marked ones by the sender's marker file.
+//! the daemon. Quiet series complete after a pause, announced ones by count, marked ones by the sender's marker file, those
+//! of an archive with its last member.
 
+mod archive;
 mod gather;
 pub(crate) mod ledger;
 mod sort;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use archive::nested;
 pub(crate) use sort::series_digest;
 
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Refusal;
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
-use crate::floor::subject::Subject;
+use crate::floor::subject::{CompleteBy, Subject};
 use crate::intake::{Arrival, IntakeError, Spool};
-use ctedge_models::scan::Header;
+use ctedge_models::scan::{Header, Unpacked};
 use gather::Gather;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -82,6 +85,8 @@ pub(crate) struct Completed {
 pub(crate) enum HeaderAnswer {
     /// What the file says of itself.
     Header(Header),
+    /// The file is an archive of files.
+    Archive,
     /// The file says nothing usable.
     Refused(Refusal),
     /// The worker could not be asked; the file is not to blame.
@@ -117,9 +122,14 @@ pub(crate) struct Room<'a> {
     pub(crate) store: &'a SharedStore,
     /// Asks the jailed worker for a file's header.
     pub(crate) read_header: Box<dyn FnMut(&Path) -> HeaderAnswer + 'a>,
+    /// Has a jailed worker unpack an archive into an empty folder.
+    pub(crate) unpack: Box<Unpack<'a>>,
     /// Called in the transaction that opens or completes a series, to put its event into the outbox.
     pub(crate) announce: Box<ledger::Announce<'a>>,
 }
+
+/// Unpacks an archive into an empty folder, or refuses it. An error is the device's.
+pub(crate) type Unpack<'a> = dyn Fn(&Path, &Path) -> io::Result<Result<Unpacked, Refusal>> + 'a;
 
 /// Sorts arrivals and hands over completed series until the channel of arrivals closes.
 ///
@@ -136,12 +146,19 @@ pub(crate) fn run(
             return Ok(());
         }
     }
+    // A series of an archive that is still claimed must not be complete before the rest of it has been sorted again.
+    let mut caught_up = false;
     loop {
-        match arrivals.recv_timeout(gather.patience(clock.elapsed())) {
+        let patience = if caught_up { gather.patience(clock.elapsed()) } else { LONGEST_WAIT };
+        match arrivals.recv_timeout(patience) {
+            Ok(Arrival::CaughtUp) => caught_up = true,
             Ok(Arrival::File(claim)) => room.sort(&claim, &mut gather, clock.elapsed())?,
-            Ok(Arrival::Marker(source)) => gather.marked(source),
+            Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if !caught_up {
+            continue;
         }
         for key in gather.complete(clock.elapsed()) {
             let Some(ready) = room.complete(&key, &mut gather, clock.elapsed())? else { continue };

@@ -1,5 +1,6 @@
 //! The hands of the room: moves files and writes the ledger, as [`super::gather`] decides.
 
+use super::archive;
 use super::gather::{Gather, Sorted};
 use super::ledger::{self, Step};
 use super::{Completed, HeaderAnswer, Room, Series, SeriesError};
@@ -19,12 +20,26 @@ use std::time::Duration;
 use tracing::{error, info};
 
 /// Attempts to have a header read before the room gives up on its worker.
-const ATTEMPTS: u32 = 5;
+pub(super) const ATTEMPTS: u32 = 5;
 
 impl Room<'_> {
-    /// Asks what a claimed file is and puts it into its series.
+    /// Asks what a claimed file is and puts it, or the members of an archive, into its series.
     pub(super) fn sort(&mut self, claim: &Claim, gather: &mut Gather, now: Duration) -> Result<(), SeriesError> {
-        let Some((key, file)) = self.identify(claim)? else { return Ok(()) };
+        match self.ask(&claim.path)? {
+            HeaderAnswer::Archive => self.sort_archive(claim, gather, now),
+            answer => self.place(claim, answer, gather, now),
+        }
+    }
+
+    /// Puts a file into the series that it says it belongs to.
+    pub(super) fn place(
+        &mut self,
+        claim: &Claim,
+        answer: HeaderAnswer,
+        gather: &mut Gather,
+        now: Duration,
+    ) -> Result<(), SeriesError> {
+        let Some((key, file)) = self.identify(claim, answer)? else { return Ok(()) };
         if !gather.knows(&key) {
             self.open(&key, &file.study_key)?;
         }
@@ -89,8 +104,8 @@ impl Room<'_> {
         }
         for key in self.spool.open_keys()? {
             for path in self.spool.open_files(&key)? {
-                let claim = Claim { path: path.clone(), source: None };
-                self.sort(&claim, gather, now)?;
+                let answer = self.ask_again(&path)?;
+                self.place(&Claim { path, source: None }, answer, gather, now)?;
             }
         }
         Ok(again)
@@ -120,36 +135,42 @@ impl Room<'_> {
         let files = self.spool.frozen_files(key)?;
         match files.as_slice() {
             [] => Ok(Some(vanished())),
-            [only] => {
-                Ok(self.identify(&Claim { path: only.clone(), source: None })?.and_then(|(_, file)| file.refusal))
-            }
+            [only] => match self.ask_again(only)? {
+                HeaderAnswer::Refused(refusal) => Ok(Some(refusal)),
+                HeaderAnswer::Header(_) | HeaderAnswer::Archive | HeaderAnswer::Unavailable => Ok(None),
+            },
             _ => Ok(None),
         }
     }
 
-    /// Which series a file belongs to. `None` when it has vanished.
-    fn identify(&mut self, claim: &Claim) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+    /// Asks what a file is until the worker answers.
+    pub(super) fn ask(&mut self, path: &Path) -> Result<HeaderAnswer, SeriesError> {
         for attempt in 1..=ATTEMPTS {
-            match (self.read_header)(&claim.path) {
-                HeaderAnswer::Header(header) => {
-                    let sorted = Sorted {
-                        study_key: self.site.study(&header.study_uid),
-                        digest: header.digest,
-                        expected: header.expected,
-                        single_file: header.format == Format::Nifti,
-                        source: claim.source,
-                        refusal: None,
-                    };
-                    return Ok(Some((self.site.series(&header.series_uid), sorted)));
-                }
-                HeaderAnswer::Refused(refusal) => return self.stray(claim, refusal),
-                HeaderAnswer::Unavailable => {
-                    error!(attempt, "the scan worker does not answer");
-                    std::thread::sleep(Duration::from_secs(1));
-                }
+            match (self.read_header)(path) {
+                HeaderAnswer::Unavailable => pause(attempt),
+                answer => return Ok(answer),
             }
         }
         Err(SeriesError::NoWorker)
+    }
+
+    /// Which series a file belongs to. `None` when it has vanished.
+    fn identify(&self, claim: &Claim, answer: HeaderAnswer) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+        let header = match answer {
+            HeaderAnswer::Header(header) => header,
+            HeaderAnswer::Refused(refusal) => return self.stray(claim, refusal),
+            HeaderAnswer::Archive => return self.stray(claim, archive::nested()),
+            HeaderAnswer::Unavailable => return Err(SeriesError::NoWorker),
+        };
+        let sorted = Sorted {
+            study_key: self.site.study(&header.study_uid),
+            digest: header.digest,
+            expected: header.expected,
+            single_file: header.format == Format::Nifti,
+            source: claim.source,
+            refusal: None,
+        };
+        Ok(Some((self.site.series(&header.series_uid), sorted)))
     }
 
     /// A file that belongs to no series is a series of its own, known by its bytes.
@@ -171,6 +192,12 @@ impl Room<'_> {
         };
         Ok(Some((self.site.series(&identity), sorted)))
     }
+}
+
+/// Before the worker is asked again.
+pub(super) fn pause(attempt: u32) {
+    error!(attempt, "the scan worker does not answer");
+    std::thread::sleep(Duration::from_secs(1));
 }
 
 /// SHA-256 over the sorted file digests: the same files in any order and under any names give the same series digest.

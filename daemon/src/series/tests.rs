@@ -9,6 +9,7 @@ use crate::intake::{Claim, Retired};
 use ctedge_models::scan::{Format, Reason};
 use gather::Sorted;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 use std::fs;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
@@ -116,7 +117,8 @@ impl Bench {
         Arrival::File(Claim { path, source: None })
     }
 
-    /// Runs the room until the arrivals are used up and `want` series have come out.
+    /// Runs the room until the arrivals are used up and `want` series have come out. They are new, unless the word that what
+    /// was claimed has been handed over stands among them.
     fn run(&self, arrivals: Vec<Arrival>, want: usize) -> Vec<Completed> {
         let spool = self.spool();
         let (in_sender, in_receiver) = sync_channel(64);
@@ -129,12 +131,15 @@ impl Bench {
                     spool: &spool,
                     store: &self.store,
                     read_header: Box::new(fake_header),
+                    unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),
                 };
                 run(room, &in_receiver, &out_sender)
             };
             let room = scope.spawn(room);
-            for arrival in arrivals {
+            let was_claimed = arrivals.contains(&Arrival::CaughtUp);
+            let first = (!was_claimed).then_some(Arrival::CaughtUp);
+            for arrival in first.into_iter().chain(arrivals) {
                 in_sender.send(arrival).unwrap();
             }
             let completed = (0..want).map(|_| out_receiver.recv_timeout(secs(10)).unwrap()).collect();
@@ -171,8 +176,72 @@ fn fake_header(path: &Path) -> HeaderAnswer {
             modality: None,
             format: Format::Dicom,
         }),
+        ["archive", ..] => HeaderAnswer::Archive,
         _ => HeaderAnswer::Refused(Refusal::new(Code::Scan(Reason::NotAScan), "no scan")),
     }
+}
+
+/// `archive:` and members between bars.
+fn fake_unpack(archive: &Path, into: &Path) -> io::Result<Result<Unpacked, Refusal>> {
+    let content = fs::read_to_string(archive).unwrap();
+    let members: Vec<&str> = content.trim_start_matches("archive:").split('|').collect();
+    if members.contains(&"broken") {
+        return Ok(Err(Refusal::new(Code::Scan(Reason::Truncated), "cut off")));
+    }
+    for (number, member) in members.iter().enumerate() {
+        fs::write(into.join(number.to_string()), member).unwrap();
+    }
+    Ok(Ok(Unpacked { members: members.len(), left_out: 0 }))
+}
+
+#[test]
+fn the_series_of_an_archive_are_complete_with_its_last_member() {
+    let bench = Bench::new(60.0);
+    let plain = bench.claim("0", "a::0");
+    let completed = bench.run(vec![plain, bench.claim("1", "archive:a::1|b::1|a::2|text|archive:c::1")], 4);
+    let of = |evidence| {
+        let of = completed.iter().filter(|ready| ready.series.subject.complete_by == evidence);
+        of.map(|ready| ready.series.subject.instances).collect::<BTreeSet<u32>>()
+    };
+    assert_eq!(of(CompleteBy::Archive), BTreeSet::from([1, 3]), "the file that came before belongs to it");
+    assert_eq!(of(CompleteBy::SingleFile), BTreeSet::from([1]), "a text and an archive inside, refused");
+    assert_eq!(bench.books(), (4, 4));
+    let left = |folder: &str| fs::read_dir(bench.folder.path().join("spool").join(folder)).unwrap().count();
+    assert_eq!((left("claimed"), left("unpacking")), (0, 0));
+}
+
+#[test]
+fn a_broken_archive_is_one_stray_with_its_reason_before_and_after_a_restart() {
+    let bench = Bench::new(60.0);
+    for arrivals in [vec![bench.claim("1", "archive:a::1|broken")], Vec::new()] {
+        let completed = bench.run(arrivals, 1);
+        assert_eq!(completed[0].refusal.as_ref().unwrap().code, Code::Scan(Reason::Truncated));
+        assert_eq!(completed[0].series.subject.instances, 1);
+    }
+    assert_eq!(bench.books(), (1, 1));
+}
+
+#[test]
+fn an_archive_that_was_sorted_in_part_is_sorted_again_and_counts_once() {
+    let bench = Bench::new(60.0);
+    bench.run(vec![bench.claim("x", "a:2:1")], 0);
+    // Killed when the second member had come into the open series, too, and the archive had not been let go.
+    let series = fs::read_dir(bench.folder.path().join("spool/series")).unwrap().next().unwrap().unwrap().path();
+    fs::write(series.join(data_encoding::HEXLOWER.encode(b"a:2:2")), "a:2:2").unwrap();
+    let completed = bench.run(vec![bench.claim("1", "archive:a:2:1|a:2:2|text"), Arrival::CaughtUp], 2);
+    let instances: BTreeSet<u32> = completed.iter().map(|ready| ready.series.subject.instances).collect();
+    assert_eq!(instances, BTreeSet::from([1, 2]));
+    assert_eq!(bench.books(), (2, 2));
+    assert!(bench.spool().open_keys().unwrap().is_empty(), "nothing is left for a second result");
+}
+
+#[test]
+fn an_absence_is_no_quiet_period() {
+    let mut gather = gather(10.0);
+    gather.add(key("a"), file("1", None), secs(0));
+    gather.away(secs(20));
+    assert!(gather.complete(secs(29)).is_empty());
+    assert_eq!(gather.complete(secs(30)), [key("a")]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
 use crate::floor::worker::scan::{self, Answer, Request, SCAN};
 use crate::floor::worker::{Jail, Worker};
-use ctedge_models::scan::{Facts, Limits, Patterns, Reason, Traits, VoxelKind};
+use ctedge_models::scan::{Facts, Limits, Patterns, Reason, Traits, Unpacked, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -134,6 +134,23 @@ fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal
     })
 }
 
+/// Has the members of an archive written into an empty folder, by a worker of its own.
+///
+/// # Errors
+/// The device is at fault: no worker can be started, or the disk cannot be read or written.
+pub(crate) fn unpack(settings: &Settings, archive: &Path, into: &Path) -> io::Result<Result<Unpacked, Refusal>> {
+    let mut worker = Worker::start(SCAN, settings.jail(), &[])?;
+    let limits = settings.limits.clone();
+    let request = Request::Unpack { archive: archive.to_owned(), into: into.to_owned(), limits };
+    Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
+        Ok((Answer::Unpacked(unpacked), _)) => Ok(unpacked),
+        Ok((Answer::Refused(error), _)) if error.reason == Reason::Unreadable => return Err(io::Error::other(error)),
+        Ok((Answer::Refused(error), _)) => Err(error.into()),
+        Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
+        Err(lost) => Err(scan::refusal(lost)),
+    })
+}
+
 /// Asks a long-lived worker for the headers of files, and replaces it now and then.
 #[derive(Debug)]
 pub(crate) struct HeaderReader<'a> {
@@ -180,7 +197,11 @@ impl<'a> HeaderReader<'a> {
                     HeaderAnswer::Refused(error.into())
                 }
             }
-            Ok((Answer::Volume { .. } | Answer::Traits(_), _)) => HeaderAnswer::Unavailable,
+            Ok((Answer::Archive, _)) => {
+                self.worker = Some(worker);
+                HeaderAnswer::Archive
+            }
+            Ok((Answer::Volume { .. } | Answer::Traits(_) | Answer::Unpacked(_), _)) => HeaderAnswer::Unavailable,
             Err(lost) => HeaderAnswer::Refused(scan::refusal(lost)),
         }
     }

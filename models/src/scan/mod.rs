@@ -1,10 +1,12 @@
-//! Files to a volume in Hounsfield units. The only room that knows dicom-rs and nifti.
+//! Files to a volume in Hounsfield units. The only room that knows dicom-rs, nifti and archives.
 //!
 //! Three steps, so that a jailed worker can decode straight into shared memory: [`header`] says which series a file
 //! belongs to; [`plan()`] reads the headers of one series and settles its geometry; [`Plan::fill_i16`] and
 //! [`Plan::fill_f32`] decode the voxels into a buffer of the planned size. [`read`] does plan and fill for callers that
-//! want a volume in their own memory. Nothing here writes, logs, or keeps state.
+//! want a volume in their own memory. [`unpack`] makes files of an archive. Nothing else here writes, and nothing logs or
+//! keeps state.
 
+mod archive;
 mod dicom;
 mod file;
 mod geometry;
@@ -17,6 +19,7 @@ mod tests;
 mod voxels;
 pub mod write;
 
+pub use archive::{Unpacked, is_archive, unpack};
 pub use labels::{Patterns, Traits};
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
@@ -163,8 +166,10 @@ pub enum Format {
 pub struct Limits {
     /// Bytes of one file.
     pub file_bytes: u64,
-    /// Files of one series.
+    /// Files of one series, or of one archive.
     pub files: usize,
+    /// Bytes that one archive unpacks to.
+    pub archive_bytes: u64,
     /// Voxels of one volume.
     pub voxels: usize,
     /// Widest gap between slices that is interpolated across, in mm.
@@ -173,8 +178,9 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        // 2 GiB holds a gzipped whole-body NIfTI; 1024^2 x 2000 voxels is the largest CT seen in CT-RATE, with a margin.
-        Self { file_bytes: 2 << 30, files: 10_000, voxels: 2_500_000_000, gap_mm: 10 }
+        // 2 GiB holds a gzipped whole-body NIfTI; 1024^2 x 2000 voxels is the largest CT seen in CT-RATE, with a margin; a
+        // study of several such series fits into 8 GiB.
+        Self { file_bytes: 2 << 30, files: 10_000, archive_bytes: 8 << 30, voxels: 2_500_000_000, gap_mm: 10 }
     }
 }
 

@@ -37,6 +37,8 @@ pub enum Reason {
     UnsupportedSopClass,
     /// A transfer syntax that this build does not decode.
     UnsupportedTransferSyntax,
+    /// An archive that is encrypted, or packed in a way that this build does not unpack.
+    UnsupportedArchive,
     /// A pixel format that is no CT: colour, more than 16 bits.
     UnsupportedPixels,
     /// Fewer than three slices at different places.
@@ -59,7 +61,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::EmptyFile,
         Self::NotAScan,
         Self::Truncated,
@@ -75,6 +77,7 @@ impl Reason {
         Self::Localizer,
         Self::UnsupportedSopClass,
         Self::UnsupportedTransferSyntax,
+        Self::UnsupportedArchive,
         Self::UnsupportedPixels,
         Self::TooFewSlices,
         Self::MixedGeometry,
@@ -104,6 +107,7 @@ impl Reason {
             Self::Localizer => "localizer",
             Self::UnsupportedSopClass => "unsupported_sop_class",
             Self::UnsupportedTransferSyntax => "unsupported_transfer_syntax",
+            Self::UnsupportedArchive => "unsupported_archive",
             Self::UnsupportedPixels => "unsupported_pixels",
             Self::TooFewSlices => "too_few_slices",
             Self::MixedGeometry => "mixed_geometry",

@@ -102,7 +102,7 @@ fn below(dice: &mut Dice, bound: usize) -> usize {
 }
 
 /// One to four injuries: bits, bytes, numbers at their edges, parts lost, doubled, or of another file.
-fn damaged(bytes: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+pub(crate) fn damaged(bytes: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
     const EDGES: [u32; 10] = [0, 1, 2, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_fffe, u32::MAX];
     let mut bytes = bytes.to_vec();
     for _ in 0..=dice.below(4) {

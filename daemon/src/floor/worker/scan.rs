@@ -5,7 +5,7 @@ use super::shared::Filling;
 use super::{Desk, Lost};
 use crate::floor::fate::{Code, Refusal};
 use ctedge_models::scan::{
-    self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, VoxelKind,
+    self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, VoxelKind,
 };
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,15 @@ pub(crate) enum Request {
         /// The file.
         path: PathBuf,
         /// Its bounds.
+        limits: Limits,
+    },
+    /// Write the members of this archive into a folder.
+    Unpack {
+        /// The archive.
+        archive: PathBuf,
+        /// The folder, empty.
+        into: PathBuf,
+        /// Bounds of the archive and its members.
         limits: Limits,
     },
     /// What is the series like whose files are all in this folder?
@@ -49,6 +58,10 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// The file's header.
     Header(Header),
+    /// The file is an archive.
+    Archive,
+    /// The archive's members are in the folder.
+    Unpacked(Unpacked),
     /// What the series is like.
     Traits(Traits),
     /// The volume; its voxels come as sealed shared memory.
@@ -81,8 +94,12 @@ pub(crate) fn work() -> io::Result<()> {
     while let Some((request, _)) = desk.next::<Request>()? {
         match request {
             Request::Header { path, limits } => {
-                let answer = scan::header(&path, &limits).map_or_else(Answer::Refused, Answer::Header);
-                desk.answer(&answer, None)?;
+                let answer = scan::header(&path, &limits);
+                desk.answer(&answer.map_or_else(|error| no_scan(&path, error), Answer::Header), None)?;
+            }
+            Request::Unpack { archive, into, limits } => {
+                let answer = scan::unpack(&archive, &into, &limits);
+                desk.answer(&answer.map_or_else(Answer::Refused, Answer::Unpacked), None)?;
             }
             Request::Traits { folder, limits, patterns } => {
                 let traits = plan(&folder, &limits).map(|plan| plan.traits(&patterns));
@@ -95,6 +112,12 @@ pub(crate) fn work() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is refused as one file may be many: an archive may be larger, too.
+fn no_scan(path: &Path, error: ScanError) -> Answer {
+    let may_be_archive = matches!(error.reason, Reason::NotAScan | Reason::LimitExceeded);
+    if may_be_archive && scan::is_archive(path) { Answer::Archive } else { Answer::Refused(error) }
 }
 
 fn plan(folder: &Path, limits: &Limits) -> Result<Plan, ScanError> {
