@@ -25,10 +25,11 @@ pub(super) const ATTEMPTS: u32 = 5;
 impl Room<'_> {
     /// Asks what a claimed file is and puts it, or the members of an archive, into its series.
     pub(super) fn sort(&mut self, claim: &Claim, gather: &mut Gather, now: Duration) -> Result<(), SeriesError> {
-        match self.ask(&claim.path)? {
-            HeaderAnswer::Archive => self.sort_archive(claim, gather, now),
-            answer => self.place(claim, answer, gather, now),
+        let answer = self.ask(&claim.path)?;
+        if matches!(answer, HeaderAnswer::Archive) {
+            return self.sort_archive(claim, gather, now);
         }
+        self.place(claim, answer, gather, now)
     }
 
     /// Puts a file into the series that it says it belongs to.
@@ -146,10 +147,11 @@ impl Room<'_> {
     /// Asks what a file is until the worker answers.
     pub(super) fn ask(&mut self, path: &Path) -> Result<HeaderAnswer, SeriesError> {
         for attempt in 1..=ATTEMPTS {
-            match (self.read_header)(path) {
-                HeaderAnswer::Unavailable => pause(attempt),
-                answer => return Ok(answer),
+            let answer = (self.read_header)(path);
+            if !matches!(answer, HeaderAnswer::Unavailable) {
+                return Ok(answer);
             }
+            pause(attempt);
         }
         Err(SeriesError::NoWorker)
     }
