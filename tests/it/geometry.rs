@@ -2,13 +2,17 @@
 
 use ctedge_models::scan::{self, Limits};
 use ctedge_models::volume::{Volume, Voxels};
-use ctedge_tests::{place, tools};
+use ctedge_tests::{arrival, place, tools};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Reads a scan, writes it down for the peer, and returns what the peer says of it.
 pub(crate) fn compared(source: &Path) -> String {
-    let read = scan::read(&files(source), &Limits::default()).unwrap();
+    compared_of(&files(source), source)
+}
+
+fn compared_of(files: &[PathBuf], source: &Path) -> String {
+    let read = scan::read(files, &Limits::default()).unwrap();
     let dump = tempfile::tempdir().unwrap();
     write(&read.volume, dump.path());
     tools::peer("geometry.py", &[dump.path(), source]).unwrap()
@@ -95,6 +99,19 @@ fn check(names: &[&str]) {
 #[test]
 fn dicom_series_lie_and_measure_as_dcm2niix_says() {
     check(&["lung_pet_ct_dx_A0002/B70f", "lung_pet_ct_dx_A0002/B40f"]);
+    if let Some(source) = place::data("totalsegmentator/abdomen_dicom_j2k") {
+        // All its UIDs are empty: no file says which series it belongs to, but together they are one.
+        assert!(files(&source).is_empty());
+        println!("abdomen_dicom_j2k: {}", compared_of(&arrival::files(&source).unwrap(), &source).trim());
+    }
+    if let Some(source) = place::data("dcmqi_ct_3slice") {
+        // Beside the slices lies a multi-frame object of another series.
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["01.dcm", "02.dcm", "03.dcm"] {
+            fs::copy(source.join(name), folder.path().join(name)).unwrap();
+        }
+        println!("dcmqi_ct_3slice: {}", compared(folder.path()).trim());
+    }
     for name in ["lidc_idri_small/LIDC-IDRI-0002", "lidc_idri_small/LIDC-IDRI-0003"] {
         let Some(patient) = place::data(name) else { continue };
         for found in scan::series_in(&patient, &Limits::default()).unwrap() {

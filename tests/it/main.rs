@@ -20,6 +20,7 @@ mod frames;
 mod geometry;
 mod harness;
 mod hostile;
+mod objects;
 mod parity;
 mod phantom;
 mod preset;

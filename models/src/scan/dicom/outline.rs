@@ -100,8 +100,6 @@ struct Walk<'a> {
     /// Of the element of the data set itself that was last met.
     group: u16,
     head: Vec<u8>,
-    /// Offsets of frames in 64 bits (7FE0,0001).
-    extended: Option<Range<u64>>,
 }
 
 /// Walks through the data set that begins at `start`.
@@ -109,8 +107,7 @@ struct Walk<'a> {
 /// # Errors
 /// Lengths beyond the file, structures that are none, or more of them than any CT has.
 pub(super) fn outline(bytes: &Bytes, start: u64, encoding: Encoding) -> Result<Outline, ScanError> {
-    let mut walk =
-        Walk { bytes, window: Window::default(), encoding, elements: 0, group: 0, head: Vec::new(), extended: None };
+    let mut walk = Walk { bytes, window: Window::default(), encoding, elements: 0, group: 0, head: Vec::new() };
     let whole = Part { end: bytes.length(), encoding, level: Level::DataSet, depth: 0 };
     let mut at = start;
     let pixels = loop {
@@ -178,9 +175,7 @@ impl Walk<'_> {
             };
         };
         let range = value..value + length;
-        if element.tag == tags::EXTENDED_OFFSET_TABLE && part.level == Level::DataSet {
-            self.extended = Some(range.clone());
-        } else if part.level.keeps(element.tag) && length <= VALUE_BYTES {
+        if part.level.keeps(element.tag) && length <= VALUE_BYTES {
             self.keep(element, range.clone())?;
         }
         Ok(range.end)
@@ -253,11 +248,9 @@ impl Walk<'_> {
         if pieces.is_empty() {
             return Err(corrupt("pixels without an offset table"));
         }
+        // An extended table (7FE0,0001) tells nothing more: with one, every frame is a fragment (PS3.5, A.4).
         let table = self.bytes.read(pieces.remove(0))?;
-        let starts = match self.extended.take() {
-            Some(range) => numbers(&self.bytes.read(range)?, u64::from_le_bytes),
-            None => numbers(&table, |four| u64::from(u32::from_le_bytes(four))),
-        };
+        let starts = table.as_chunks::<4>().0.iter().map(|&four| u64::from(u32::from_le_bytes(four))).collect();
         Ok(Place::Encapsulated { pieces, starts })
     }
 
@@ -307,11 +300,6 @@ impl Walk<'_> {
             Ok(())
         }
     }
-}
-
-/// A table of numbers of `N` bytes.
-fn numbers<const N: usize>(table: &[u8], number: impl Fn([u8; N]) -> u64) -> Vec<u64> {
-    table.as_chunks::<N>().0.iter().map(|&bytes| number(bytes)).collect()
 }
 
 fn corrupt(detail: &str) -> ScanError {
