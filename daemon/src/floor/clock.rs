@@ -1,5 +1,6 @@
 //! The only place that asks the machine for the time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Wall-clock time in milliseconds since 1970 (UTC). For stamps and ages; never for ordering events.
@@ -37,6 +38,15 @@ impl Stopwatch {
     pub(crate) fn ms(&self) -> u64 {
         u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Sleeps; returns true at once when `stop` is set.
+pub(crate) fn wait(pause: Duration, stop: &AtomicBool) -> bool {
+    let since = Stopwatch::start();
+    while since.elapsed() < pause && !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(100).min(pause));
+    }
+    stop.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! A file is written under a temporary name, synced, renamed, and its folder synced. Without the last step 115 of 150
 //! simulated power cuts lost acknowledged data.
 
+use data_encoding::HEXLOWER;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -57,6 +58,13 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
 /// Makes everything on the filesystem of a folder durable: one call in place of two for each of thousands of files.
 pub(crate) fn sync_all(folder: &Path) -> io::Result<()> {
     Ok(rustix::fs::syncfs(File::open(folder)?)?)
+}
+
+/// A name that no other file has, and that says nothing: 32 hexadecimal digits.
+pub(crate) fn random_name() -> io::Result<String> {
+    let mut name = [0u8; 16];
+    getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(HEXLOWER.encode(&name))
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {

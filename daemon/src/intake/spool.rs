@@ -10,7 +10,6 @@ use super::IntakeError;
 use crate::floor::durable;
 use crate::floor::fate::Code;
 use crate::floor::phi::SeriesKey;
-use data_encoding::HEXLOWER;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,13 +60,12 @@ impl Spool {
 
     /// Takes a file out of the drop folder. One rename, or a durable copy when the drop folder is another filesystem.
     pub(super) fn claim(&self, file: &Path) -> io::Result<PathBuf> {
-        let mut name = [0u8; 16];
-        getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
-        let target = self.root.join("claimed").join(HEXLOWER.encode(&name));
+        let name = durable::random_name()?;
+        let target = self.root.join("claimed").join(&name);
         match durable::rename(file, &target) {
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 // Under another name until it is whole: a crash half-way must not leave half a file as a claim.
-                let half = self.root.join("copying").join(HEXLOWER.encode(&name));
+                let half = self.root.join("copying").join(&name);
                 durable::copy(file, &half)?;
                 durable::move_to(&half, &target)?;
                 fs::remove_file(file)?;

@@ -294,14 +294,7 @@ impl House {
 
     /// Sleeps; returns true at once when the daemon is told to stop.
     fn wait(&self, pause: Duration) -> bool {
-        let clock = clock::Stopwatch::start();
-        while clock.elapsed() < pause {
-            if self.stop.load(Ordering::Relaxed) {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        self.stop.load(Ordering::Relaxed)
+        clock::wait(pause, &self.stop)
     }
 
     fn tell_to_stop(&self) {

@@ -1,7 +1,7 @@
 //! The supervisor's side: starts the worker, starts it again when it dies, and tells the log what came.
 
 use super::Order;
-use crate::floor::clock::Stopwatch;
+use crate::floor::clock::{Stopwatch, wait};
 use crate::floor::limits::RECEIVER_BYTES;
 use crate::floor::worker::{Jail, Worker};
 use serde::{Deserialize, Serialize};
@@ -155,13 +155,4 @@ fn tell_of_callers(tally: &Tally) {
 
 fn set(door: &Mutex<Door>, state: Door) {
     *door.lock().unwrap_or_else(PoisonError::into_inner) = state;
-}
-
-/// Sleeps; returns true at once when the daemon is told to stop.
-fn wait(pause: Duration, stop: &AtomicBool) -> bool {
-    let since = Stopwatch::start();
-    while since.elapsed() < pause && !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(100).min(pause));
-    }
-    stop.load(Ordering::Relaxed)
 }

@@ -1,7 +1,6 @@
 //! A data set on its way into the drop folder: written as it comes, seen by nobody before it is whole and durable.
 
 use crate::floor::durable;
-use data_encoding::HEXLOWER;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -44,9 +43,7 @@ pub(super) struct Draft {
 impl Draft {
     /// Begins a file of at most `most` bytes under a random name.
     pub(super) fn begin(folder: &Path, most: u64, meta: &Meta<'_>) -> Result<Self, StoreError> {
-        let mut name = [0u8; 16];
-        getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
-        let path = folder.join(format!("{UNFINISHED}{}", HEXLOWER.encode(&name)));
+        let path = folder.join(format!("{UNFINISHED}{}", durable::random_name()?));
         let file = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&path)?;
         let mut draft = Self { file, path, left: most };
         draft.write(&header(meta))?;

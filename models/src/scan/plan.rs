@@ -237,12 +237,11 @@ impl Plan {
     /// # Errors
     /// As for [`Plan::volume`]: every slice is decoded, whether the tensor depends on it or not.
     pub fn tensor(self, spec: &PreprocessSpec) -> Result<(Tensor, Facts), ScanError> {
-        let is_regular = matches!(self.source, Source::Dicom { resampling: None, .. });
-        if !is_regular || Blocks::new(&self.geometry, spec).is_none() {
-            let Scan { volume, facts } = self.volume()?;
-            return Ok((preprocess::tensor(&volume, spec), facts));
+        if let Some(streamed) = self.widest(|plan| plan.streamed::<i16>(spec), |plan| plan.streamed::<f32>(spec))? {
+            return Ok(streamed);
         }
-        self.widest(|plan| plan.streamed::<i16>(spec), |plan| plan.streamed::<f32>(spec))
+        let Scan { volume, facts } = self.volume()?;
+        Ok((preprocess::tensor(&volume, spec), facts))
     }
 
     /// Tries 16 bits if they may do, and 32 where they do not.
@@ -264,10 +263,13 @@ impl Plan {
         })
     }
 
-    fn streamed<T: Hu + Default + Into<f32>>(&self, spec: &PreprocessSpec) -> Result<(Tensor, Facts), FillError> {
-        let (Source::Dicom { slices, .. }, Some(mut blocks)) = (&self.source, Blocks::new(&self.geometry, spec)) else {
-            return Err(ScanError::new(Reason::MixedGeometry, "slices that cannot be taken one by one").into());
-        };
+    /// `None` where slices cannot be taken one by one.
+    fn streamed<T: Hu + Default + Into<f32>>(
+        &self,
+        spec: &PreprocessSpec,
+    ) -> Result<Option<(Tensor, Facts)>, FillError> {
+        let Source::Dicom { slices, resampling: None } = &self.source else { return Ok(None) };
+        let Some(mut blocks) = Blocks::new(&self.geometry, spec) else { return Ok(None) };
         let [columns, rows, _] = self.geometry.size();
         let plane = columns * rows;
         let mut extremes = Extremes::NONE;
@@ -283,7 +285,7 @@ impl Plan {
             block.copy_within((count - 1) * plane.., 0);
             (first, kept) = (first + count - 1, 1);
         }
-        Ok((blocks.tensor(), self.told(extremes)))
+        Ok(Some((blocks.tensor(), self.told(extremes))))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One DICOM file's attributes, and why they could not be had.
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, Window};
 use super::codec::{self, Coding};
 use super::element::Encoding;
 use super::meta::Meta;
@@ -30,11 +30,12 @@ pub(super) struct Attributes {
 impl Attributes {
     pub(super) fn read(file: File) -> Result<Self, ScanError> {
         let bytes = Bytes::of(file)?;
-        let Meta { syntax, class, end } = Meta::read(&bytes)?;
+        let mut window = Window::default();
+        let Meta { syntax, class, end } = Meta::read(&bytes, &mut window)?;
         let (encoding, packing) = written(&syntax, end)?;
         let Outline { head, pixels } = match packing {
-            Packing::Deflated(start) => outline::outline(&bytes.inflated(start)?, 0, encoding)?,
-            Packing::Plain | Packing::BigEndian => outline::outline(&bytes, end, encoding)?,
+            Packing::Deflated(start) => outline::outline(&bytes.inflated(start)?, Window::default(), 0, encoding)?,
+            Packing::Plain | Packing::BigEndian => outline::outline(&bytes, window, end, encoding)?,
         };
         let syntax_of_head = match encoding {
             Encoding::Implicit => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),

@@ -4,8 +4,8 @@
 //! Archives hold files without preamble, without meta information, and with a group length that is wrong. What counts is
 //! read element by element.
 
-use super::bytes::Bytes;
-use super::element::{Element, Encoding};
+use super::bytes::{Bytes, Window};
+use super::element::{Element, Encoding, HEAD_BYTES};
 use crate::scan::{Reason, ScanError, file};
 use dicom::core::Tag;
 use dicom::dictionary_std::{tags, uids};
@@ -13,6 +13,8 @@ use dicom::dictionary_std::{tags, uids};
 /// Where the prefix lies behind the preamble.
 const PREAMBLE_BYTES: usize = 128;
 const PREFIX: &[u8] = b"DICM";
+/// Bytes of both.
+const BEGIN_BYTES: usize = PREAMBLE_BYTES + PREFIX.len();
 /// Bytes of meta information that are looked at: it holds a few UIDs and names.
 const META_BYTES: u64 = 1 << 16;
 /// Elements with which a data set begins that has no meta information before it.
@@ -28,7 +30,7 @@ pub(in crate::scan) fn is_dicom(head: &[u8]) -> bool {
 /// Where meta information or data set begin.
 fn begin(head: &[u8]) -> usize {
     if head.get(PREAMBLE_BYTES..).is_some_and(|rest| rest.starts_with(PREFIX)) {
-        PREAMBLE_BYTES + PREFIX.len()
+        BEGIN_BYTES
     } else if head.starts_with(PREFIX) {
         PREFIX.len()
     } else {
@@ -63,41 +65,36 @@ impl Meta {
     ///
     /// # Errors
     /// The file ends within them, or they have no end.
-    pub(super) fn read(bytes: &Bytes) -> Result<Self, ScanError> {
-        let head = bytes.read(0..bytes.length().min(META_BYTES))?;
-        let mut meta = Self::default();
-        let mut at = begin(&head);
-        let mut next = element(&head, at);
-        while let Some(found) = next.filter(|element| element.tag.group() == 2) {
-            let value = at.saturating_add(place(found.head));
-            let end = value.saturating_add(found.length.map_or(usize::MAX, place));
-            let value = head.get(value..end).ok_or_else(|| too_long(bytes))?;
-            let text = || String::from_utf8_lossy(value).trim_end_matches(['\0', ' ']).to_owned();
+    pub(super) fn read(bytes: &Bytes, window: &mut Window) -> Result<Self, ScanError> {
+        let begin = begin(window.peek::<BEGIN_BYTES>(bytes, 0)?);
+        let mut meta = Self { end: u64::try_from(begin).unwrap_or(u64::MAX), ..Self::default() };
+        let next = loop {
+            let next = Element::read(window.peek::<HEAD_BYTES>(bytes, meta.end)?, Encoding::Explicit);
+            let Some(found) = next.filter(|element| element.tag.group() == 2) else { break next };
+            let value = meta.end + found.head;
+            let end = found.length.map_or(u64::MAX, |length| value + length);
+            if end > bytes.length().min(META_BYTES) {
+                return Err(too_long(bytes));
+            }
+            let text = || {
+                let text = bytes.read(value..end)?;
+                Ok(String::from_utf8_lossy(&text).trim_end_matches(['\0', ' ']).to_owned())
+            };
             match found.tag {
-                tags::TRANSFER_SYNTAX_UID => meta.syntax = text(),
-                tags::MEDIA_STORAGE_SOP_CLASS_UID => meta.class = text(),
+                tags::TRANSFER_SYNTAX_UID => meta.syntax = text()?,
+                tags::MEDIA_STORAGE_SOP_CLASS_UID => meta.class = text()?,
                 _ => {}
             }
-            at = end;
-            next = element(&head, at);
-        }
+            meta.end = end;
+        };
         if meta.syntax.is_empty() {
             // A data set whose first element names its representation is explicit.
             let is_explicit = next.is_some_and(|element| element.names_vr);
             let guess = if is_explicit { uids::EXPLICIT_VR_LITTLE_ENDIAN } else { uids::IMPLICIT_VR_LITTLE_ENDIAN };
             guess.clone_into(&mut meta.syntax);
         }
-        meta.end = u64::try_from(at).unwrap_or(u64::MAX);
         Ok(meta)
     }
-}
-
-fn element(head: &[u8], at: usize) -> Option<Element> {
-    Element::read(head.get(at..)?, Encoding::Explicit)
-}
-
-fn place(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn too_long(bytes: &Bytes) -> ScanError {

@@ -219,9 +219,10 @@ fn acquired(scope: &Scope<'_>) -> Acquired {
     }
 }
 
-fn phase(scope: &Scope<'_>) -> [i64; 2] {
+/// Which moment of an acquisition it is.
+fn moment(scope: &Scope<'_>) -> i64 {
     let moments = [tags::TEMPORAL_POSITION_INDEX, tags::TEMPORAL_POSITION_IDENTIFIER];
-    [acquired(scope).number, moments.into_iter().find_map(|tag| scope.integer(tag)).unwrap_or_default()]
+    moments.into_iter().find_map(|tag| scope.integer(tag)).unwrap_or_default()
 }
 
 fn is_localizer(scope: &Scope<'_>, kind: Tag) -> bool {
@@ -237,6 +238,7 @@ fn slice(scope: &Scope<'_>, stored: Stored) -> Result<Slice, ScanError> {
     }
     let [slope] = scope.numbers(tags::RESCALE_SLOPE, "RescaleSlope")?;
     let [intercept] = scope.numbers(tags::RESCALE_INTERCEPT, "RescaleIntercept")?;
+    let acquired = acquired(scope);
     Ok(Slice {
         frame: 0,
         frames: 1,
@@ -247,8 +249,8 @@ fn slice(scope: &Scope<'_>, stored: Stored) -> Result<Slice, ScanError> {
         stored,
         slope,
         intercept,
-        acquired: acquired(scope),
-        phase: phase(scope),
+        phase: [acquired.number, moment(scope)],
+        acquired,
         labels: labels(scope),
     })
 }

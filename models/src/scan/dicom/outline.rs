@@ -94,6 +94,7 @@ struct Part {
 
 struct Walk<'a> {
     bytes: &'a Bytes,
+    /// Shared with what was read before the data set: most heads are read at once.
     window: Window,
     encoding: Encoding,
     elements: usize,
@@ -106,8 +107,8 @@ struct Walk<'a> {
 ///
 /// # Errors
 /// Lengths beyond the file, structures that are none, or more of them than any CT has.
-pub(super) fn outline(bytes: &Bytes, start: u64, encoding: Encoding) -> Result<Outline, ScanError> {
-    let mut walk = Walk { bytes, window: Window::default(), encoding, elements: 0, group: 0, head: Vec::new() };
+pub(super) fn outline(bytes: &Bytes, window: Window, start: u64, encoding: Encoding) -> Result<Outline, ScanError> {
+    let mut walk = Walk { bytes, window, encoding, elements: 0, group: 0, head: Vec::new() };
     let whole = Part { end: bytes.length(), encoding, level: Level::DataSet, depth: 0 };
     let mut at = start;
     let pixels = loop {
