@@ -282,6 +282,34 @@ fn what_makes_no_regular_volume_is_refused_by_name() {
 }
 
 #[test]
+fn slices_without_voxels_are_refused_even_where_a_tilt_would_widen_them() {
+    let mut empty = Series::empty();
+    for number in 0..4 {
+        let position = format!("0\\{}\\{}", f64::from(number) * 0.5, f64::from(number) * 2.0);
+        empty.add(number, |object| {
+            put(object, tags::IMAGE_POSITION_PATIENT, VR::DS, &position);
+            object.put(DataElement::new(tags::ROWS, VR::US, dicom_value!(U16, [0])));
+        });
+    }
+    assert_eq!(empty.refusal(), Reason::MissingAttribute);
+}
+
+#[test]
+fn directions_that_drift_mean_the_same_in_every_order_of_files() {
+    let mut drifting = Series::empty();
+    for (number, sine) in [(0, "0.0008"), (1, "0"), (2, "0.0016"), (3, "0.0008")] {
+        let axes = format!("1\\{sine}\\0\\0\\1\\0");
+        drifting.add(number, |object| put(object, tags::IMAGE_ORIENTATION_PATIENT, VR::DS, &axes));
+    }
+    let mut files = drifting.files();
+    let verdict = read(&files, &Limits::default()).map_err(|error| error.reason);
+    for _turn in 0..3 {
+        files.rotate_left(1);
+        assert_eq!(read(&files, &Limits::default()).map_err(|error| error.reason), verdict);
+    }
+}
+
+#[test]
 fn each_missing_or_odd_attribute_is_refused_by_name() {
     let refusal = |change: fn(&mut InMemDicomObject)| {
         let mut series = Series::regular(3);

@@ -132,7 +132,8 @@ impl Scope<'_> {
     }
 
     pub(super) fn count(&self, tag: Tag, name: &str) -> Result<usize, ScanError> {
-        self.integer(tag).and_then(|value| usize::try_from(value).ok()).ok_or_else(|| missing(name))
+        let count = self.integer(tag).and_then(|value| usize::try_from(value).ok());
+        count.filter(|count| *count > 0).ok_or_else(|| missing(name))
     }
 
     /// `N` finite numbers.

@@ -62,7 +62,9 @@ const NOTABLE_SHARE: f64 = 0.01;
 const NOTABLE_MM: f64 = 0.02;
 
 /// Orders the files of one series and settles its geometry.
-pub(super) fn stack(instances: Vec<Instance>, limits: &Limits) -> Result<Stack, ScanError> {
+pub(super) fn stack(mut instances: Vec<Instance>, limits: &Limits) -> Result<Stack, ScanError> {
+    // What is compared with the first slice must not depend on which file was named first.
+    instances.sort_by(|a, b| a.path.cmp(&b.path));
     let mut dropped = BTreeMap::new();
     let slices = slices_of(instances, &mut dropped)?;
     let normal = normal(&slices)?;
