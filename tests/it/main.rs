@@ -14,6 +14,7 @@ mod broker;
 mod choice;
 mod code;
 mod crash;
+mod delivery;
 mod door;
 mod export;
 mod frames;

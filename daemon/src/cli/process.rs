@@ -5,7 +5,7 @@ use super::{Outcomes, complain, say, sorting};
 use crate::config::Config;
 use crate::floor::subject::Choice;
 use crate::infer::{Inference, Model};
-use crate::message::{self, Topics, Writer};
+use crate::message::{self, Place, Topics, Writer};
 use crate::report::{self, Report};
 use crate::volume;
 use anyhow::Context;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             all = Outcomes::Bad;
         }
         if args.json {
-            say(&String::from_utf8_lossy(&writer.result(&id, 0, &report).payload));
+            say(&String::from_utf8_lossy(&writer.result(&id, &Place::default(), &report).payload));
         } else {
             say(&format!("{}\n{}", found.example.display(), told(&id, &report, inference.model())));
         }

@@ -9,7 +9,7 @@ mod layers;
 mod tests;
 
 use crate::message::Topics;
-use crate::{choice, infer, intake, publish, receive, report, series, volume};
+use crate::{choice, infer, intake, outbox, publish, receive, report, series, volume};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -53,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) infer: infer::Settings,
     /// From scores to outcomes.
     pub(crate) report: report::Settings,
+    /// When a result counts as delivered.
+    pub(crate) outbox: outbox::Settings,
     /// The broker.
     pub(crate) mqtt: publish::Settings,
     /// What is written to the log.
@@ -186,6 +188,7 @@ impl Config {
             self.volume.problems(),
             self.infer.problems(),
             self.report.problems(),
+            self.outbox.problems(),
             self.mqtt.problems(),
         ];
         let mut problems = rooms.concat();

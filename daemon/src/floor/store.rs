@@ -1,7 +1,9 @@
 //! The daemon's one database: ledger of series, counters and outbox, one commit per transition.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
-use std::path::Path;
+use super::{clock, durable};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// SQLite in WAL mode with `synchronous=FULL`: 80 simulated power cuts lost nothing, `NORMAL` lost data in 24.
@@ -24,6 +26,13 @@ pub(crate) fn lock(store: &SharedStore) -> MutexGuard<'_, Store> {
 pub(crate) struct StoreError {
     #[from]
     source: rusqlite::Error,
+}
+
+impl StoreError {
+    /// Whether the file is damaged: no other attempt will read it.
+    pub(crate) fn is_damage(&self) -> bool {
+        matches!(self.source.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+    }
 }
 
 const SCHEMA: &str = "
@@ -73,12 +82,67 @@ CREATE TABLE IF NOT EXISTS outbox (
     priority INTEGER NOT NULL,
     created_ms INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS facts (
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
 ";
+
+/// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
+const STEPS: [&str; 1] = ["
+ALTER TABLE outbox ADD COLUMN result_id TEXT;
+ALTER TABLE outbox ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE outbox ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
+-- Results that earlier versions had sent and forgotten.
+INSERT INTO counters (day, name, value)
+    SELECT '', 'published', (SELECT SUM(value) FROM counters
+        WHERE name IN ('flagged', 'clear', 'inconclusive', 'rejected', 'failed'))
+        - (SELECT COUNT(*) FROM outbox WHERE topic LIKE '%/result/%')
+    WHERE EXISTS (SELECT 1 FROM counters WHERE name IN ('flagged', 'clear', 'inconclusive', 'rejected', 'failed'));
+UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
+"];
 
 impl Store {
     /// Opens or makes the database file.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is damaged ([`StoreError::is_damage`]).
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::prepare(Connection::open(path)?)
+        let store = Self::prepare(Connection::open(path)?)?;
+        let verdict: String = store.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if verdict != "ok" {
+            let damage = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+            return Err(rusqlite::Error::SqliteFailure(damage, None).into());
+        }
+        Ok(store)
+    }
+
+    /// Moves a damaged database out of the way, the file itself last: until then the next start finds it damaged again.
+    pub(crate) fn set_aside(path: &Path) -> io::Result<()> {
+        let with = |suffix: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let aside = format!("{ASIDE}{}", clock::now_ms());
+        for suffix in ["-wal", "-shm", ""] {
+            let file = with(suffix);
+            if file.exists() {
+                durable::move_to(&file, &with(&format!("{aside}{suffix}")))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether there are damaged databases beside this one that somebody should look at.
+    pub(crate) fn has_set_aside(path: &Path) -> bool {
+        let Some(begin) = path.file_name().map(|name| format!("{}{ASIDE}", name.to_string_lossy())) else {
+            return false;
+        };
+        let beside = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+        let mut names = beside.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        names.any(|name| name.to_string_lossy().starts_with(&begin))
     }
 
     /// A database in memory, for tests.
@@ -91,7 +155,21 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection })
+        let mut store = Self { connection };
+        store.commit(|transaction| {
+            let had: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            for (version, step) in (1u32..).zip(STEPS).filter(|(version, _)| *version > had) {
+                transaction.execute_batch(step)?;
+                transaction.pragma_update(None, "user_version", version)?;
+            }
+            // A ledger that is made anew begins above the sessions of one that was lost.
+            let (name, now_s) = (format!("l1_{:x}", clock::now_ms()), clock::now_ms() / 1000);
+            if transaction.execute("INSERT OR IGNORE INTO facts (key, value) VALUES ('ledger', ?1)", [name])? > 0 {
+                transaction.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('session', ?1)", [now_s])?;
+            }
+            Ok(())
+        })?;
+        Ok(store)
     }
 
     /// Runs `work` in one transaction: all of it is durable when this returns `Ok`, none of it otherwise.
@@ -112,6 +190,35 @@ impl Store {
     ) -> Result<T, StoreError> {
         Ok(work(&self.connection)?)
     }
+}
+
+/// What the name of a damaged database ends with, before the time.
+const ASIDE: &str = ".damaged-";
+
+/// A stored text: the ledger's name, the digest of the newest result.
+pub(crate) fn fact(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {
+    connection.query_row("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+/// Replaces a stored text.
+pub(crate) fn set_fact(transaction: &Transaction<'_>, key: &str, value: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute("INSERT OR REPLACE INTO facts (key, value) VALUES (?1, ?2)", [key, value]).map(drop)
+}
+
+/// A stored number, 0 before it was first raised.
+pub(crate) fn number(connection: &Connection, key: &str) -> Result<i64, rusqlite::Error> {
+    let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
+    Ok(value.optional()?.unwrap_or_default())
+}
+
+/// Counts something that happened today.
+pub(crate) fn count(transaction: &Transaction<'_>, name: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute(
+        "INSERT INTO counters (day, name, value) VALUES (?1, ?2, 1)
+         ON CONFLICT (day, name) DO UPDATE SET value = value + 1",
+        [&clock::day(clock::now_ms()), name],
+    )?;
+    Ok(())
 }
 
 /// Raises a stored number by one and returns it: session and sequence numbers.

@@ -175,6 +175,26 @@ impl Spool {
         Ok(names.iter().filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }
 
+    /// Opens finished and refused series of the last `keep` again: the ledger that knew whether their results were sent is
+    /// lost. Stopped half-way it may be done again.
+    pub(crate) fn reopen(&self, keep: Duration) -> io::Result<u64> {
+        let mut folders = vec![self.root.join("done")];
+        folders.extend(files(&self.root.join("quarantine"))?);
+        let mut reopened = 0;
+        for series in folders.iter().map(|folder| files(folder)).collect::<io::Result<Vec<_>>>()?.concat() {
+            let Some(key) = series.file_name().map(|name| SeriesKey(name.to_string_lossy().into_owned())) else {
+                continue;
+            };
+            if fs::metadata(&series)?.modified()?.elapsed().unwrap_or_default() <= keep {
+                let open = self.at("series", &key);
+                durable::make_folder(&open)?;
+                merge(&series, &open)?;
+                reopened += 1;
+            }
+        }
+        Ok(reopened)
+    }
+
     /// Deletes finished series that nobody has added to for `keep`.
     pub(crate) fn sweep(&self, keep: Duration) -> io::Result<u64> {
         let mut removed = 0;

@@ -3,14 +3,17 @@
 //! In: [`Report`]s, health, counters. Out: [`Message`]s. Pure; owns nothing on disk. State is retained, events and results
 //! never are. Nothing here can hold patient data: it is made of pseudonyms, numbers and our own words.
 
+mod counters;
 mod payload;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use payload::{Check, CheckState, Counters, Health, Info, State, StepKind, Writer};
+pub(crate) use counters::{Counters, Kept};
+pub(crate) use payload::{Check, CheckState, Health, Info, State, StepKind, Writer};
 
 use crate::report::Report;
-use data_encoding::BASE32_NOPAD;
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 /// Major version of every payload schema; it also stands in the topic root.
@@ -29,6 +32,57 @@ pub(crate) struct Message {
     pub(crate) expiry_s: Option<u32>,
     /// Order of sending: lower first.
     pub(crate) priority: u8,
+    /// Id of the result that it is, if it is one.
+    pub(crate) result_id: Option<String>,
+}
+
+/// Where a result stands in the chain of this device's results.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Name of the ledger that counts: another one begins anew.
+    pub(crate) ledger: String,
+    /// Rises by one with every result.
+    pub(crate) seq: i64,
+    /// Digest of the result before it.
+    pub(crate) prev_sha256: Option<String>,
+}
+
+/// What a repeat says in addition to what was said the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    /// How often it has been handed to a broker, this time included.
+    pub(crate) attempt: u32,
+    /// Whether a subscriber may have it already.
+    pub(crate) dup_possible: bool,
+}
+
+impl Message {
+    /// SHA-256 of the payload as it is stored, hex: what the chain and receipts name.
+    pub(crate) fn sha256(&self) -> String {
+        HEXLOWER.encode(&Sha256::digest(&self.payload))
+    }
+
+    /// The result with its last field, `delivery`, which is no part of what the digest covers.
+    pub(crate) fn delivered(mut self, delivery: Delivery) -> Self {
+        let Delivery { attempt, dup_possible } = delivery;
+        let told = format!(
+            r#","delivery":{{"sha256":"{}","attempt":{attempt},"dup_possible":{dup_possible}}}}}"#,
+            self.sha256()
+        );
+        if self.payload.pop() == Some(b'}') {
+            self.payload.extend_from_slice(told.as_bytes());
+        }
+        self
+    }
+}
+
+/// A subscriber's word that it has a result.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Receipt {
+    /// `id` of the result.
+    pub(crate) id: String,
+    /// `delivery.sha256` of the result.
+    pub(crate) sha256: String,
 }
 
 /// A prefix or device name that is no part of a topic.

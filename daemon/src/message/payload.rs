@@ -1,6 +1,6 @@
 //! What stands in the messages. Every struct is the JSON object of one topic; `MQTT.md` explains the fields.
 
-use super::{EVENT_PRIORITY, Message, Topics, urgency};
+use super::{Counters, EVENT_PRIORITY, Message, Place, Topics, urgency};
 use crate::floor::clock;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Subject};
@@ -92,56 +92,6 @@ impl Health {
     }
 }
 
-/// The books, for `counters`: `received = sum of outcomes + pending`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Counters {
-    /// Since the daemon was set up.
-    pub(crate) total: Books,
-    /// Since midnight UTC; what was received yesterday may get its outcome today.
-    pub(crate) today: Books,
-}
-
-/// Number of series by outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Books {
-    pub(crate) received: u64,
-    pub(crate) pending: u64,
-    pub(crate) flagged: u64,
-    pub(crate) clear: u64,
-    pub(crate) inconclusive: u64,
-    pub(crate) rejected: u64,
-    pub(crate) failed: u64,
-}
-
-impl Counters {
-    /// From the ledger's `(name, today, in all)` and the number of series without an outcome.
-    pub(crate) fn of(books: &[(String, u64, u64)], pending: u64) -> Self {
-        let mut counters = Self { total: Books::default(), today: Books::default() };
-        for (name, today, total) in books {
-            counters.today.set(name, *today);
-            counters.total.set(name, *total);
-        }
-        counters.total.pending = pending;
-        counters.today.pending = pending;
-        counters
-    }
-}
-
-impl Books {
-    fn set(&mut self, name: &str, value: u64) {
-        let field = match name {
-            "received" => &mut self.received,
-            "flagged" => &mut self.flagged,
-            "clear" => &mut self.clear,
-            "inconclusive" => &mut self.inconclusive,
-            "rejected" => &mut self.rejected,
-            "failed" => &mut self.failed,
-            _ => return,
-        };
-        *field = value;
-    }
-}
-
 /// What happened to a series, for `event/{type}`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum StepKind<'a> {
@@ -179,7 +129,10 @@ struct ResultPayload<'a> {
     revision: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<&'a str>,
+    ledger: &'a str,
     seq: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prev_sha256: Option<&'a str>,
     produced_at: String,
     device: &'a str,
     study_key: &'a StudyKey,
@@ -282,17 +235,28 @@ impl Writer {
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,
+            result_id: None,
         }
     }
 
     /// `result/{outcome}`.
-    pub(crate) fn result(&self, id: &str, seq: i64, report: &Report) -> Message {
-        let payload = json(&self.result_payload(id, seq, report));
-        let topic = self.topics.below(&format!("result/{}", report.outcome.name()));
-        Message { topic, payload, retain: false, expiry_s: Some(RESULT_EXPIRY_S), priority: urgency(report) }
+    pub(crate) fn result(&self, id: &str, place: &Place, report: &Report) -> Message {
+        Message {
+            topic: self.topics.below(&format!("result/{}", report.outcome.name())),
+            payload: json(&self.result_payload(id, place, report)),
+            retain: false,
+            expiry_s: Some(RESULT_EXPIRY_S),
+            priority: urgency(report),
+            result_id: Some(id.to_owned()),
+        }
     }
 
-    fn result_payload<'a>(&'a self, id: &'a str, seq: i64, report: &'a Report) -> ResultPayload<'a> {
+    /// The topic on which subscribers say that they have a result.
+    pub(crate) fn receipts(&self) -> String {
+        self.topics.below("receipt")
+    }
+
+    fn result_payload<'a>(&'a self, id: &'a str, place: &'a Place, report: &'a Report) -> ResultPayload<'a> {
         let Subject { study_key, series_key, expected, complete_by, instances, revision, replaces, .. } =
             &report.subject;
         ResultPayload {
@@ -300,7 +264,9 @@ impl Writer {
             id,
             revision: *revision,
             replaces: replaces.as_deref(),
-            seq,
+            ledger: &place.ledger,
+            seq: place.seq,
+            prev_sha256: place.prev_sha256.as_deref(),
             produced_at: clock::rfc3339(clock::now_ms()),
             device: &self.device,
             study_key,
@@ -329,7 +295,8 @@ impl Writer {
     }
 
     fn retained<T: Serialize>(&self, topic: &str, content: &T) -> Message {
-        Message { topic: self.topics.below(topic), payload: json(content), retain: true, expiry_s: None, priority: 0 }
+        let (topic, payload) = (self.topics.below(topic), json(content));
+        Message { topic, payload, retain: true, expiry_s: None, priority: 0, result_id: None }
     }
 }
 

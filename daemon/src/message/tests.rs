@@ -45,6 +45,10 @@ fn writer() -> Writer {
     Writer::new(Topics::new("ctedge", "box-1").unwrap(), "box-1")
 }
 
+fn place(seq: i64) -> Place {
+    Place { ledger: "l1_a".into(), seq, prev_sha256: Some("00".into()) }
+}
+
 fn parsed(message: &Message) -> Value {
     serde_json::from_slice(&message.payload).unwrap()
 }
@@ -62,7 +66,7 @@ fn topics_are_made_of_safe_names() {
 
 #[test]
 fn results_are_not_retained_and_stay_small() {
-    let message = writer().result("r1_x", 7, &report());
+    let message = writer().result("r1_x", &place(7), &report());
     assert_eq!((message.topic.as_str(), message.retain), ("ctedge/v1/box-1/result/flagged", false));
     assert!(message.payload.len() < 8 << 10, "{} bytes", message.payload.len());
     let payload = parsed(&message);
@@ -78,12 +82,12 @@ fn refusals_say_why() {
     let refusal = Refusal::new(Code::Scan(Reason::GantryTilt), "slices sheared by 18.50 degrees (gantry tilt)");
     let refused =
         Report { outcome: Outcome::Rejected, refusal: Some(refusal), flags: Vec::new(), model: None, ..report() };
-    let message = writer().result("r1_x", 8, &refused);
+    let message = writer().result("r1_x", &place(8), &refused);
     assert_eq!(message.topic, "ctedge/v1/box-1/result/rejected");
     let payload = parsed(&message);
     assert_eq!(payload["reason_code"], "gantry_tilt");
     assert!(payload["intended_use"].as_str().unwrap().contains("Not a diagnosis"));
-    assert!(writer().result("r1_x", 8, &report()).priority < message.priority, "flagged results go first");
+    assert!(writer().result("r1_x", &place(8), &report()).priority < message.priority, "flagged results go first");
 }
 
 #[test]
@@ -104,15 +108,20 @@ fn state_is_retained() {
 
 #[test]
 fn counters_balance_as_the_ledger_does() {
-    let books = [("received".to_owned(), 2, 5), ("flagged".to_owned(), 1, 3), ("rejected".to_owned(), 1, 1)];
-    let payload = parsed(&writer().counters(&Counters::of(&books, 1)));
-    let total = &payload["total"];
-    let sum: u64 = ["flagged", "clear", "inconclusive", "rejected", "failed", "pending"]
-        .iter()
-        .map(|name| total[name].as_u64().unwrap())
-        .sum();
-    assert_eq!(total["received"], sum);
+    let mut books: Vec<(String, u64, u64)> =
+        [("received", 2, 5), ("flagged", 1, 3), ("rejected", 1, 1), ("published", 1, 2)]
+            .map(|(name, today, total)| (name.to_owned(), today, total))
+            .into();
+    let kept = Kept { queued: 1, unreceipted: 1, ledger: "l1_a".into(), last_seq: 4 };
+    let payload = parsed(&writer().counters(&Counters::of(&books, 1, &kept)));
+    assert_eq!(payload["total"]["received"], 5);
     assert_eq!(payload["today"]["received"], 2);
+    assert_eq!(payload["delivery"], json!({"queued": 1, "unreceipted": 1, "published": 2, "receipted": 0}));
+    assert_eq!((&payload["balanced"], &payload["last_seq"]), (&json!(true), &json!(4)));
+    assert!(!Counters::of(&books, 0, &kept).balanced, "a series without outcome that nobody works on is lost");
+    assert!(!Counters::of(&books, 1, &Kept { queued: 0, ..kept.clone() }).balanced, "so is a result that is nowhere");
+    books[1].2 += 1;
+    assert!(!Counters::of(&books, 1, &kept).balanced);
 }
 
 #[test]
@@ -165,9 +174,9 @@ fn the_contract_shows_what_is_sent() {
     (first.subject.revision, first.subject.replaces) = (1, None);
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
     let sent = [
-        writer.result("r1_x", 1, &first),
+        writer.result("r1_x", &place(1), &first).delivered(Delivery { attempt: 1, dup_possible: false }),
         writer.status(State::Online, 17),
-        writer.counters(&Counters::of(&[], 0)),
+        writer.counters(&Counters::of(&[], 0, &Kept::default())),
         writer.health(&health),
         writer.event(StepKind::Complete(&first.subject)),
     ];
@@ -198,7 +207,7 @@ fn the_contract_shows_a_verdict() {
         instead_of: None,
     });
     let example = examples().into_iter().find(|example| example.get("verdict").is_some()).unwrap();
-    assert_eq!(parsed(&writer().result("r1_x", 1, &chosen))["choice"], example);
+    assert_eq!(parsed(&writer().result("r1_x", &place(1), &chosen))["choice"], example);
 }
 
 #[test]

@@ -3,9 +3,47 @@
 //! In: [`Message`]s, put in by the transaction that made them true. Out: [`Envelope`]s in order of urgency. Owns the
 //! `outbox` table. It sends nothing itself.
 
-pub(crate) use crate::message::Message;
+pub(crate) use crate::message::{Message, Receipt};
 
-use rusqlite::{Connection, Transaction, params};
+use crate::floor::store::{count, fact, next_number, number, set_fact};
+use crate::message::{Delivery, Kept, Place};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+/// When a result counts as delivered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Whether a subscriber must say that it has a result; else the broker's word is enough.
+    pub(crate) receipts: bool,
+    /// Seconds for a receipt, after which a result is sent again; twice as long after every further time.
+    pub(crate) receipt_s: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { receipts: false, receipt_s: 60.0 }
+    }
+}
+
+impl Settings {
+    /// What is wrong with the values, one sentence each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        if (0.1..=86_400.0).contains(&self.receipt_s) {
+            return Vec::new();
+        }
+        vec![format!("outbox.receipt_s = {}: must lie between 0.1 and 86400 seconds", self.receipt_s)]
+    }
+
+    /// Milliseconds that a receipt may take after so many attempts.
+    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "at most 2^10 days")]
+    fn patience_ms(&self, attempt: u32) -> i64 {
+        (self.receipt_s * 1000.0) as i64 * (1 << attempt.saturating_sub(1).min(MOST_DOUBLINGS))
+    }
+}
+
+/// Beyond these the pause between two attempts stays the same.
+const MOST_DOUBLINGS: u32 = 10;
 
 /// A stored message with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,83 +63,135 @@ pub(crate) struct Waiting {
     pub(crate) oldest_ms: Option<i64>,
 }
 
-/// Stores a message in the transaction of what it tells.
+/// The place of the next result of this device.
+pub(crate) fn next_place(transaction: &Transaction<'_>) -> Result<Place, rusqlite::Error> {
+    Ok(Place {
+        ledger: fact(transaction, "ledger")?.unwrap_or_default(),
+        seq: next_number(transaction, "seq")?,
+        prev_sha256: fact(transaction, "newest_sha256")?,
+    })
+}
+
+/// Stores a message in the transaction of what it tells. A result becomes the newest of the chain.
 pub(crate) fn put(transaction: &Transaction<'_>, message: &Message, now_ms: i64) -> Result<i64, rusqlite::Error> {
+    let Message { topic, payload, expiry_s, priority, result_id, .. } = message;
     transaction.execute(
-        "INSERT INTO outbox (topic, payload, expiry_s, priority, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![message.topic, message.payload, message.expiry_s, message.priority, now_ms],
+        "INSERT INTO outbox (topic, payload, expiry_s, priority, created_ms, result_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![topic, payload, expiry_s, priority, now_ms, result_id],
     )?;
-    Ok(transaction.last_insert_rowid())
+    let seq = transaction.last_insert_rowid();
+    if result_id.is_some() {
+        set_fact(transaction, "newest_sha256", &message.sha256())?;
+    }
+    Ok(seq)
 }
 
-/// The next messages: most urgent first, then oldest first. Those numbered in `except` are left out.
-pub(crate) fn next(connection: &Connection, count: usize, except: &[i64]) -> Result<Vec<Envelope>, rusqlite::Error> {
-    let mut statement =
-        connection.prepare("SELECT seq, topic, payload, expiry_s, priority FROM outbox ORDER BY priority, seq")?;
-    let rows = statement.query_map([], |row| {
-        let message = Message {
-            topic: row.get(1)?,
-            payload: row.get(2)?,
-            retain: false,
-            expiry_s: row.get(3)?,
-            priority: row.get(4)?,
-        };
-        Ok(Envelope { seq: row.get(0)?, message })
-    })?;
-    let wanted = |row: &Result<Envelope, rusqlite::Error>| row.as_ref().map_or(true, |row| !except.contains(&row.seq));
-    rows.filter(wanted).take(count).collect()
+/// The next messages to send: most urgent first, then oldest first. Those numbered in `except` are left out.
+///
+/// That they are being sent is noted before they are: whoever is stopped in between says afterwards that a subscriber may
+/// have them.
+pub(crate) fn next(
+    transaction: &Transaction<'_>,
+    now_ms: i64,
+    most: usize,
+    except: &[i64],
+) -> Result<Vec<Envelope>, rusqlite::Error> {
+    let mut statement = transaction.prepare(
+        "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt FROM outbox WHERE due_ms <= ?1
+         ORDER BY priority, seq",
+    )?;
+    let rows = statement.query_map([now_ms], envelope)?;
+    let wanted = |row: &Result<(Envelope, u32), rusqlite::Error>| {
+        row.as_ref().map_or(true, |(envelope, _)| !except.contains(&envelope.seq))
+    };
+    let rows: Vec<(Envelope, u32)> = rows.filter(wanted).take(most).collect::<Result<_, _>>()?;
+    let sending = |(Envelope { seq, message }, before): (Envelope, u32)| {
+        if message.result_id.is_none() {
+            return Ok(Envelope { seq, message });
+        }
+        transaction.execute("UPDATE outbox SET attempt = attempt + 1 WHERE seq = ?1", [seq])?;
+        let delivery = Delivery { attempt: before.saturating_add(1), dup_possible: before > 0 };
+        Ok(Envelope { seq, message: message.delivered(delivery) })
+    };
+    rows.into_iter().map(sending).collect()
 }
 
-/// Deletes a message that the broker has taken.
-pub(crate) fn delete(transaction: &Transaction<'_>, seq: i64) -> Result<(), rusqlite::Error> {
+/// A row, and how often it has been sent.
+fn envelope(row: &Row<'_>) -> Result<(Envelope, u32), rusqlite::Error> {
+    let message = Message {
+        topic: row.get(1)?,
+        payload: row.get(2)?,
+        retain: false,
+        expiry_s: row.get(3)?,
+        priority: row.get(4)?,
+        result_id: row.get(5)?,
+    };
+    Ok((Envelope { seq: row.get(0)?, message }, row.get(6)?))
+}
+
+/// Whether there is something to send.
+pub(crate) fn is_due(connection: &Connection, now_ms: i64, except: &[i64]) -> Result<bool, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT seq FROM outbox WHERE due_ms <= ?1 ORDER BY priority, seq")?;
+    let mut seqs = statement.query_map([now_ms], |row| row.get::<_, i64>(0))?;
+    Ok(seqs.any(|seq| seq.map_or(true, |seq| !except.contains(&seq))))
+}
+
+/// The broker has taken a message. It is done with, unless it is a result whose receipt is waited for.
+pub(crate) fn taken(
+    transaction: &Transaction<'_>,
+    seq: i64,
+    now_ms: i64,
+    settings: &Settings,
+) -> Result<(), rusqlite::Error> {
+    let sql = "SELECT result_id IS NOT NULL, attempt FROM outbox WHERE seq = ?1";
+    let row = transaction.query_row(sql, [seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    // Its receipt may have come before the broker's word.
+    let Some((is_result, attempt)) = row else { return Ok(()) };
+    if is_result && settings.receipts {
+        let due_ms = now_ms.saturating_add(settings.patience_ms(attempt));
+        let sql = "UPDATE outbox SET taken = 1, due_ms = ?2 WHERE seq = ?1";
+        return transaction.execute(sql, [seq, due_ms]).map(drop);
+    }
+    if is_result {
+        count(transaction, "published")?;
+    }
     transaction.execute("DELETE FROM outbox WHERE seq = ?1", [seq]).map(drop)
 }
 
-/// How much waits, and since when.
+/// A subscriber has a result. Returns whether one of ours was meant that was not known to be there.
+pub(crate) fn receipted(transaction: &Transaction<'_>, receipt: &Receipt) -> Result<bool, rusqlite::Error> {
+    let mut statement = transaction.prepare(
+        "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt FROM outbox WHERE result_id = ?1",
+    )?;
+    let rows = statement.query_map([&receipt.id], envelope)?.collect::<Result<Vec<_>, _>>()?;
+    let Some((meant, _)) = rows.into_iter().find(|(row, _)| row.message.sha256() == receipt.sha256) else {
+        return Ok(false);
+    };
+    transaction.execute("DELETE FROM outbox WHERE seq = ?1", [meant.seq])?;
+    count(transaction, "receipted")?;
+    Ok(true)
+}
+
+/// How much waits to be sent, and since when.
 pub(crate) fn waiting(connection: &Connection) -> Result<Waiting, rusqlite::Error> {
-    connection.query_row("SELECT COUNT(*), MIN(created_ms) FROM outbox", [], |row| {
+    connection.query_row("SELECT COUNT(*), MIN(created_ms) FROM outbox WHERE taken = 0", [], |row| {
         let messages: i64 = row.get(0)?;
         Ok(Waiting { messages: u64::try_from(messages).unwrap_or_default(), oldest_ms: row.get(1)? })
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::floor::store::Store;
-
-    fn message(topic: &str, priority: u8) -> Message {
-        Message { topic: topic.into(), payload: b"{}".to_vec(), retain: false, expiry_s: Some(60), priority }
-    }
-
-    #[test]
-    fn urgent_first_then_oldest_until_deleted() {
-        let mut store = Store::in_memory();
-        let put_in =
-            |store: &mut Store, topic, priority| store.commit(|t| put(t, &message(topic, priority), 5)).unwrap();
-        let event = put_in(&mut store, "event", 9);
-        let clear = put_in(&mut store, "clear", 4);
-        let flagged = put_in(&mut store, "flagged", 0);
-        let seqs = |store: &Store, count, except: &[i64]| -> Vec<i64> {
-            store.read(|c| next(c, count, except)).unwrap().iter().map(|envelope| envelope.seq).collect()
-        };
-        assert_eq!(seqs(&store, 9, &[]), [flagged, clear, event]);
-        assert_eq!(seqs(&store, 1, &[flagged]), [clear]);
-        store.commit(|t| delete(t, flagged)).unwrap();
-        assert_eq!(seqs(&store, 9, &[]), [clear, event]);
-        assert_eq!(store.read(waiting).unwrap(), Waiting { messages: 2, oldest_ms: Some(5) });
-        let first = store.read(|c| next(c, 1, &[])).unwrap().remove(0);
-        assert_eq!(first.message, message("clear", 4));
-    }
-
-    #[test]
-    fn what_was_rolled_back_was_never_there() {
-        let mut store = Store::in_memory();
-        let failed = store.commit(|t| {
-            put(t, &message("result", 0), 5)?;
-            Err::<(), _>(rusqlite::Error::InvalidQuery)
-        });
-        assert!(failed.is_err());
-        assert_eq!(store.read(waiting).unwrap(), Waiting { messages: 0, oldest_ms: None });
-    }
+/// The results that are here, for the books.
+pub(crate) fn kept(connection: &Connection) -> Result<Kept, rusqlite::Error> {
+    let sql = "SELECT COALESCE(SUM(taken = 0), 0), COALESCE(SUM(taken), 0) FROM outbox WHERE result_id IS NOT NULL";
+    let (queued, unreceipted) =
+        connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+    Ok(Kept {
+        queued: u64::try_from(queued).unwrap_or_default(),
+        unreceipted: u64::try_from(unreceipted).unwrap_or_default(),
+        ledger: fact(connection, "ledger")?.unwrap_or_default(),
+        last_seq: number(connection, "seq")?,
+    })
 }
+
+#[cfg(test)]
+mod tests;

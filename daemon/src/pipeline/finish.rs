@@ -2,7 +2,7 @@
 
 use super::{AGAIN, House};
 use crate::floor::clock;
-use crate::floor::store::{lock, next_number};
+use crate::floor::store::lock;
 use crate::infer::{Inferred, Model};
 use crate::intake::Retired;
 use crate::report::Report;
@@ -49,8 +49,8 @@ impl House {
             let ending = Ending { outcome: report.outcome.name(), reason };
             report.subject = ledger::finish(transaction, &report.subject, id, ending)?;
             choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
-            let seq = next_number(transaction, "seq")?;
-            outbox::put(transaction, &self.writer.result(id, seq, report), clock::now_ms())?;
+            let place = outbox::next_place(transaction)?;
+            outbox::put(transaction, &self.writer.result(id, &place, report), clock::now_ms())?;
             Ok(())
         })
     }

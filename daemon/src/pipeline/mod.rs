@@ -7,12 +7,13 @@
 
 mod choose;
 mod finish;
+mod rebuild;
 mod vitals;
 
 use crate::choice::{self, Completed};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
-use crate::floor::store::{SharedStore, Store, StoreError};
+use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
 use crate::infer::Inference;
 use crate::intake::{self, IntakeError, Spool};
@@ -23,6 +24,7 @@ use crate::receive::{self, Door, Order};
 use crate::series;
 use crate::series::ledger::Step;
 use crate::volume::{self, HeaderReader, Reading};
+use rebuild::ledger;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -128,11 +130,13 @@ impl House {
         let path = config.paths.site_key();
         let site = SiteKey::load_or_create(&path).map_err(|source| PipelineError::SiteKey { path, source })?;
         let topics = Topics::new(&config.mqtt.prefix, &config.mqtt.device)?;
+        let spool = Spool::open(&config.paths.spool)?;
+        let store = ledger(&config, &spool)?;
         Ok(Self {
             config_digest: config.digest(),
             site,
-            spool: Spool::open(&config.paths.spool)?,
-            store: Arc::new(Mutex::new(Store::open(&config.paths.database())?)),
+            spool,
+            store: Arc::new(Mutex::new(store)),
             writer: Writer::new(topics, &config.mqtt.device),
             board: Arc::default(),
             model: Mutex::new(ModelState::Loading),
@@ -343,6 +347,8 @@ impl House {
             board: Arc::clone(&self.board),
             state: Arc::clone(&self.link),
             status: Box::new(status),
+            delivery: self.config.outbox.clone(),
+            receipts: self.writer.receipts(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::House;
 use crate::floor::clock::{self, Stopwatch};
-use crate::floor::store::{StoreError, lock};
+use crate::floor::store::{Store, StoreError, lock};
 use crate::infer::Model;
 use crate::message::{Check, CheckState, Counters, Health, Info};
 use crate::outbox::{self, Waiting};
@@ -11,7 +11,7 @@ use crate::report::ModelRun;
 use crate::series::ledger;
 use std::sync::PoisonError;
 use std::time::Duration;
-use tracing::warn;
+use tracing::{error, warn};
 
 /// How it stands with the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,7 +52,7 @@ impl Vitals {
             self.info = Some(info);
         }
         let (health, counters) = match numbers(house) {
-            Ok((waiting, counters)) => (Health::of(checks(house, Some(waiting))), Some(counters)),
+            Ok((waiting, counters)) => (Health::of(checks(house, Some((waiting, counters.balanced)))), Some(counters)),
             Err(error) => {
                 warn!(%error, "the ledger cannot be read");
                 (Health::of(checks(house, None)), None)
@@ -85,8 +85,15 @@ impl Vitals {
 
 fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
     let waiting = lock(&house.store).read(outbox::waiting)?;
-    let (books, pending) = lock(&house.store).read(ledger::books)?;
-    Ok((waiting, Counters::of(&books, pending)))
+    let (books, pending, kept) = lock(&house.store).read(|connection| {
+        let (books, pending) = ledger::books(connection)?;
+        Ok((books, pending, outbox::kept(connection)?))
+    })?;
+    let counters = Counters::of(&books, pending, &kept);
+    if !counters.balanced {
+        error!(total = ?counters.total, delivery = ?counters.delivery, "the books do not balance: something was lost");
+    }
+    Ok((waiting, counters))
 }
 
 fn info(house: &House) -> Info {
@@ -99,7 +106,8 @@ fn info(house: &House) -> Info {
     }
 }
 
-fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
+/// `books`: what waits, and whether the books balance; nothing when they cannot be read.
+fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check> {
     let check = |id, state, detail: String| Check { id, state, detail };
     let mut checks = Vec::new();
     match &*house.model.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -134,14 +142,29 @@ fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
         };
         check("receive", state, detail)
     }));
-    checks.push(match waiting {
-        None => check("store", CheckState::Failed, "the ledger cannot be read".to_owned()),
-        Some(Waiting { messages, oldest_ms: Some(oldest) }) if clock::now_ms() - oldest > OLD_MS => check(
+    checks.push(store(house, books.map(|(_, balanced)| balanced)));
+    checks.extend(books.map(|(waiting, _)| match waiting {
+        Waiting { messages, oldest_ms: Some(oldest) } if clock::now_ms() - oldest > OLD_MS => check(
             "outbox",
             CheckState::Degraded,
             format!("{messages} messages wait, the oldest for more than ten minutes"),
         ),
-        Some(_) => check("outbox", CheckState::Ok, String::new()),
-    });
+        Waiting { .. } => check("outbox", CheckState::Ok, String::new()),
+    }));
     checks
+}
+
+/// The ledger: readable, balanced, and never lost.
+fn store(house: &House, balanced: Option<bool>) -> Check {
+    let (state, detail) = match balanced {
+        None => (CheckState::Failed, "the ledger cannot be read"),
+        Some(false) => (CheckState::Failed, "unbalanced: a series or a result is not accounted for; see counters"),
+        Some(true) if Store::has_set_aside(&house.config.paths.database()) => (
+            CheckState::Degraded,
+            "rebuilt: the ledger was damaged and was made anew from the spool; the old one lies beside it as \
+             ctedge.db.damaged-*, remove it when you have looked at it",
+        ),
+        Some(true) => (CheckState::Ok, ""),
+    };
+    Check { id: "store", state, detail: detail.to_owned() }
 }

@@ -4,13 +4,14 @@ use super::board::Board;
 use super::link::{Link, Ticket};
 use super::session::{Grant, Session, SessionError, Signal, Verdict, Version};
 use super::settings::Settings;
-use crate::floor::store::{self, SharedStore, lock};
-use crate::outbox::{self, Message};
+use crate::floor::clock;
+use crate::floor::store::{self, SharedStore, StoreError, lock};
+use crate::outbox::{self, Message, Receipt};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// What `status` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,10 @@ pub(crate) struct Publisher {
     pub(crate) state: Arc<Mutex<LinkState>>,
     /// Writes `status` for a presence and a session number.
     pub(crate) status: Box<dyn Fn(Presence, i64) -> Message + Send + Sync>,
+    /// When a result counts as delivered.
+    pub(crate) delivery: outbox::Settings,
+    /// The topic on which subscribers say that they have a result.
+    pub(crate) receipts: String,
 }
 
 /// Why a connection ended.
@@ -60,6 +65,8 @@ enum Ended {
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A broker that acknowledges nothing for this long is taken for dead.
 const STALLED: Duration = Duration::from_secs(30);
+/// How often it is looked for results whose receipt has not come.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Time for the last messages when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -125,6 +132,11 @@ impl Publisher {
     }
 }
 
+/// A store that fails ends the connection: what is on its way is sent again by the next.
+fn stored(error: &StoreError) -> SessionError {
+    SessionError::Lost { reason: error.to_string() }
+}
+
 /// Exponential, from a quarter of a second; each version gets its turn before the pause grows.
 fn pause(attempts: u32, versions: usize) -> Duration {
     let rounds = attempts / u32::try_from(versions.max(1)).unwrap_or(1);
@@ -148,6 +160,9 @@ impl Connection<'_> {
             self.seen = version;
             self.hand_over(&session, Ticket::State, message).await?;
         }
+        if self.publisher.delivery.receipts {
+            session.ask_for(&self.publisher.receipts).await?;
+        }
         self.hand_over(&session, Ticket::State, (self.publisher.status)(Presence::Online, self.number)).await?;
         let mut progress = Instant::now();
         loop {
@@ -163,6 +178,7 @@ impl Connection<'_> {
                     }
                 }
                 _ = stop.changed() => return self.leave(session).await,
+                () = sleep(LOOK_AGAIN), if self.publisher.delivery.receipts => {}
                 () = sleep_until(progress + STALLED), if self.link.under_way() > 0 => return Err(SessionError::Timeout),
             }
         }
@@ -180,9 +196,7 @@ impl Connection<'_> {
             return Ok(());
         }
         let rows = self.link.rows();
-        let read = lock(&self.publisher.store).read(|connection| outbox::next(connection, self.link.free(), &rows));
-        let envelopes = read.map_err(|error| SessionError::Lost { reason: error.to_string() })?;
-        for outbox::Envelope { seq, message } in envelopes {
+        for outbox::Envelope { seq, message } in self.due(&rows).map_err(|error| stored(&error))? {
             if message.payload.len() > self.largest() {
                 self.refused(seq, "larger than the broker takes");
             } else {
@@ -190,6 +204,16 @@ impl Connection<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is to be sent now; nothing is written where nothing is.
+    fn due(&self, under_way: &[i64]) -> Result<Vec<outbox::Envelope>, StoreError> {
+        let (now_ms, most) = (clock::now_ms(), self.link.free());
+        let mut store = lock(&self.publisher.store);
+        if !store.read(|connection| outbox::is_due(connection, now_ms, under_way))? {
+            return Ok(Vec::new());
+        }
+        store.commit(|transaction| outbox::next(transaction, now_ms, most, under_way))
     }
 
     /// Bytes of the largest payload, with room for topic and properties.
@@ -211,7 +235,21 @@ impl Connection<'_> {
                     self.answered(seq, *verdict)?;
                 }
             }
+            Signal::Message { topic, payload } if *topic == self.publisher.receipts => self.receipted(payload)?,
             Signal::Connected(_) | Signal::Subscribed | Signal::Message { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// A subscriber's word. What cannot be read, or names nothing that waits, changes nothing.
+    fn receipted(&self, payload: &[u8]) -> Result<(), SessionError> {
+        let Ok(receipt) = serde_json::from_slice::<Receipt>(payload) else {
+            warn!("a receipt is no JSON object with id and sha256; see MQTT.md");
+            return Ok(());
+        };
+        let known = lock(&self.publisher.store).commit(|transaction| outbox::receipted(transaction, &receipt));
+        if !known.map_err(|error| stored(&error))? {
+            debug!("a receipt names no result that waits for one");
         }
         Ok(())
     }
@@ -223,8 +261,9 @@ impl Connection<'_> {
         }
         self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).published_to_nobody =
             verdict == Verdict::Nobody;
-        let deleted = lock(&self.publisher.store).commit(|transaction| outbox::delete(transaction, seq));
-        deleted.map_err(|error| SessionError::Lost { reason: error.to_string() })
+        let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
+        let taken = lock(&self.publisher.store).commit(|transaction| outbox::taken(transaction, seq, now_ms, delivery));
+        taken.map_err(|error| stored(&error))
     }
 
     fn refused(&mut self, seq: i64, reason: &'static str) {

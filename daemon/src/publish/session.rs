@@ -180,8 +180,8 @@ impl Session {
         }
     }
 
-    /// Subscribes and waits for the broker's word.
-    pub(super) async fn subscribe(&mut self, filter: &str) -> Result<(), SessionError> {
+    /// Asks for messages; [`Signal::Subscribed`] tells when the broker has agreed.
+    pub(super) async fn ask_for(&self, filter: &str) -> Result<(), SessionError> {
         match &self.client {
             Client::Five(client) => {
                 client.subscribe(filter, v5::mqttbytes::QoS::AtLeastOnce).await.map_err(|error| lost(&error))?;
@@ -190,6 +190,12 @@ impl Session {
                 client.subscribe(filter, QoS::AtLeastOnce).await.map_err(|error| lost(&error))?;
             }
         }
+        Ok(())
+    }
+
+    /// Subscribes and waits for the broker's word.
+    pub(super) async fn subscribe(&mut self, filter: &str) -> Result<(), SessionError> {
+        self.ask_for(filter).await?;
         while !matches!(
             timeout(PATIENCE, self.next()).await.map_err(|_elapsed| SessionError::Timeout)??,
             Signal::Subscribed

@@ -5,7 +5,9 @@
 
 use crate::floor::clock;
 use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::store::count;
 use crate::floor::subject::{CompleteBy, Subject};
+use crate::intake::Retired;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// Something that happened to a series and that subscribers may want to hear.
@@ -147,10 +149,12 @@ pub(crate) fn finish(
     Ok(Subject { revision, replaces, ..subject.clone() })
 }
 
-/// The refusal reason of a series' newest result, if that was a refusal.
-pub(super) fn refused(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<Option<String>, rusqlite::Error> {
-    let reason = transaction.query_row("SELECT reason FROM head WHERE series_key = ?1", [&series.0], |row| row.get(0));
-    Ok(reason.optional()?.flatten())
+/// Where the files of a series belong by its newest result. `None` when it never had one.
+pub(super) fn retired(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<Option<Retired>, rusqlite::Error> {
+    let sql = "SELECT reason FROM head WHERE series_key = ?1";
+    let reason = |row: &rusqlite::Row<'_>| row.get::<_, Option<String>>(0);
+    let retired = transaction.query_row(sql, [&series.0], |row| Ok(Retired::after(reason(row)?.as_deref())));
+    retired.optional()
 }
 
 /// A counter: name, value today, value in all.
@@ -171,15 +175,6 @@ pub(crate) fn books(connection: &Connection) -> Result<(Vec<Counter>, u64), rusq
 fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
     let value: i64 = row.get(column)?;
     Ok(u64::try_from(value).unwrap_or_default())
-}
-
-fn count(transaction: &Transaction<'_>, name: &str) -> Result<(), rusqlite::Error> {
-    transaction.execute(
-        "INSERT INTO counters (day, name, value) VALUES (?1, ?2, 1)
-         ON CONFLICT (day, name) DO UPDATE SET value = value + 1",
-        params![clock::day(clock::now_ms()), name],
-    )?;
-    Ok(())
 }
 
 const EVIDENCE: [(CompleteBy, &str); 6] = [

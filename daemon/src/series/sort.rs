@@ -9,7 +9,7 @@ use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::store::lock;
 use crate::floor::subject::Subject;
-use crate::intake::{Claim, Retired};
+use crate::intake::Claim;
 use ctedge_models::scan::{Format, Reason};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -113,20 +113,19 @@ impl Room<'_> {
     }
 
     fn resume_frozen(&mut self, key: &SeriesKey) -> Result<Option<Completed>, SeriesError> {
-        let (ready, open, refused) = lock(self.store).commit(|transaction| {
+        let (ready, open, retired) = lock(self.store).commit(|transaction| {
             let open = ledger::open_keys(transaction)?.iter().any(|(open, _)| open == key);
-            Ok((ledger::resume(transaction, key)?, open, ledger::refused(transaction, key)?))
+            Ok((ledger::resume(transaction, key)?, open, ledger::retired(transaction, key)?))
         })?;
         if let Some(subject) = ready {
             let refusal = self.refusal_of_single(key)?;
             let series = Series { subject, folder: self.spool.frozen(key) };
             return Ok(Some(Completed { series, refusal }));
         }
-        if open {
-            // Frozen, but the ledger had not heard of it yet: back to the open series.
-            self.spool.thaw(key)?;
-        } else {
-            self.spool.retire(key, Retired::after(refused.as_deref()))?;
+        match retired {
+            Some(retired) if !open => self.spool.retire(key, retired)?,
+            // Frozen, but the ledger had not heard of it yet, or was lost: back to the open series.
+            Some(_) | None => self.spool.thaw(key)?,
         }
         Ok(None)
     }

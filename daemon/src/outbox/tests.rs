@@ -1,0 +1,220 @@
+use super::*;
+use crate::floor::store::Store;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn event(topic: &str, priority: u8) -> Message {
+    Message {
+        topic: topic.into(),
+        payload: b"{}".to_vec(),
+        retain: false,
+        expiry_s: Some(60),
+        priority,
+        result_id: None,
+    }
+}
+
+fn result(id: &str, priority: u8) -> Message {
+    Message {
+        payload: format!(r#"{{"id":"{id}"}}"#).into_bytes(),
+        result_id: Some(id.into()),
+        ..event("result", priority)
+    }
+}
+
+fn receipt(message: &Message) -> Receipt {
+    Receipt { id: message.result_id.clone().unwrap(), sha256: message.sha256() }
+}
+
+fn with_receipts() -> Settings {
+    Settings { receipts: true, receipt_s: 10.0 }
+}
+
+fn put_in(store: &mut Store, message: &Message) -> i64 {
+    store.commit(|t| put(t, message, 5)).unwrap()
+}
+
+/// What is sent next, as `(seq, attempt)`; 0 attempts for what does not say.
+fn sent(store: &mut Store, now_ms: i64, except: &[i64]) -> Vec<(i64, u64)> {
+    let attempt = |message: &Message| {
+        let payload: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        let attempt = payload["delivery"]["attempt"].as_u64().unwrap_or_default();
+        assert_eq!(payload["delivery"]["dup_possible"].as_bool().unwrap_or_default(), attempt > 1);
+        attempt
+    };
+    let envelopes = store.commit(|t| next(t, now_ms, 99, except)).unwrap();
+    envelopes.iter().map(|envelope| (envelope.seq, attempt(&envelope.message))).collect()
+}
+
+#[test]
+fn urgent_first_then_oldest_until_taken() {
+    let mut store = Store::in_memory();
+    let first = put_in(&mut store, &event("event", 9));
+    let clear = put_in(&mut store, &result("r1_clear", 4));
+    let flagged = put_in(&mut store, &result("r1_flagged", 0));
+    assert_eq!(sent(&mut store, 5, &[]), [(flagged, 1), (clear, 1), (first, 0)]);
+    assert_eq!(sent(&mut store, 5, &[flagged]), [(clear, 2), (first, 0)], "a repeat says so");
+    store.commit(|t| taken(t, flagged, 6, &Settings::default())).unwrap();
+    assert_eq!(sent(&mut store, 5, &[]), [(clear, 3), (first, 0)]);
+    assert_eq!(store.read(waiting).unwrap(), Waiting { messages: 2, oldest_ms: Some(5) });
+}
+
+#[test]
+fn what_was_rolled_back_was_never_there() {
+    let mut store = Store::in_memory();
+    let failed = store.commit(|t| {
+        put(t, &result("r1_x", 0), 5)?;
+        Err::<(), _>(rusqlite::Error::InvalidQuery)
+    });
+    assert!(failed.is_err());
+    assert_eq!(store.read(waiting).unwrap(), Waiting { messages: 0, oldest_ms: None });
+    assert_eq!(store.commit(next_place).unwrap().prev_sha256, None);
+}
+
+#[test]
+fn results_are_chained() {
+    let mut store = Store::in_memory();
+    let (one, two) = (result("r1_one", 0), result("r1_two", 0));
+    let first = store.commit(next_place).unwrap();
+    put_in(&mut store, &one);
+    put_in(&mut store, &event("event", 9));
+    let second = store.commit(next_place).unwrap();
+    assert_eq!((first.seq, second.seq, first.prev_sha256), (1, 2, None));
+    assert_eq!((second.prev_sha256, second.ledger), (Some(one.sha256()), first.ledger));
+    put_in(&mut store, &two);
+    assert_eq!(store.commit(next_place).unwrap().prev_sha256, Some(two.sha256()));
+}
+
+#[test]
+fn the_digest_covers_what_stands_before_the_delivery() {
+    let message = result("r1_x", 0);
+    let sha256 = message.sha256();
+    let sent = message.clone().delivered(Delivery { attempt: 2, dup_possible: true }).payload;
+    let text = String::from_utf8(sent).unwrap();
+    let (body, delivery) = text.rsplit_once(r#","delivery":"#).unwrap();
+    assert_eq!(format!("{body}}}").into_bytes(), message.payload);
+    assert!(delivery.contains(&sha256) && delivery.contains(r#""attempt":2,"dup_possible":true"#), "{delivery}");
+}
+
+#[test]
+fn a_result_without_a_receipt_is_sent_again_later_and_later() {
+    let mut store = Store::in_memory();
+    let message = result("r1_x", 0);
+    let seq = put_in(&mut store, &message);
+    let take = |store: &mut Store, now_ms| store.commit(|t| taken(t, seq, now_ms, &with_receipts())).unwrap();
+    assert_eq!(sent(&mut store, 0, &[]), [(seq, 1)]);
+    take(&mut store, 0);
+    assert_eq!(sent(&mut store, 9_999, &[]), []);
+    assert_eq!(sent(&mut store, 10_000, &[]), [(seq, 2)]);
+    take(&mut store, 10_000);
+    assert_eq!(sent(&mut store, 29_999, &[]), [], "twice as long the second time");
+    let wrong = Receipt { sha256: "00".into(), ..receipt(&message) };
+    assert!(!store.commit(|t| receipted(t, &wrong)).unwrap(), "a receipt for other bytes closes nothing");
+    assert!(store.commit(|t| receipted(t, &receipt(&message))).unwrap());
+    assert!(!store.commit(|t| receipted(t, &receipt(&message))).unwrap(), "the second means nothing");
+    assert_eq!(sent(&mut store, i64::MAX, &[]), []);
+    take(&mut store, 10_001);
+}
+
+/// What may happen to an outbox.
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u8),
+    Send,
+    Taken(usize),
+    Receipt(usize),
+    Wait(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0u8..4).prop_map(Step::Put),
+        Just(Step::Send),
+        (0usize..8).prop_map(Step::Taken),
+        (0usize..8).prop_map(Step::Receipt),
+        (0u16..30_000).prop_map(Step::Wait),
+    ]
+}
+
+/// A result in the reference model.
+#[derive(Debug, Clone)]
+struct Row {
+    message: Message,
+    attempts: u64,
+    due_ms: i64,
+    taken: bool,
+}
+
+/// The outbox again, in a few plain lines: what each step does to a map.
+#[derive(Debug, Default)]
+struct Reference {
+    receipts: bool,
+    rows: BTreeMap<i64, Row>,
+    made: u64,
+    published: u64,
+    receipted: u64,
+    now_ms: i64,
+}
+
+impl Reference {
+    fn send(&mut self) -> Vec<(i64, u64)> {
+        let mut due: Vec<(u8, i64)> = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.due_ms <= self.now_ms)
+            .map(|(seq, row)| (row.message.priority, *seq))
+            .collect();
+        due.sort_unstable();
+        let send = |(_, seq): (u8, i64)| {
+            let row = self.rows.get_mut(&seq).unwrap();
+            row.attempts += 1;
+            (seq, row.attempts)
+        };
+        due.into_iter().map(send).collect()
+    }
+
+    fn taken(&mut self, seq: i64) {
+        if !self.receipts {
+            self.rows.remove(&seq);
+            self.published += 1;
+            return;
+        }
+        let row = self.rows.get_mut(&seq).unwrap();
+        row.taken = true;
+        row.due_ms = self.now_ms + 10_000 * (1 << row.attempts.saturating_sub(1).min(10));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #[test]
+    fn any_run_does_what_the_reference_does(steps in proptest::collection::vec(step(), 1..40), receipts: bool) {
+        let settings = Settings { receipts, receipt_s: 10.0 };
+        let (mut store, mut reference) = (Store::in_memory(), Reference { receipts, ..Reference::default() });
+        for step in steps {
+            let nth = |reference: &Reference, place: usize| reference.rows.keys().nth(place).copied();
+            match step {
+                Step::Put(priority) => {
+                    reference.made += 1;
+                    let message = result(&format!("r1_{}", reference.made), priority);
+                    let seq = put_in(&mut store, &message);
+                    reference.rows.insert(seq, Row { message, attempts: 0, due_ms: 0, taken: false });
+                }
+                Step::Send => prop_assert_eq!(sent(&mut store, reference.now_ms, &[]), reference.send()),
+                Step::Taken(place) => if let Some(seq) = nth(&reference, place) {
+                    store.commit(|t| taken(t, seq, reference.now_ms, &settings)).unwrap();
+                    reference.taken(seq);
+                },
+                Step::Receipt(place) => if let Some(row) = nth(&reference, place).and_then(|seq| reference.rows.remove(&seq)) {
+                    prop_assert!(store.commit(|t| receipted(t, &receipt(&row.message))).unwrap());
+                    reference.receipted += 1;
+                },
+                Step::Wait(ms) => reference.now_ms += i64::from(ms),
+            }
+            let Kept { queued, unreceipted, .. } = store.read(kept).unwrap();
+            let of = |taken| u64::try_from(reference.rows.values().filter(|row| row.taken == taken).count()).unwrap();
+            prop_assert_eq!((queued, unreceipted), (of(false), of(true)));
+            prop_assert_eq!(queued + unreceipted + reference.published + reference.receipted, reference.made);
+        }
+    }
+}
