@@ -1,6 +1,6 @@
 //! The daemon's one database: ledger of series, counters and outbox, one commit per transition.
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -79,6 +79,12 @@ impl Store {
     /// Opens or makes the database file.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         Self::prepare(Connection::open(path)?)
+    }
+
+    /// Opens the database of a daemon to read it, whether that runs or not.
+    pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(Self { connection })
     }
 
     /// A database in memory, for tests.

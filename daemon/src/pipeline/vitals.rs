@@ -83,13 +83,13 @@ impl Vitals {
     }
 }
 
-fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
+pub(super) fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
     let waiting = lock(&house.store).read(outbox::waiting)?;
     let (books, pending) = lock(&house.store).read(ledger::books)?;
     Ok((waiting, Counters::of(&books, pending)))
 }
 
-fn info(house: &House) -> Info {
+pub(super) fn info(house: &House) -> Info {
     let state = house.model.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = if let ModelState::Loaded(model) = &*state { Some(model) } else { None };
     Info {
@@ -99,7 +99,7 @@ fn info(house: &House) -> Info {
     }
 }
 
-fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
+pub(super) fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
     let check = |id, state, detail: String| Check { id, state, detail };
     let mut checks = Vec::new();
     match &*house.model.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -134,6 +134,7 @@ fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
         };
         check("receive", state, detail)
     }));
+    checks.extend(house.window_check());
     checks.push(match waiting {
         None => check("store", CheckState::Failed, "the ledger cannot be read".to_owned()),
         Some(Waiting { messages, oldest_ms: Some(oldest) }) if clock::now_ms() - oldest > OLD_MS => check(
