@@ -133,14 +133,15 @@ mod tests {
         let beat = Arc::new(Beat::default());
         let (told, hears) = sync_channel::<()>(1);
         let (tell, go_on) = sync_channel::<()>(1);
-        let room = || {
-            keep_beat(&beat);
+        let of_room = Arc::clone(&beat);
+        let room = move || {
+            keep_beat(&of_room);
             told.send(()).unwrap();
             // Stuck: a wait that nobody calls one.
             go_on.recv().unwrap();
             told.send(()).unwrap();
             idle(|| go_on.recv().unwrap());
-            assert!(beat.busy() < Duration::from_secs(5), "a new piece of work");
+            assert!(of_room.busy() < Duration::from_secs(5), "a new piece of work");
             no_beat();
         };
         std::thread::scope(|scope| {
