@@ -69,7 +69,7 @@ pub(crate) fn run(
             ready.extend(room.decide(&study, &mut studies, clock.elapsed())?);
         }
         for series in ready {
-            if idle(|| chosen.send(series)).is_err() {
+            if idle(|| chosen.send(series).is_err()) {
                 return Ok(());
             }
         }

@@ -102,13 +102,13 @@ fn monitored(found: &Found) -> (u8, String) {
         ("failed", _) | (_, Some(Silence::NoAnswer(_))) => (2, "CRITICAL"),
         _ => (3, "UNKNOWN"),
     };
-    let said = match &found.silence {
-        Some(silence) => reason(silence),
-        None => {
+    let said = found.silence.as_ref().map_or_else(
+        || {
             let wrong: Vec<String> = checks(found).filter(|(_, state, _)| state != "ok").map(told).collect();
             if wrong.is_empty() { word(found).to_owned() } else { wrong.join("; ") }
-        }
-    };
+        },
+        reason,
+    );
     let number = |path: &str| found.overview.pointer(path).map_or_else(|| "U".to_owned(), plain);
     let numbers = format!(
         "received={}c pending={} failed={}c outbox={}",
@@ -124,10 +124,11 @@ fn monitored(found: &Found) -> (u8, String) {
 /// One screen for people.
 fn screen(found: &Found) -> String {
     let of = |path: &str| found.overview.pointer(path).filter(|value| !value.is_null()).map(plain);
+    let text = |path: &str| of(path).unwrap_or_default();
     let mut lines = Vec::new();
     let mut line = |name: &str, text: String| lines.push(format!("{name:<9} {text}"));
     match &found.silence {
-        None => line("ctedge", format!("{} ({} {})", word(found), text(&of("/device")), text(&of("/version")))),
+        None => line("ctedge", format!("{} ({} {})", word(found), text("/device"), text("/version"))),
         Some(silence) => line("ctedge", format!("not heard: {}", reason(silence))),
     }
     for check in checks(found) {
@@ -148,10 +149,10 @@ fn screen(found: &Found) -> String {
     }
     if let Some(name) = of("/model/name") {
         let untrained = if of("/model/trained").as_deref() == Some("false") { ", RANDOM WEIGHTS" } else { "" };
-        line("model", format!("{name} {} on {}{untrained}", text(&of("/model/version")), text(&of("/model/provider"))));
+        line("model", format!("{name} {} on {}{untrained}", text("/model/version"), text("/model/provider")));
     }
     if let Some(outcome) = of("/last/outcome") {
-        line("last", format!("{outcome} at {}", text(&of("/last/at"))));
+        line("last", format!("{outcome} at {}", text("/last/at")));
     }
     lines.join("\n")
 }
@@ -165,10 +166,6 @@ fn checks(found: &Found) -> impl Iterator<Item = (String, String, String)> {
 
 fn told((id, state, detail): (String, String, String)) -> String {
     if detail.is_empty() { format!("{id} {state}") } else { format!("{id} {state}: {detail}") }
-}
-
-fn text(value: &Option<String>) -> &str {
-    value.as_deref().unwrap_or_default()
 }
 
 fn plain(value: &Value) -> String {

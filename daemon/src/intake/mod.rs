@@ -128,11 +128,11 @@ pub(crate) fn run(
 ) -> Result<(), IntakeError> {
     for path in spool.claimed()? {
         let again = Arrival::File(Claim { path, source: None });
-        if idle(|| arrivals.send(again)).is_err() {
+        if idle(|| arrivals.send(again).is_err()) {
             return Ok(());
         }
     }
-    if idle(|| arrivals.send(Arrival::CaughtUp)).is_err() {
+    if idle(|| arrivals.send(Arrival::CaughtUp).is_err()) {
         return Ok(());
     }
     let (hints, _watcher) = hints(settings, incoming);
@@ -145,7 +145,7 @@ pub(crate) fn run(
                 listing_failed = false;
                 for settled in settling.step(listing, started.elapsed()) {
                     let Some(arrival) = claim(&settled, spool, settings) else { continue };
-                    if idle(|| arrivals.send(arrival)).is_err() {
+                    if idle(|| arrivals.send(arrival).is_err()) {
                         return Ok(());
                     }
                 }

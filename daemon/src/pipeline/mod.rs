@@ -244,7 +244,7 @@ impl House {
                     return;
                 }
             };
-            if clock::idle(|| readings.send(reading)).is_err() {
+            if clock::idle(|| readings.send(reading).is_err()) {
                 return;
             }
         }

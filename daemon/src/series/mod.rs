@@ -142,7 +142,7 @@ pub(crate) fn run(
     let clock = Stopwatch::start();
     let mut gather = Gather::new(room.settings);
     for again in room.resume(&mut gather, clock.elapsed())? {
-        if idle(|| completed.send(again)).is_err() {
+        if idle(|| completed.send(again).is_err()) {
             return Ok(());
         }
     }
@@ -162,7 +162,7 @@ pub(crate) fn run(
         }
         for key in gather.complete(clock.elapsed()) {
             let Some(ready) = room.complete(&key, &mut gather, clock.elapsed())? else { continue };
-            if idle(|| completed.send(ready)).is_err() {
+            if idle(|| completed.send(ready).is_err()) {
                 return Ok(());
             }
         }

@@ -32,30 +32,37 @@ pub(crate) async fn run(
     questions: mpsc::Sender<Asked>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let set = |state: Window| *window.lock().unwrap_or_else(PoisonError::into_inner) = state;
-    let mut is_told = false;
     while !*stop.borrow() {
-        match TcpListener::bind(listen).await {
-            Ok(listener) => {
-                info!(listen = %listen, "whoever watches is answered");
-                set(Window::Open);
-                tokio::select! {
-                    () = accept(&listener, &questions) => {}
-                    _ = stop.changed() => return,
-                }
+        let serve = async {
+            if let Some(listener) = open(listen, &window).await {
+                accept(&listener, &questions).await;
             }
-            Err(error) => {
-                let reason = format!("{listen}: {}", error.kind());
-                if !is_told {
-                    warn!(reason, "nobody can watch the daemon by HTTP; trying again");
-                    is_told = true;
-                }
-                set(Window::Closed(reason));
-            }
-        }
+            sleep(AGAIN).await;
+        };
         tokio::select! {
-            () = sleep(AGAIN) => {}
+            () = serve => {}
             _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Takes the port, if it can be had.
+async fn open(listen: SocketAddr, window: &Mutex<Window>) -> Option<TcpListener> {
+    let bound = TcpListener::bind(listen).await;
+    let mut state = window.lock().unwrap_or_else(PoisonError::into_inner);
+    match bound {
+        Ok(listener) => {
+            info!(listen = %listen, "whoever watches is answered");
+            *state = Window::Open;
+            Some(listener)
+        }
+        Err(error) => {
+            let closed = Window::Closed(format!("{listen}: {}", error.kind()));
+            if *state != closed {
+                warn!(listen = %listen, error = %error.kind(), "nobody can watch the daemon by HTTP; trying again");
+                *state = closed;
+            }
+            None
         }
     }
 }
