@@ -4,6 +4,8 @@
 //! `ctedge-models`:
 //!
 //! `receive ► intake ► series ► choice ► volume ► infer ► report ► message ► outbox ► publish`
+//!
+//! `web` stands beside it and answers whoever watches.
 
 mod choice;
 mod cli;
@@ -19,6 +21,7 @@ mod receive;
 mod report;
 mod series;
 mod volume;
+mod web;
 
 /// Runs the command line; returns the exit status.
 pub fn main() -> std::process::ExitCode {

@@ -33,4 +33,5 @@ mod syntax;
 mod tidy;
 mod training;
 mod walk;
+mod watching;
 mod worker;

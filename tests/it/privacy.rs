@@ -2,6 +2,7 @@
 
 use crate::scene::Scene;
 use ctedge_tests::arrival::{self, Manner};
+use ctedge_tests::process;
 use ctedge_tests::series::{self, Plan};
 use ctedge_tests::subscriber::Message;
 use serde_json::Value;
@@ -10,13 +11,21 @@ use std::path::Path;
 /// Stands in every text element of the series, in its private elements and in the names of its files.
 const MARKER: &str = "ZQMARKERQZ";
 
-/// Where a secret is told: messages, log, names of files, and the database.
+/// Where a secret is told: messages, log, what watchers are answered, names of files, and the database.
 fn told(scene: &Scene, secrets: &[String]) -> Vec<String> {
     let mut places: Vec<(String, Vec<u8>)> = Vec::new();
     for message in scene.subscriber.messages() {
         places.push((format!("message {}", message.topic), message.raw.into_bytes()));
     }
     places.extend(scene.appliance.log().lines().map(|line| (format!("the log: {line}"), line.as_bytes().to_vec())));
+    for path in ["/healthz?verbose", "/metrics", "/status"] {
+        places.push((format!("the answer to {path}"), scene.appliance.ask(path).unwrap().1.into_bytes()));
+    }
+    for arguments in [["status"].as_slice(), &["status", "--json"], &["status", "--monitor"]] {
+        let done = scene.appliance.command(arguments).output().unwrap();
+        assert!(!done.stdout.is_empty());
+        places.push((format!("what {arguments:?} prints"), [done.stdout, done.stderr].concat()));
+    }
     for folder in ["spool", "state"] {
         names(&scene.appliance.path(folder), &mut places);
     }
@@ -33,6 +42,12 @@ fn told(scene: &Scene, secrets: &[String]) -> Vec<String> {
     breaches
 }
 
+/// A scene whose daemon can be watched, with more lines of configuration.
+fn watched(more: &str) -> Scene {
+    let port = process::free_port().unwrap();
+    Scene::with(|setup| (setup.web, setup.more) = (Some(port), vec![more.to_owned()]))
+}
+
 fn names(folder: &Path, places: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -47,7 +62,7 @@ fn names(folder: &Path, places: &mut Vec<(String, Vec<u8>)>) {
 fn nothing_of_the_patient_leaves_the_box() {
     let plan = Plan { marker: MARKER.to_owned(), ..Plan::small(2, 31) };
     let made = series::make(&plan).unwrap();
-    let scene = Scene::with(|setup| setup.more = vec!["log.level = \"trace\"".to_owned()]);
+    let scene = watched("log.level = \"trace\"");
     scene.drop_files(&made.series[0], MARKER, Manner::Copy);
     // The second loses its end, so that errors are told, too.
     let short = tempfile::tempdir().unwrap();
@@ -77,7 +92,7 @@ fn rules_of_choice_read_words_that_nobody_hears() {
     let made = series::make(&plan).unwrap();
     // The pattern fits the marker, which stands in the kernel, too; of the second series a slice is missing.
     let rule = "choice.rules = [{ name = 'any', kernel = ['z*k?rq*'], slices = [6, 6] }]";
-    let scene = Scene::with(|setup| setup.more = vec![rule.to_owned(), "log.level = \"trace\"".to_owned()]);
+    let scene = watched(&format!("{rule}\nlog.level = \"trace\""));
     scene.drop_files(&made.series[0], MARKER, Manner::Copy);
     scene.drop_files(&made.series[1][1..], MARKER, Manner::Rename);
     let results = scene.results(2);

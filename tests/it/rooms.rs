@@ -6,6 +6,8 @@ use ctedge_tests::place;
 /// The daemon's corridor, in the order the data walks.
 const DAEMON: [&str; 10] =
     ["receive", "intake", "series", "choice", "volume", "infer", "report", "message", "outbox", "publish"];
+/// Stands beside it, and names nothing but what lies under all.
+const WINDOW: &str = "web";
 /// The trainer's; `corpus` and `text` stand side by side.
 const TRAINER: [&str; 8] = ["corpus", "text", "batch", "net", "loss", "run", "eval", "export"];
 /// What lies under every room of the trainer: what was asked for, on which device it runs, and what its tests begin with.
@@ -19,6 +21,7 @@ const TRAINER_JOINERS: [&str; 5] = ["main", "lib", "fixture", "cli", ""];
 fn daemon_plan(room: &str) -> Option<Vec<&'static str>> {
     match DAEMON.iter().position(|&name| name == room) {
         Some(place) => Some([&["floor"], &DAEMON[place.saturating_sub(1)..place]].concat()),
+        None if room == WINDOW => Some(vec!["floor"]),
         None if room == "floor" => Some(Vec::new()),
         None => None,
     }
@@ -70,9 +73,15 @@ struct Keeper {
     home: &'static str,
 }
 
-const KEEPERS: [Keeper; 7] = [
+const KEEPERS: [Keeper; 8] = [
     Keeper { what: &["ort", "ort_sys"], parts: &[], within: "daemon/src", home: "daemon/src/infer/onnx" },
     Keeper { what: &["rumqttc"], parts: &[], within: "daemon/src", home: "daemon/src/publish/session.rs" },
+    Keeper {
+        what: &["hyper", "hyper_util", "http_body_util"],
+        parts: &[],
+        within: "daemon/src",
+        home: "daemon/src/web/",
+    },
     Keeper { what: &["dicom_ul"], parts: &[], within: "", home: "daemon/src/receive/association/" },
     Keeper { what: &["rawzip"], parts: &[], within: "", home: "models/src/scan/archive/" },
     Keeper { what: &["dicom*", "nifti"], parts: &[], within: "", home: "models/src/scan/" },
@@ -186,6 +195,7 @@ fn planted_breaches_are_caught() {
     assert_eq!(check("use super::super::pipeline;"), 1, "a way round by super");
     assert_eq!(check("fn f() { assert_eq!(crate::report::x(), 1) }"), 1, "inside a macro");
     assert_eq!(daemon_plan("floor").unwrap(), Vec::<&str>::new());
+    assert_eq!(daemon_plan("web").unwrap(), ["floor"]);
 }
 
 #[test]
@@ -208,6 +218,8 @@ fn planted_strangers_are_caught() {
     assert_eq!(kept("daemon/src/infer/worker.rs", "use ort::session::Session;"), 1);
     assert_eq!(kept("daemon/src/infer/onnx.rs", "use ort::session::Session;"), 0);
     assert_eq!(kept("daemon/src/publish/link.rs", "fn f() { rumqttc::v5::x() }"), 1);
+    assert_eq!(kept("daemon/src/pipeline/mod.rs", "use hyper::Request;"), 1);
+    assert_eq!(kept("daemon/src/web/serve.rs", "use hyper::Request;"), 0);
     assert_eq!(kept("models/src/volume.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("models/src/scan/file.rs", "use dicom_ul::pdu::Pdu;"), 1);
     assert_eq!(kept("models/src/scan/file.rs", "use rawzip::ZipArchive;"), 1);

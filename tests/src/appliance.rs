@@ -5,6 +5,8 @@ use crate::{place, runtime};
 use anyhow::{Context, ensure};
 use std::ffi::OsString;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -16,6 +18,7 @@ use tempfile::TempDir;
 pub struct Appliance {
     folder: Folder,
     binary: PathBuf,
+    web: Option<u16>,
     environment: Vec<(OsString, OsString)>,
     running: Option<Running>,
 }
@@ -40,6 +43,8 @@ pub struct Setup {
     pub quiet_s: f64,
     /// Seconds for which a file must not change.
     pub settle_s: f64,
+    /// Loopback port at which the daemon can be watched, if it can.
+    pub web: Option<u16>,
     /// More lines of TOML, each `table.key = value`.
     pub more: Vec<String>,
 }
@@ -48,7 +53,7 @@ impl Setup {
     /// Short periods and a broker on the loopback address, for tests.
     pub fn quick(port: u16) -> Self {
         let (host, device) = ("127.0.0.1".to_owned(), "test".to_owned());
-        Self { host, port, device, quiet_s: 1.0, settle_s: 0.2, more: Vec::new() }
+        Self { host, port, device, quiet_s: 1.0, settle_s: 0.2, web: None, more: Vec::new() }
     }
 }
 
@@ -66,7 +71,7 @@ impl Appliance {
     }
 
     fn prepared(folder: Folder, binary: PathBuf, setup: &Setup) -> anyhow::Result<Self> {
-        let appliance = Self { folder, binary, environment: Vec::new(), running: None };
+        let appliance = Self { folder, binary, web: setup.web, environment: Vec::new(), running: None };
         for name in ["incoming", "trust"] {
             fs::create_dir_all(appliance.path(name))?;
         }
@@ -92,6 +97,8 @@ impl Appliance {
             format!("mqtt.host = {:?}", setup.host),
             format!("mqtt.port = {}", setup.port),
             format!("mqtt.device = {:?}", setup.device),
+            // Off unless asked for: several daemons run beside each other.
+            format!("web.listen = {:?}", setup.web.map_or("off".to_owned(), |port| format!("127.0.0.1:{port}"))),
         ];
         lines.extend(setup.more.iter().cloned());
         Ok(lines.join("\n") + "\n")
@@ -128,6 +135,19 @@ impl Appliance {
         command.arg("--config").arg(self.config()).args(arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Asks the running daemon over HTTP: status and body of the response.
+    pub fn ask(&self, path: &str) -> anyhow::Result<(u16, String)> {
+        let port = self.web.context("the daemon cannot be watched")?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes())?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        let (head, body) = response.split_once("\r\n\r\n").context("head and body")?;
+        let status = head.split(' ').nth(1).context("a status")?.parse()?;
+        Ok((status, body.to_owned()))
     }
 
     /// Starts the daemon; its log is appended to `log`.

@@ -15,7 +15,7 @@ pub(crate) use crate::series::{Completed, HeaderAnswer, Series};
 pub(crate) use rules::{Mode, Settings, Standing};
 pub(crate) use studies::pass_over;
 
-use crate::floor::clock::Stopwatch;
+use crate::floor::clock::{Stopwatch, idle};
 use crate::floor::fate::Refusal;
 use crate::floor::phi::StudyKey;
 use crate::floor::store::{SharedStore, StoreError, lock};
@@ -53,7 +53,7 @@ pub(crate) fn run(
     let mut studies = Studies::new(room.settings);
     loop {
         let mut ready = Vec::new();
-        match completed.recv_timeout(studies.patience(clock.elapsed())) {
+        match idle(|| completed.recv_timeout(studies.patience(clock.elapsed()))) {
             Ok(series) => {
                 let Some(judged) = room.judge(series) else { return Ok(()) };
                 if room.has_to_wait(&judged) {
@@ -69,7 +69,7 @@ pub(crate) fn run(
             ready.extend(room.decide(&study, &mut studies, clock.elapsed())?);
         }
         for series in ready {
-            if chosen.send(series).is_err() {
+            if idle(|| chosen.send(series).is_err()) {
                 return Ok(());
             }
         }

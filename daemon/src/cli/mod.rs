@@ -9,6 +9,7 @@ pub(crate) mod process;
 pub(crate) mod pseudonym;
 pub(crate) mod run;
 mod sorting;
+pub(crate) mod status;
 pub(crate) mod watch;
 pub(crate) mod worker;
 
@@ -57,6 +58,8 @@ enum Command {
     Process(process::Args),
     /// Shows what a file or folder holds: series, geometry, HU range, problems
     Inspect(inspect::Args),
+    /// Shows how the daemon of this device is: health, counters, queue, outbox, model, last result
+    Status(status::Args),
     /// Prints the messages of this device's topics as they arrive
     Watch(watch::Args),
     /// Checks the configuration and prints every problem; `--print` shows it as it is meant
@@ -88,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run => run::run(config),
         Command::Process(args) => process::run(&args, &config),
         Command::Inspect(args) => inspect::run(&args, &config),
+        Command::Status(args) => status::run(&args, &config),
         Command::Watch(args) => watch::run(&args, &config),
         Command::CheckConfig(args) => check_config::run(&args, &config),
         Command::Doctor(args) => doctor::run(&args, &config),

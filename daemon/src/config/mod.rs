@@ -9,7 +9,7 @@ mod layers;
 mod tests;
 
 use crate::message::Topics;
-use crate::{choice, infer, intake, outbox, publish, receive, report, series, volume};
+use crate::{choice, infer, intake, outbox, publish, receive, report, series, volume, web};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -57,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) outbox: outbox::Settings,
     /// The broker.
     pub(crate) mqtt: publish::Settings,
+    /// Where the daemon can be watched.
+    pub(crate) web: web::Settings,
     /// What is written to the log.
     pub(crate) log: Log,
 }

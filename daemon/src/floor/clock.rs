@@ -1,6 +1,8 @@
 //! The only place that asks the machine for the time.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// Wall-clock time in milliseconds since 1970 (UTC). For stamps and ages; never for ordering events.
@@ -42,21 +44,118 @@ impl Stopwatch {
 
 /// Sleeps; returns true at once when `stop` is set.
 pub(crate) fn wait(pause: Duration, stop: &AtomicBool) -> bool {
-    let since = Stopwatch::start();
-    while since.elapsed() < pause && !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(100).min(pause));
+    idle(|| {
+        let since = Stopwatch::start();
+        while since.elapsed() < pause && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100).min(pause));
+        }
+        stop.load(Ordering::Relaxed)
+    })
+}
+
+/// Whether a thread waits or works, and since when it has been at one piece of work: what the watchdog asks.
+#[derive(Debug, Default)]
+pub(crate) struct Beat {
+    /// Milliseconds of [`START`] plus one; 0 while it waits.
+    busy_since: AtomicU64,
+}
+
+/// The monotonic clock's zero.
+static START: LazyLock<Stopwatch> = LazyLock::new(Stopwatch::start);
+
+impl Beat {
+    /// How long the thread has been at its piece of work; nothing while it waits.
+    pub(crate) fn busy(&self) -> Duration {
+        match self.busy_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => START.elapsed().saturating_sub(Duration::from_millis(since - 1)),
+        }
     }
-    stop.load(Ordering::Relaxed)
+
+    fn begins(&self) {
+        self.busy_since.store(START.ms() + 1, Ordering::Relaxed);
+    }
+
+    fn rests(&self) {
+        self.busy_since.store(0, Ordering::Relaxed);
+    }
+}
+
+thread_local! {
+    static BEAT: RefCell<Option<Arc<Beat>>> = const { RefCell::new(None) };
+}
+
+/// From now on this thread's work is told by `beat`; it ends with the thread's last wait or with [`no_beat`].
+pub(crate) fn keep_beat(beat: &Arc<Beat>) {
+    beat.begins();
+    BEAT.with(|kept| *kept.borrow_mut() = Some(Arc::clone(beat)));
+}
+
+/// This thread's work is over.
+pub(crate) fn no_beat() {
+    if let Some(beat) = BEAT.with(|kept| kept.borrow_mut().take()) {
+        beat.rests();
+    }
+}
+
+/// Waits for others by `pause`, which is no work of this thread. What comes after it is a new piece of work.
+pub(crate) fn idle<T>(pause: impl FnOnce() -> T) -> T {
+    let beat = BEAT.with(|kept| kept.borrow().clone());
+    if let Some(beat) = &beat {
+        beat.rests();
+    }
+    let value = pause();
+    if let Some(beat) = &beat {
+        beat.begins();
+    }
+    value
+}
+
+/// A piece of work is done, the next one begins.
+pub(crate) fn next_piece() {
+    idle(|| ());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::sync_channel;
 
     #[test]
     fn stamps_are_utc_with_milliseconds() {
         assert_eq!(rfc3339(1_795_467_600_000), "2026-11-23T21:00:00.000Z");
         assert_eq!(rfc3339(1_795_467_600_042), "2026-11-23T21:00:00.042Z");
         assert_eq!(day(1_795_467_600_042), "2026-11-23");
+    }
+
+    #[test]
+    fn a_beat_tells_work_from_waiting() {
+        let beat = Arc::new(Beat::default());
+        let (told, hears) = sync_channel::<()>(1);
+        let (tell, go_on) = sync_channel::<()>(1);
+        let of_room = Arc::clone(&beat);
+        let room = move || {
+            keep_beat(&of_room);
+            told.send(()).unwrap();
+            // Stuck: a wait that nobody calls one.
+            go_on.recv().unwrap();
+            told.send(()).unwrap();
+            idle(|| go_on.recv().unwrap());
+            assert!(of_room.busy() < Duration::from_secs(5), "a new piece of work");
+            no_beat();
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(room);
+            hears.recv().unwrap();
+            std::thread::sleep(Duration::from_millis(50));
+            assert!(beat.busy() >= Duration::from_millis(40), "{:?}", beat.busy());
+            tell.send(()).unwrap();
+            hears.recv().unwrap();
+            while beat.busy() > Duration::ZERO {
+                std::thread::yield_now();
+            }
+            tell.send(()).unwrap();
+        });
+        assert_eq!(beat.busy(), Duration::ZERO, "its work is over");
     }
 }

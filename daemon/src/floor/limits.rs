@@ -23,3 +23,6 @@ pub(crate) const IN_FLIGHT: u16 = 8;
 
 /// Bytes of one MQTT message. A result is about 2 kB, its budget 8 kB; some brokers refuse more than 64 kB.
 pub(crate) const MESSAGE_BYTES: usize = 64 << 10;
+
+/// Watchers that are answered at a time. They ask the main thread one after the other; more than these gain nothing.
+pub(crate) const WATCHERS: usize = 16;

@@ -1,7 +1,7 @@
 //! The daemon's one database: ledger of series, counters and outbox, one commit per transition.
 
 use super::{clock, durable};
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -82,6 +82,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     priority INTEGER NOT NULL,
     created_ms INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX IF NOT EXISTS outbox_order ON outbox (priority, seq);
 CREATE TABLE IF NOT EXISTS facts (
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
@@ -143,6 +144,12 @@ impl Store {
         let beside = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
         let mut names = beside.into_iter().flatten().flatten().map(|entry| entry.file_name());
         names.any(|name| name.to_string_lossy().starts_with(&begin))
+    }
+
+    /// Opens the database of a daemon to read it, whether that runs or not.
+    pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(Self { connection })
     }
 
     /// A database in memory, for tests.

@@ -11,7 +11,7 @@ mod tests;
 
 pub(crate) use spool::{Retired, Spool};
 
-use crate::floor::clock::Stopwatch;
+use crate::floor::clock::{Stopwatch, idle};
 use notify::Watcher;
 use serde::{Deserialize, Serialize};
 use settle::{Listing, Settling};
@@ -127,11 +127,12 @@ pub(crate) fn run(
     stop: &AtomicBool,
 ) -> Result<(), IntakeError> {
     for path in spool.claimed()? {
-        if arrivals.send(Arrival::File(Claim { path, source: None })).is_err() {
+        let again = Arrival::File(Claim { path, source: None });
+        if idle(|| arrivals.send(again).is_err()) {
             return Ok(());
         }
     }
-    if arrivals.send(Arrival::CaughtUp).is_err() {
+    if idle(|| arrivals.send(Arrival::CaughtUp).is_err()) {
         return Ok(());
     }
     let (hints, _watcher) = hints(settings, incoming);
@@ -144,7 +145,7 @@ pub(crate) fn run(
                 listing_failed = false;
                 for settled in settling.step(listing, started.elapsed()) {
                     let Some(arrival) = claim(&settled, spool, settings) else { continue };
-                    if arrivals.send(arrival).is_err() {
+                    if idle(|| arrivals.send(arrival).is_err()) {
                         return Ok(());
                     }
                 }
@@ -155,7 +156,7 @@ pub(crate) fn run(
             }
             Err(_still) => {}
         }
-        wait(&hints, settling.patience(settings));
+        idle(|| wait(&hints, settling.patience(settings)));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::intake::Retired;
 use crate::report::Report;
 use crate::series::ledger::{self, Ending};
 use crate::{choice, message, outbox, report};
+use std::sync::PoisonError;
 use tracing::{error, info};
 
 impl House {
@@ -26,6 +27,7 @@ impl House {
                 return false;
             }
         }
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner).count(&report);
         let key = &report.subject.series_key;
         info!(
             series = %key, outcome = report.outcome.name(), reason, result = id,

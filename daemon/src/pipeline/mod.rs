@@ -5,10 +5,14 @@
 //! broker, signals and the state messages. A room that ends by itself stops the daemon: systemd starts it again, and disk is
 //! the truth.
 
+mod attend;
 mod choose;
 mod finish;
 mod rebuild;
 mod vitals;
+mod watch;
+
+pub(crate) use watch::of_ledger;
 
 use crate::choice::{self, Completed};
 use crate::config::Config;
@@ -24,6 +28,7 @@ use crate::receive::{self, Door, Order};
 use crate::series;
 use crate::series::ledger::Step;
 use crate::volume::{self, HeaderReader, Reading};
+use crate::web::Window;
 use rebuild::ledger;
 use std::io;
 use std::path::PathBuf;
@@ -32,11 +37,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
-use tokio::time::{interval, timeout};
+use tokio::sync::watch::Sender;
 use tracing::{error, info, warn};
-use vitals::{ModelState, Vitals};
+use vitals::ModelState;
+use watch::{Beats, Tally};
 
 /// Why the daemon could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +93,11 @@ struct House {
     model: Mutex<ModelState>,
     link: Arc<Mutex<LinkState>>,
     door: Mutex<Door>,
+    window: Arc<Mutex<Window>>,
+    tally: Mutex<Tally>,
+    beats: Beats,
     stop: AtomicBool,
-    stopping: watch::Sender<bool>,
+    stopping: Sender<bool>,
     ended: Mutex<Option<&'static str>>,
 }
 
@@ -98,8 +105,6 @@ struct House {
 const GRACE: Duration = Duration::from_secs(10);
 /// Pause before something that failed for a reason outside the series is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
-/// How often health and counters are looked at.
-const PULSE: Duration = Duration::from_secs(2);
 
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
@@ -136,14 +141,17 @@ impl House {
             config_digest: config.digest(),
             site,
             spool,
-            store: Arc::new(Mutex::new(store)),
             writer: Writer::new(topics, &config.mqtt.device),
             board: Arc::default(),
             model: Mutex::new(ModelState::Loading),
             link: Arc::default(),
             door: Mutex::default(),
+            window: Arc::default(),
+            tally: Mutex::new(Tally::since(&store)?),
+            beats: Beats::new(&config),
+            store: Arc::new(Mutex::new(store)),
             stop: AtomicBool::new(false),
-            stopping: watch::Sender::new(false),
+            stopping: Sender::new(false),
             ended: Mutex::new(None),
             config,
         })
@@ -191,8 +199,11 @@ impl House {
         name: &'static str,
         work: impl FnOnce() -> Result<(), String> + Send + 'scope,
     ) -> Result<(), PipelineError> {
+        let beat = self.beats.of(name);
         let body = move || {
+            clock::keep_beat(&beat);
             let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            clock::no_beat();
             if !self.stop.load(Ordering::Relaxed) {
                 let reason = ended.unwrap_or_else(|_panic| Err("it panicked".to_owned())).err();
                 error!(room = name, reason = reason.as_deref().unwrap_or("it ended"), "a room has ended");
@@ -226,7 +237,7 @@ impl House {
     }
 
     fn read_series(&self, complete: &Receiver<Completed>, readings: &SyncSender<Reading>) {
-        while let Ok(completed) = complete.recv() {
+        while let Ok(completed) = clock::idle(|| complete.recv()) {
             let reading = loop {
                 match volume::read(&self.config.volume, &completed) {
                     Ok(reading) => break reading,
@@ -236,7 +247,7 @@ impl House {
                     return;
                 }
             };
-            if readings.send(reading).is_err() {
+            if clock::idle(|| readings.send(reading).is_err()) {
                 return;
             }
         }
@@ -244,7 +255,7 @@ impl House {
 
     fn infer(&self, readings: &Receiver<Reading>) {
         let Some(mut inference) = self.load_model() else { return };
-        while let Ok(reading) = readings.recv() {
+        while let Ok(reading) = clock::idle(|| readings.recv()) {
             let inferred = loop {
                 match inference.run(&reading) {
                     Ok(inferred) => break inferred,
@@ -304,31 +315,6 @@ impl House {
     fn tell_to_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
         self.stopping.send_replace(true);
-    }
-
-    /// The main thread's work: the broker, signals, state messages.
-    async fn attend(&self) -> Result<(), PipelineError> {
-        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let mut stopping = self.stopping.subscribe();
-        let publisher = tokio::spawn(self.publisher().run(self.stopping.subscribe()));
-        // Not under systemd there is nobody to tell.
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
-        info!(device = self.config.mqtt.device, "ctedge is running");
-        let mut vitals = Vitals::default();
-        let mut pulse = interval(PULSE);
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = stopping.changed() => break,
-                _ = pulse.tick() => vitals.post(self),
-            }
-        }
-        info!("stopping");
-        drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
-        self.tell_to_stop();
-        drop(timeout(GRACE, publisher).await);
-        Ok(())
     }
 
     fn publisher(&self) -> Publisher {

@@ -9,6 +9,7 @@ use crate::outbox::{self, Waiting};
 use crate::receive::Door;
 use crate::report::ModelRun;
 use crate::series::ledger;
+use rusqlite::Connection;
 use std::sync::PoisonError;
 use std::time::Duration;
 use tracing::{error, warn};
@@ -83,20 +84,22 @@ impl Vitals {
     }
 }
 
-fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
-    let waiting = lock(&house.store).read(outbox::waiting)?;
-    let (books, pending, kept) = lock(&house.store).read(|connection| {
-        let (books, pending) = ledger::books(connection)?;
-        Ok((books, pending, outbox::kept(connection)?))
-    })?;
-    let counters = Counters::of(&books, pending, &kept);
+pub(super) fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
+    let (waiting, counters) =
+        lock(&house.store).read(|connection| Ok((outbox::waiting(connection)?, counters(connection)?)))?;
     if !counters.balanced {
         error!(total = ?counters.total, delivery = ?counters.delivery, "the books do not balance: something was lost");
     }
     Ok((waiting, counters))
 }
 
-fn info(house: &House) -> Info {
+/// The books as the ledger has them.
+pub(super) fn counters(connection: &Connection) -> Result<Counters, rusqlite::Error> {
+    let (books, pending) = ledger::books(connection)?;
+    Ok(Counters::of(&books, pending, &outbox::kept(connection)?))
+}
+
+pub(super) fn info(house: &House) -> Info {
     let state = house.model.lock().unwrap_or_else(PoisonError::into_inner);
     let loaded = if let ModelState::Loaded(model) = &*state { Some(model) } else { None };
     Info {
@@ -107,7 +110,7 @@ fn info(house: &House) -> Info {
 }
 
 /// `books`: what waits, and whether the books balance; nothing when they cannot be read.
-fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check> {
+pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check> {
     let check = |id, state, detail: String| Check { id, state, detail };
     let mut checks = Vec::new();
     match &*house.model.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -142,6 +145,7 @@ fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check> {
         };
         check("receive", state, detail)
     }));
+    checks.extend(house.window_check());
     checks.push(store(house, books.map(|(_, balanced)| balanced)));
     checks.extend(books.map(|(waiting, _)| match waiting {
         Waiting { messages, oldest_ms: Some(oldest) } if clock::now_ms() - oldest > OLD_MS => check(

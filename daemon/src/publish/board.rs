@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 pub(crate) struct Board {
     messages: Mutex<BTreeMap<String, (u64, Message)>>,
     changed: Notify,
+    answers: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Board {
@@ -25,6 +26,18 @@ impl Board {
     /// Says that the outbox has something new.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();
+    }
+
+    /// Counts an answer of the broker to a message of the outbox.
+    pub(super) fn count(&self, answer: &'static str) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = answers.entry(answer).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// How often the broker has answered what since the daemon started.
+    pub(crate) fn answers(&self) -> BTreeMap<&'static str, u64> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Waits for either.

@@ -255,6 +255,7 @@ impl Connection<'_> {
     }
 
     fn answered(&mut self, seq: i64, verdict: Verdict) -> Result<(), SessionError> {
+        self.publisher.board.count(verdict.name());
         if let Verdict::Refused(reason) = verdict {
             self.refused(seq, reason);
             return Ok(());

@@ -73,6 +73,17 @@ pub(super) enum Verdict {
     Refused(&'static str),
 }
 
+impl Verdict {
+    /// Name of the answer; there are a handful.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Nobody => "no_matching_subscribers",
+            Self::Refused(reason) => reason,
+        }
+    }
+}
+
 /// The connection could not be made, or is gone.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SessionError {

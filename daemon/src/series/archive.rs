@@ -5,7 +5,7 @@
 use super::gather::Gather;
 use super::sort::{ATTEMPTS, pause};
 use super::{HeaderAnswer, Room, SeriesError};
-use crate::floor::clock::Stopwatch;
+use crate::floor::clock::{Stopwatch, next_piece};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::CompleteBy;
 use crate::intake::{Claim, Source, Spool};
@@ -32,6 +32,7 @@ impl Room<'_> {
                 for path in Spool::members(&folder)? {
                     let answer = self.ask(&path)?;
                     self.place(&Claim { path, source: Some(source) }, answer, gather, now)?;
+                    next_piece();
                 }
                 self.spool.let_go(&archive.path)?;
                 gather.all_came(source, CompleteBy::Archive);

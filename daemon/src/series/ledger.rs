@@ -172,6 +172,19 @@ pub(crate) fn books(connection: &Connection) -> Result<(Vec<Counter>, u64), rusq
     Ok((counters, pending))
 }
 
+/// When series last ended with each outcome, ms since 1970.
+pub(crate) fn newest(connection: &Connection) -> Result<Vec<(String, i64)>, rusqlite::Error> {
+    let mut statement = connection.prepare("SELECT outcome, MAX(updated_ms) FROM head GROUP BY outcome")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+/// How many series are filling, and how many are complete and have no outcome yet.
+pub(crate) fn queue(connection: &Connection) -> Result<(u64, u64), rusqlite::Error> {
+    let sql = "SELECT COALESCE(SUM(state = 'open'), 0), COALESCE(SUM(state = 'ready'), 0) FROM work";
+    connection.query_row(sql, [], |row| Ok((unsigned(row, 0)?, unsigned(row, 1)?)))
+}
+
 fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> Result<u64, rusqlite::Error> {
     let value: i64 = row.get(column)?;
     Ok(u64::try_from(value).unwrap_or_default())

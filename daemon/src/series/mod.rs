@@ -16,7 +16,7 @@ mod tests;
 pub(crate) use archive::nested;
 pub(crate) use sort::series_digest;
 
-use crate::floor::clock::Stopwatch;
+use crate::floor::clock::{Stopwatch, idle};
 use crate::floor::fate::Refusal;
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
@@ -142,7 +142,7 @@ pub(crate) fn run(
     let clock = Stopwatch::start();
     let mut gather = Gather::new(room.settings);
     for again in room.resume(&mut gather, clock.elapsed())? {
-        if completed.send(again).is_err() {
+        if idle(|| completed.send(again).is_err()) {
             return Ok(());
         }
     }
@@ -150,7 +150,7 @@ pub(crate) fn run(
     let mut caught_up = false;
     loop {
         let patience = if caught_up { gather.patience(clock.elapsed()) } else { LONGEST_WAIT };
-        match arrivals.recv_timeout(patience) {
+        match idle(|| arrivals.recv_timeout(patience)) {
             Ok(Arrival::CaughtUp) => caught_up = true,
             Ok(Arrival::File(claim)) => room.sort(&claim, &mut gather, clock.elapsed())?,
             Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
@@ -162,7 +162,7 @@ pub(crate) fn run(
         }
         for key in gather.complete(clock.elapsed()) {
             let Some(ready) = room.complete(&key, &mut gather, clock.elapsed())? else { continue };
-            if completed.send(ready).is_err() {
+            if idle(|| completed.send(ready).is_err()) {
                 return Ok(());
             }
         }

@@ -107,6 +107,7 @@ impl Room<'_> {
             for path in self.spool.open_files(&key)? {
                 let answer = self.ask_again(&path)?;
                 self.place(&Claim { path, source: None }, answer, gather, now)?;
+                clock::next_piece();
             }
         }
         Ok(again)

@@ -60,7 +60,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "4/6 broker at {host}:{port}{}",
         if arguments.broker.is_none() { ", inside this program" } else { "" }
     ));
-    let setup = Setup { host, port, device: "demo".to_owned(), quiet_s: QUIET_S, settle_s: 0.5, more: Vec::new() };
+    let setup =
+        Setup { host, port, device: "demo".to_owned(), quiet_s: QUIET_S, settle_s: 0.5, web: None, more: Vec::new() };
     let mut appliance = Appliance::in_folder(&folder.join("box"), binary, &setup)?;
     clock.say(&format!("5/6 starting `ctedge run`; its folders and log are in {}", folder.join("box").display()));
     let (_watch, messages) = watch(&appliance)?;

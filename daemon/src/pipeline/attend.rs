@@ -1,0 +1,101 @@
+//! The main thread's work: the broker, signals, state messages, the service manager, and the questions of whoever watches.
+
+use super::vitals::Vitals;
+use super::{GRACE, House, PipelineError};
+use crate::web::{self, Asked};
+use sd_notify::NotifyState;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{error, info};
+
+/// How often health and counters are looked at.
+const PULSE: Duration = Duration::from_secs(2);
+/// The watchdog's interval where the service manager asks for none; then nobody hears the pings.
+const NO_WATCHDOG: Duration = Duration::from_mins(1);
+/// Questions of watchers that wait for the main thread.
+const QUESTIONS: usize = 16;
+
+impl House {
+    /// Attends until the daemon is told to stop.
+    pub(super) async fn attend(&self) -> Result<(), PipelineError> {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut stopping = self.stopping.subscribe();
+        let publisher = tokio::spawn(self.publisher().run(self.stopping.subscribe()));
+        let mut asked = self.open_window();
+        notify(&[NotifyState::Ready]);
+        info!(device = self.config.mqtt.device, "ctedge is running");
+        let (mut vitals, mut told) = (Vitals::default(), Told::default());
+        let mut pulse = interval(PULSE);
+        // Twice as often as the service manager wants to hear it, as its manual says.
+        let mut watchdog = interval(sd_notify::watchdog_enabled().unwrap_or(NO_WATCHDOG).max(SHORTEST) / 2);
+        watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = stopping.changed() => break,
+                _ = pulse.tick() => {
+                    vitals.post(self);
+                    told.status(self.status_line());
+                }
+                _ = watchdog.tick() => told.ping(self.beats.stuck()),
+                Some(Asked { question, answer }) = asked.recv() => {
+                    // Whoever asked may have gone.
+                    answer.send(self.answer(question)).ok();
+                }
+            }
+        }
+        info!("stopping");
+        notify(&[NotifyState::Stopping]);
+        self.tell_to_stop();
+        drop(timeout(GRACE, publisher).await);
+        Ok(())
+    }
+
+    /// Starts to answer whoever watches, if that is asked for.
+    fn open_window(&self) -> mpsc::Receiver<Asked> {
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        if let Some(listen) = self.config.web.listen.address() {
+            tokio::spawn(web::run(listen, Arc::clone(&self.window), questions, self.stopping.subscribe()));
+        }
+        asked
+    }
+}
+
+/// A shorter watchdog would be pinged without a pause.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+/// What the service manager has been told.
+#[derive(Debug, Default)]
+struct Told {
+    status: String,
+    stuck: Option<&'static str>,
+}
+
+impl Told {
+    /// One line for `systemctl status`, when it has changed.
+    fn status(&mut self, line: String) {
+        if self.status != line {
+            notify(&[NotifyState::Status(&line)]);
+            self.status = line;
+        }
+    }
+
+    /// A sign of life, unless a room is stuck.
+    fn ping(&mut self, stuck: Option<&'static str>) {
+        match stuck {
+            None => notify(&[NotifyState::Watchdog]),
+            Some(room) if self.stuck != stuck => error!(room, "a room makes no progress; the watchdog is not told"),
+            Some(_still) => {}
+        }
+        self.stuck = stuck;
+    }
+}
+
+/// Not under systemd there is nobody to tell.
+fn notify(state: &[NotifyState<'_>]) {
+    drop(sd_notify::notify(state));
+}

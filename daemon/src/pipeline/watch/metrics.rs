@@ -1,0 +1,139 @@
+//! The page `/metrics`. Labels are words of ours, of the model's maker or of the kernel, never of a file that came in.
+
+use super::super::House;
+use super::super::vitals::{info, numbers};
+use super::age_s;
+use super::device::{self, Process};
+use super::tally::Tally;
+use crate::message::Counters;
+use crate::outbox::Waiting;
+use crate::web::{Kind, Page};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+impl House {
+    pub(super) fn metrics(&self) -> Vec<u8> {
+        let mut page = Page::default();
+        if let Ok((waiting, counters)) = numbers(self) {
+            books(&mut page, &counters);
+            outbox(&mut page, waiting);
+        }
+        tally(&mut page, &self.tally.lock().unwrap_or_else(PoisonError::into_inner));
+        let is_connected = self.link.lock().unwrap_or_else(PoisonError::into_inner).connected;
+        let help = "Whether there is a connection to the broker.";
+        page.single("ctedge_mqtt_connected", Kind::Gauge, help, u8::from(is_connected));
+        let help = "Answers of the broker to messages of the outbox since the start, by its reason.";
+        counts(&mut page, ("ctedge_mqtt_published_total", "reason"), help, &self.board.answers());
+        self.model(&mut page);
+        self.device(&mut page);
+        process(&mut page);
+        page.into_bytes()
+    }
+
+    fn model(&self, page: &mut Page) {
+        page.family("ctedge_model_info", Kind::Gauge, "The model that is loaded and where it runs.");
+        if let Some(model) = info(self).model {
+            let labels = [
+                ("name", model.name.as_str()),
+                ("version", &model.version),
+                ("digest", &model.digest),
+                ("ep", &model.provider),
+            ];
+            page.sample(&labels, 1);
+        }
+    }
+
+    fn device(&self, page: &mut Page) {
+        let paths = &self.config.paths;
+        page.family("ctedge_disk_free_bytes", Kind::Gauge, "Bytes that may still be written.");
+        for (name, path) in [("incoming", &paths.incoming), ("spool", &paths.spool), ("state", &paths.state)] {
+            if let Some(bytes) = device::free_bytes(path) {
+                page.sample(&[("path", name)], bytes);
+            }
+        }
+        page.family("ctedge_temperature_celsius", Kind::Gauge, "The kernel's temperature sensors.");
+        for zone in device::zones(&self.config.web.thermal) {
+            page.sample(&[("zone", &zone.name), ("type", &zone.kind)], zone.celsius);
+        }
+    }
+}
+
+fn books(page: &mut Page, counters: &Counters) {
+    let total = &counters.total;
+    page.family(
+        "ctedge_series_total",
+        Kind::Counter,
+        "Series that have ended since the daemon was set up, by outcome.",
+    );
+    for (outcome, count) in [
+        ("flagged", total.flagged),
+        ("clear", total.clear),
+        ("inconclusive", total.inconclusive),
+        ("rejected", total.rejected),
+        ("failed", total.failed),
+    ] {
+        page.sample(&[("outcome", outcome)], count);
+    }
+    let help = "Series received since the daemon was set up: those that have ended and those pending.";
+    page.single("ctedge_series_received_total", Kind::Counter, help, total.received);
+    page.single("ctedge_series_pending", Kind::Gauge, "Series without an outcome yet.", total.pending);
+    page.family("ctedge_results", Kind::Gauge, "Where the results are.");
+    let delivery = &counters.delivery;
+    for (place, count) in [
+        ("queued", delivery.queued),
+        ("unreceipted", delivery.unreceipted),
+        ("published", delivery.published),
+        ("receipted", delivery.receipted),
+    ] {
+        page.sample(&[("place", place)], count);
+    }
+    let help = "1 where every series and every result is accounted for, else 0.";
+    page.single("ctedge_balanced", Kind::Gauge, help, u8::from(counters.balanced));
+}
+
+fn outbox(page: &mut Page, waiting: Waiting) {
+    let help = "Messages that the broker has not acknowledged.";
+    page.single("ctedge_outbox_messages", Kind::Gauge, help, waiting.messages);
+    let help = "Age of the oldest of them; 0 where there is none.";
+    page.single("ctedge_outbox_oldest_seconds", Kind::Gauge, help, waiting.oldest_ms.map_or(0, age_s));
+}
+
+fn tally(page: &mut Page, tally: &Tally) {
+    page.family("ctedge_stage_seconds", Kind::Histogram, "Time of a series in a stage.");
+    for (stage, histogram) in &tally.stages {
+        page.histogram(&[("stage", stage)], histogram);
+    }
+    page.family("ctedge_complete_to_result_seconds", Kind::Histogram, "Time from complete series to finished report.");
+    page.histogram(&[], &tally.total);
+    let help = "Rejected series since the start, by reason.";
+    counts(page, ("ctedge_rejected_total", "code"), help, &tally.rejected);
+    counts(page, ("ctedge_failed_total", "code"), "Failed series since the start, by reason.", &tally.failed);
+    counts(page, ("ctedge_flag_positive_total", "flag"), "Positive flags since the start.", &tally.positive);
+    if let Some(at_ms) = tally.last_success_ms() {
+        let help = "When a series last got flags.";
+        let seconds = Duration::from_millis(u64::try_from(at_ms).unwrap_or_default()).as_secs_f64();
+        page.single("ctedge_last_success_timestamp_seconds", Kind::Gauge, help, seconds);
+    }
+}
+
+/// A counter with one label.
+fn counts(page: &mut Page, (name, label): (&'static str, &str), help: &str, counts: &BTreeMap<&'static str, u64>) {
+    page.family(name, Kind::Counter, help);
+    for (value, count) in counts {
+        page.sample(&[(label, value)], count);
+    }
+}
+
+fn process(page: &mut Page) {
+    let Process { resident_bytes, threads, files } = device::process();
+    if let Some(bytes) = resident_bytes {
+        page.single("process_resident_memory_bytes", Kind::Gauge, "Memory of the supervisor.", bytes);
+    }
+    if let Some(threads) = threads {
+        page.single("process_threads", Kind::Gauge, "Threads of the supervisor.", threads);
+    }
+    if let Some(files) = files {
+        page.single("process_open_fds", Kind::Gauge, "Open files and connections of the supervisor.", files);
+    }
+}
