@@ -1,0 +1,62 @@
+//! The corridor's promises under faults: each kind breaks something on purpose, again and again, and then holds what reached
+//! the subscriber, the books and the spool against a run in which nothing broke. A control at the end of each takes
+//! something away in secret, and has to be found out: a check that cannot fail proves nothing.
+
+mod check;
+mod point;
+mod scene;
+mod strace;
+mod sync;
+
+use clap::{Parser, ValueEnum};
+use ctedge_tests::progress::Elapsed;
+use ctedge_tests::stage;
+use std::process::ExitCode;
+
+/// Breaks things on purpose and looks whether anything is lost.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What breaks
+    kind: Kind,
+    /// How many faults; those of a run, spread evenly, again and again if there are more
+    #[arg(long, default_value_t = 24, conflicts_with = "all")]
+    points: usize,
+    /// Where the even spread begins; of the clock if not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Every fault of a run once
+    #[arg(long)]
+    all: bool,
+    /// Scenes that are played at the same time
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+}
+
+/// What breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The supervisor is killed at a system call that changes something
+    Kill,
+    /// A system call of the supervisor fails: EIO, ENOSPC, EDQUOT, or nothing written
+    Io,
+    /// Nothing breaks: what is synced before the broker is told?
+    Fsync,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let clock = Elapsed::new();
+    let held = match arguments.kind {
+        Kind::Kill => point::run(&point::KILLS, &arguments.sample(), &clock),
+        Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),
+        Kind::Fsync => sync::run(&clock),
+    };
+    stage::ended("faults", held)
+}
+
+impl Arguments {
+    fn sample(&self) -> point::Sample {
+        let seed = self.seed.unwrap_or_else(|| ctedge_tests::arrival::Dice::any().1);
+        point::Sample { count: (!self.all).then_some(self.points), seed, jobs: self.jobs.max(1) }
+    }
+}
