@@ -16,6 +16,7 @@ mod code;
 mod crash;
 mod door;
 mod export;
+mod faults;
 mod frames;
 mod geometry;
 mod harness;

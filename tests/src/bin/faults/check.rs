@@ -37,7 +37,8 @@ impl Ending {
     /// What is wrong with this ending beside the expected one, a sentence each.
     pub(crate) fn breaches(&self, expected: &Self) -> Vec<String> {
         let lost = expected.results.difference(&self.results);
-        let mut breaches: Vec<String> = lost.map(|(key, id)| format!("series {key}: its result {id} is lost")).collect();
+        let mut breaches: Vec<String> =
+            lost.map(|(key, id)| format!("series {key}: its result {id} is lost")).collect();
         let more = self.results.difference(&expected.results);
         breaches.extend(more.map(|(key, id)| format!("series {key}: told again under another id, {id}")));
         breaches.extend(self.unbalanced());

@@ -2,8 +2,10 @@
 //! the subscriber, the books and the spool against a run in which nothing broke. A control at the end of each takes
 //! something away in secret, and has to be found out: a check that cannot fail proves nothing.
 
+mod broker;
 mod check;
 mod point;
+mod proxy;
 mod scene;
 mod strace;
 mod sync;
@@ -41,6 +43,8 @@ enum Kind {
     Io,
     /// Nothing breaks: what is synced before the broker is told?
     Fsync,
+    /// The broker is killed N times, its memory wiped, the wire to it broken and cut byte by byte
+    Broker,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Kind::Kill => point::run(&point::KILLS, &arguments.sample(), &clock),
         Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),
         Kind::Fsync => sync::run(&clock),
+        Kind::Broker => broker::run(&broker::Counts::of(arguments.points), arguments.sample().seed, &clock),
     };
     stage::ended("faults", held)
 }

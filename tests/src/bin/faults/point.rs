@@ -55,6 +55,9 @@ struct Outcome {
     breaches: Vec<String>,
 }
 
+/// How long the daemon may work on after its last result.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+
 /// The bar: how long after a start the daemon says that it is there.
 const READY: Duration = Duration::from_secs(5);
 
@@ -172,13 +175,7 @@ fn play(faults: &Faults, fault: &Fault, cast: &Cast, expected: &Ending) -> anyho
 }
 
 /// Lets the daemon meet a fault, and makes sure that it is gone then. Returns whether it went by itself.
-fn meet(
-    scene: &mut Scene,
-    faults: &Faults,
-    fault: &Fault,
-    cast: &Cast,
-    expected: &Ending,
-) -> anyhow::Result<bool> {
+fn meet(scene: &mut Scene, faults: &Faults, fault: &Fault, cast: &Cast, expected: &Ending) -> anyhow::Result<bool> {
     let tracer = strace::start(scene, &fault.moment, fault.injected)?;
     scene.play(cast)?;
     let mut ended = false;
@@ -187,7 +184,9 @@ fn meet(
         // Calls of the other threads may come a little later or never: then there is nothing to wait for.
         Ok(ended || Ending::of(scene)? == *expected)
     };
-    let _over = process::wait_until(faults.leave, over)?;
+    process::wait_until(faults.leave, over)?;
+    // What comes after the last result: acknowledged rows are deleted, files of finished series move on.
+    ended = ended || process::wait_until(AFTERWARDS, || Ok(scene.appliance.check().is_err()))?;
     scene.appliance.kill()?;
     drop(tracer);
     Ok(ended)
@@ -197,7 +196,8 @@ fn meet(
 fn control(cast: &Cast, expected: &Ending) -> anyhow::Result<bool> {
     let mut scene = Scene::new()?;
     let [_intake, series, ..] = ROOMS;
-    let fault = Fault { moment: Moment { thread: series, call: "rename".to_owned(), number: 2 }, injected: "signal=KILL" };
+    let fault =
+        Fault { moment: Moment { thread: series, call: "rename".to_owned(), number: 2 }, injected: "signal=KILL" };
     let ended = meet(&mut scene, &KILLS, &fault, cast, expected)?;
     ensure!(ended && scene.steal()? > 0, "there was nothing to steal");
     scene.start()?;

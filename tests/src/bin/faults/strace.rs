@@ -18,8 +18,23 @@ pub(crate) const MAIN: &str = "main";
 pub(crate) const ROOMS: [&str; 5] = ["intake", "series", "choice", "volume", "infer"];
 /// Calls that change what is on disk, or make that durable. A question mark passes over what an architecture lacks.
 const CALLS: [&str; 17] = [
-    "?rename", "?renameat", "?renameat2", "?unlink", "?unlinkat", "?rmdir", "?mkdir", "?mkdirat", "?fsync", "?fdatasync",
-    "?syncfs", "?pwrite64", "?write", "?openat", "?ftruncate", "?fallocate", "?fchmod",
+    "?rename",
+    "?renameat",
+    "?renameat2",
+    "?unlink",
+    "?unlinkat",
+    "?rmdir",
+    "?mkdir",
+    "?mkdirat",
+    "?fsync",
+    "?fdatasync",
+    "?syncfs",
+    "?pwrite64",
+    "?write",
+    "?openat",
+    "?ftruncate",
+    "?fallocate",
+    "?fchmod",
 ];
 
 /// A moment: the N-th call of a kind in a thread.

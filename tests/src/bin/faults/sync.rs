@@ -11,7 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What writes, moves, syncs and sends.
-const CALLS: &str = "?rename,?renameat,?renameat2,?unlink,?unlinkat,fsync,fdatasync,?syncfs,pwrite64,write,writev,sendto,sendmsg";
+const CALLS: &str =
+    "?rename,?renameat,?renameat2,?unlink,?unlinkat,fsync,fdatasync,?syncfs,pwrite64,write,writev,sendto,sendmsg";
 /// What syncs.
 const SYNCS: [&str; 3] = ["fsync", "fdatasync", "syncfs"];
 
@@ -134,7 +135,8 @@ fn breaches(calls: &[Call], ids: &[String]) -> (usize, Vec<String>) {
 fn result_is_synced(calls: &[Call], id: &str) -> bool {
     let with_id = |call: &&Call| call.rest.contains(id);
     let Some(sent) = calls.iter().filter(with_id).find(|call| is_sent(call)) else { return false };
-    let Some(written) = calls.iter().filter(with_id).find(|call| call.name == "pwrite64" && call.rest.contains("-wal>"))
+    let Some(written) =
+        calls.iter().filter(with_id).find(|call| call.name == "pwrite64" && call.rest.contains("-wal>"))
     else {
         return false;
     };

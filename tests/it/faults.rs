@@ -1,0 +1,25 @@
+//! A share of the faults of `tests/src/bin/faults/`; the program plays as many as it is asked for.
+
+use ctedge_tests::process;
+use std::process::Command;
+
+fn faults(arguments: &[&str]) {
+    let told = process::output(Command::new(env!("CARGO_BIN_EXE_faults")).args(arguments))
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    println!("{told}");
+}
+
+#[test]
+fn killed_at_single_system_calls_it_loses_nothing() {
+    faults(&["kill", "--points", "24"]);
+}
+
+#[test]
+fn told_that_the_disk_fails_it_loses_nothing_and_does_not_panic() {
+    faults(&["io", "--points", "24"]);
+}
+
+#[test]
+fn file_and_folder_are_synced_before_the_broker_is_told() {
+    faults(&["fsync"]);
+}
