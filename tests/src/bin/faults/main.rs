@@ -2,17 +2,16 @@
 //! the subscriber, the books and the spool against a run in which nothing broke. A control at the end of each takes
 //! something away in secret, and has to be found out: a check that cannot fail proves nothing.
 
-mod broker;
+mod calls;
 mod check;
-mod point;
-mod proxy;
+mod delivery;
 mod scene;
-mod strace;
-mod sync;
 
+use calls::{point, sync};
 use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
+use delivery::burst;
 use std::process::ExitCode;
 
 /// Breaks things on purpose and looks whether anything is lost.
@@ -45,6 +44,10 @@ enum Kind {
     Fsync,
     /// The broker is killed N times, its memory wiped, the wire to it broken and cut byte by byte
     Broker,
+    /// N files come at once
+    Burst,
+    /// The disk fills up, and has room again; needs root, for a small file system in memory
+    Disk,
 }
 
 fn main() -> ExitCode {
@@ -54,7 +57,9 @@ fn main() -> ExitCode {
         Kind::Kill => point::run(&point::KILLS, &arguments.sample(), &clock),
         Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),
         Kind::Fsync => sync::run(&clock),
-        Kind::Broker => broker::run(&broker::Counts::of(arguments.points), arguments.sample().seed, &clock),
+        Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
+        Kind::Burst => burst::flood(arguments.points, &clock),
+        Kind::Disk => burst::full_disk(&clock),
     };
     stage::ended("faults", held)
 }

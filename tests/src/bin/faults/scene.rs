@@ -60,12 +60,12 @@ impl Scene {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let port = broker.port();
-        Self::beside(broker, port)
+        Self::beside(broker, port, &std::env::temp_dir())
     }
 
-    /// The same where the daemon reaches the broker by another port.
-    pub(crate) fn beside(broker: Mosquitto, port: u16) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("ctedge-faults-").tempdir()?;
+    /// The same where the daemon reaches the broker by another port, and has its folders at a place.
+    pub(crate) fn beside(broker: Mosquitto, port: u16, place: &Path) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("ctedge-faults-").tempdir_in(place)?;
         let subscriber = Subscriber::start(broker.port())?;
         let program = folder.path().join("daemon.sh");
         let (tracer, daemon) = (folder.path().join("tracer"), binary()?);

@@ -3,16 +3,20 @@
 //! The series are files that are no scans: each is refused in a moment and is told like any other result. Results carry a
 //! number that rises by one, so that a subscriber that has every number has everything.
 
+pub(crate) mod burst;
+mod proxy;
+
 use crate::check::results;
-use crate::proxy::{Cut, Mode, Proxy, Way};
 use crate::scene::{PATIENCE, Scene, below};
 use anyhow::ensure;
 use ctedge_tests::arrival::Dice;
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::process;
 use ctedge_tests::progress::{Elapsed, say};
+use proxy::{Cut, Mode, Proxy, Way};
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// How often each thing happens.
@@ -40,9 +44,14 @@ struct Stand {
 
 impl Stand {
     fn new() -> anyhow::Result<Self> {
+        Self::at(&std::env::temp_dir())
+    }
+
+    /// The same with everything of the daemon below a folder.
+    fn at(place: &Path) -> anyhow::Result<Self> {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let proxy = Proxy::to(broker.port())?;
-        let mut scene = Scene::beside(broker, proxy.port())?;
+        let mut scene = Scene::beside(broker, proxy.port(), place)?;
         scene.start()?;
         Ok(Self { scene, proxy, dropped: 0 })
     }
@@ -125,6 +134,10 @@ pub(crate) fn run(counts: &Counts, seed: u64, clock: &Elapsed) -> anyhow::Result
     Ok(held)
 }
 
+/// Mosquitto saves what it has acknowledged a moment later, and a kill in between loses it, whoever has sent it. So the wire
+/// holds its answers back for this long before a kill: what the daemon believes to be safe has been saved by then.
+const SAVED: Duration = Duration::from_millis(150);
+
 type Act = fn(&mut Stand, usize, &mut Dice) -> anyhow::Result<()>;
 
 fn kills(stand: &mut Stand, count: usize, dice: &mut Dice) -> anyhow::Result<()> {
@@ -133,7 +146,11 @@ fn kills(stand: &mut Stand, count: usize, dice: &mut Dice) -> anyhow::Result<()>
         stand.feed()?;
         // Not a wait for something, but the random moment itself.
         std::thread::sleep(Duration::from_millis(dice.below(600)));
+        stand.proxy.mode(Mode::HalfOpen);
+        std::thread::sleep(SAVED);
         stand.scene.broker.kill()?;
+        stand.proxy.cut(Cut::Close);
+        stand.proxy.mode(Mode::Pass);
         stand.feed()?;
         std::thread::sleep(Duration::from_millis(dice.below(200)));
         stand.scene.broker.resume()?;

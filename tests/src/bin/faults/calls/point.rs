@@ -1,8 +1,9 @@
 //! Faults at single system calls: killed there, or told that the disk has failed.
 
+use super::{Moment, ROOMS};
 use crate::check::Ending;
 use crate::scene::{Cast, PATIENCE, Scene};
-use crate::strace::{self, Moment, ROOMS};
+
 use anyhow::{Context, ensure};
 use ctedge_tests::process;
 use ctedge_tests::progress::{Elapsed, say};
@@ -65,7 +66,7 @@ const READY: Duration = Duration::from_secs(5);
 pub(crate) fn run(faults: &Faults, sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
     let cast = Cast::make()?;
     let expected = Scene::undisturbed(&cast)?;
-    let moments = strace::record(&mut Scene::new()?, |scene| {
+    let moments = super::record(&mut Scene::new()?, |scene| {
         scene.play(&cast)?;
         let seen = scene.drain(Some(&expected), PATIENCE)?;
         let breaches = seen.breaches(&expected);
@@ -176,7 +177,7 @@ fn play(faults: &Faults, fault: &Fault, cast: &Cast, expected: &Ending) -> anyho
 
 /// Lets the daemon meet a fault, and makes sure that it is gone then. Returns whether it went by itself.
 fn meet(scene: &mut Scene, faults: &Faults, fault: &Fault, cast: &Cast, expected: &Ending) -> anyhow::Result<bool> {
-    let tracer = strace::start(scene, &fault.moment, fault.injected)?;
+    let tracer = super::start(scene, &fault.moment, fault.injected)?;
     scene.play(cast)?;
     let mut ended = false;
     let over = || {

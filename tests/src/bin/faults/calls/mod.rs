@@ -3,6 +3,9 @@
 //! strace counts calls for each thread on its own. So that a fault hits the thread that it was meant for, each thread is
 //! attached to alone; only the main thread, which works before anybody could attach to it, is started behind strace.
 
+pub(crate) mod point;
+pub(crate) mod sync;
+
 use crate::scene::Scene;
 use anyhow::{Context, ensure};
 use ctedge_tests::process::{self, Running};
