@@ -23,3 +23,13 @@ fn told_that_the_disk_fails_it_loses_nothing_and_does_not_panic() {
 fn file_and_folder_are_synced_before_the_broker_is_told() {
     faults(&["fsync"]);
 }
+
+#[test]
+fn whatever_happens_to_broker_and_wire_every_result_arrives() {
+    faults(&["broker", "--points", "3"]);
+}
+
+#[test]
+fn a_burst_of_files_is_accounted_for() {
+    faults(&["burst", "--points", "500"]);
+}

@@ -20,12 +20,12 @@ pub(crate) struct Ending {
 
 impl Ending {
     /// How it stands now.
-    pub(crate) fn of(scene: &Scene) -> anyhow::Result<Self> {
+    pub(crate) fn of(scene: &Scene) -> Self {
         let messages = scene.subscriber.messages();
         let root = scene.appliance.path("");
         let folders = ["spool", "incoming"].map(|name| scene.appliance.path(name));
         let files = folders.iter().flat_map(|folder| below(folder, &root)).collect();
-        Ok(Self { results: results(&messages), books: books(&messages), files })
+        Self { results: results(&messages), books: books(&messages), files }
     }
 
     /// Whether every series has an outcome and no file is on its way.
@@ -98,11 +98,41 @@ mod tests {
             let breaches = other.breaches(&ending()).join("\n");
             assert!(breaches.contains(word), "{word}: {breaches}");
         };
-        doctored(&|other| drop(other.results.pop_first()), "is lost");
-        doctored(&|other| drop(other.results.insert(("a".into(), "r1_x".into()))), "another id");
-        doctored(&|other| drop(other.books.insert("clear".into(), 1)), "have ended");
-        doctored(&|other| drop(other.books.insert("received".into(), 4)), "were received");
-        doctored(&|other| drop(other.files.pop_first()), "is not there");
-        doctored(&|other| drop(other.files.insert("spool/work/a/1".into())), "should not be there");
+        doctored(
+            &|other| {
+                other.results.pop_first();
+            },
+            "is lost",
+        );
+        doctored(
+            &|other| {
+                other.results.insert(("a".into(), "r1_x".into()));
+            },
+            "another id",
+        );
+        doctored(
+            &|other| {
+                other.books.insert("clear".into(), 1);
+            },
+            "have ended",
+        );
+        doctored(
+            &|other| {
+                other.books.insert("received".into(), 4);
+            },
+            "were received",
+        );
+        doctored(
+            &|other| {
+                other.files.pop_first();
+            },
+            "is not there",
+        );
+        doctored(
+            &|other| {
+                other.files.insert("spool/work/a/1".into());
+            },
+            "should not be there",
+        );
     }
 }

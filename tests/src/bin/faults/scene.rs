@@ -68,10 +68,12 @@ impl Scene {
         let folder = tempfile::Builder::new().prefix("ctedge-faults-").tempdir_in(place)?;
         let subscriber = Subscriber::start(broker.port())?;
         let program = folder.path().join("daemon.sh");
-        let (tracer, daemon) = (folder.path().join("tracer"), binary()?);
+        let daemon = binary()?;
         // Read anew at each start: a daemon that is started again after a fault has none.
         let script = format!(
-            "#!/bin/sh\nif [ -f {tracer:?} ]; then exec $(cat {tracer:?}) {daemon:?} \"$@\"; fi\nexec {daemon:?} \"$@\"\n"
+            "#!/bin/sh\ntracer='{}'\nif [ -f \"$tracer\" ]; then exec $(cat \"$tracer\") '{1}' \"$@\"; fi\nexec '{1}' \"$@\"\n",
+            folder.path().join("tracer").display(),
+            daemon.display()
         );
         fs::write(&program, script)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
@@ -117,11 +119,11 @@ impl Scene {
     /// Waits until everything has ended as it should; where it does not, returns how it stands when the time is up.
     pub(crate) fn drain(&self, expected: Option<&Ending>, patience: Duration) -> anyhow::Result<Ending> {
         let ended = || {
-            let seen = Ending::of(self)?;
+            let seen = Ending::of(self);
             Ok(expected.map_or_else(|| seen.is_settled(), |expected| seen == *expected))
         };
         process::wait_until(patience, ended)?;
-        Ending::of(self)
+        Ok(Ending::of(self))
     }
 
     /// How it ends where nothing breaks.

@@ -78,6 +78,7 @@ pub(crate) fn full_disk(clock: &Elapsed) -> anyhow::Result<bool> {
     while file.write_all(&[0; 4096]).is_ok() {}
     // What a sender cannot write whole is not ours to tell of: it is made beside, and only renamed here.
     file.set_len(file.metadata()?.len().saturating_sub(200_000))?;
+    drop(file);
     let mut starts = 0;
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(12) {
@@ -123,7 +124,6 @@ impl Stand {
             return Ok(false);
         }
         std::thread::sleep(Duration::from_secs(1));
-        // Its log lies on the same disk, and is not what this is about.
         self.scene.appliance.start()?;
         Ok(true)
     }
