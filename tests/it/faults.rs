@@ -15,6 +15,11 @@ fn killed_at_single_system_calls_it_loses_nothing() {
 }
 
 #[test]
+fn killed_again_while_it_recovers_it_loses_nothing() {
+    faults(&["recover", "--points", "8"]);
+}
+
+#[test]
 fn told_that_the_disk_fails_it_loses_nothing_and_does_not_panic() {
     faults(&["io", "--points", "24"]);
 }

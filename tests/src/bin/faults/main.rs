@@ -38,6 +38,8 @@ struct Arguments {
 enum Kind {
     /// The supervisor is killed at a system call that changes something
     Kill,
+    /// The same, and it is killed again in the middle of its next start
+    Recover,
     /// A system call of the supervisor fails: EIO, ENOSPC, EDQUOT, or nothing written
     Io,
     /// Nothing breaks: what is synced before the broker is told?
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
     let clock = Elapsed::new();
     let held = match arguments.kind {
         Kind::Kill => point::run(&point::KILLS, &arguments.sample(), &clock),
+        Kind::Recover => point::run(&point::RECOVERIES, &arguments.sample(), &clock),
         Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),
         Kind::Fsync => sync::run(&clock),
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),

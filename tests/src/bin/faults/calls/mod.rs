@@ -140,6 +140,17 @@ pub(crate) fn start(scene: &mut Scene, moment: &Moment, fault: &str) -> anyhow::
     attach(scene.appliance.pid()?, thread, &options, &out).map(Some)
 }
 
+/// Starts the daemon, and kills it when the first of its threads makes a call for the N-th time, or a little later.
+pub(crate) fn start_and_kill(scene: &mut Scene, call: &str, number: usize) -> anyhow::Result<()> {
+    let out = scene.trace("trace-again");
+    let options = format!("-e signal=none -e trace={call} -e inject={call}:signal=KILL:when={number}");
+    scene.traced(&format!("strace -D -f -qq -s 0 {options} -o {}", out.display()))?;
+    scene.appliance.start()?;
+    process::wait_until(Duration::from_secs(2), || Ok(scene.appliance.check().is_err()))?;
+    scene.appliance.kill()?;
+    scene.untraced()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,16 +19,27 @@ pub(crate) struct Faults {
     injected: &'static [&'static str],
     /// How long the daemon may go on with the fault before it is killed.
     leave: Duration,
+    /// Calls at which it is killed once more while it picks up what it finds.
+    again: &'static [&'static str],
 }
 
 /// The supervisor is killed.
-pub(crate) const KILLS: Faults = Faults { name: "kill", injected: &["signal=KILL"], leave: PATIENCE };
+pub(crate) const KILLS: Faults = Faults { name: "kill", injected: &["signal=KILL"], leave: PATIENCE, again: &[] };
+
+/// The supervisor is killed, and then killed again in the middle of its next start.
+pub(crate) const RECOVERIES: Faults = Faults {
+    name: "recover",
+    // Calls of the supervisor and not of its workers.
+    again: &["pwrite64", "fdatasync", "rename", "fsync", "mkdir"],
+    ..KILLS
+};
 
 /// A call fails. That of a short write is the shortest there is: nothing was written.
 pub(crate) const ERRORS: Faults = Faults {
     name: "io",
     injected: &["error=EIO", "error=ENOSPC", "error=EDQUOT", "retval=0"],
     leave: Duration::from_secs(8),
+    again: &[],
 };
 
 /// Which faults are played.
@@ -160,6 +171,9 @@ fn side_by_side<T: Sync>(
 fn play(faults: &Faults, fault: &Fault, cast: &Cast, expected: &Ending) -> anyhow::Result<Outcome> {
     let mut scene = Scene::new()?;
     let ended = meet(&mut scene, faults, fault, cast, expected)?;
+    if let Some(call) = faults.again.get(fault.moment.number % faults.again.len().max(1)) {
+        super::start_and_kill(&mut scene, call, 1 + fault.moment.number / faults.again.len() % 8)?;
+    }
     let ready = scene.start()?;
     let seen = scene.drain(Some(expected), PATIENCE)?;
     let mut breaches = seen.breaches(expected);
