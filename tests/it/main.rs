@@ -17,6 +17,7 @@ mod crash;
 mod delivery;
 mod door;
 mod export;
+mod faults;
 mod frames;
 mod geometry;
 mod harness;

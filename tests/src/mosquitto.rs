@@ -80,6 +80,14 @@ impl Mosquitto {
         self.running.take().map_or(Ok(()), |running| running.stop(Duration::from_secs(10)))
     }
 
+    /// Deletes what a persistent one has saved; it must not be running.
+    pub fn wipe(&self) -> anyhow::Result<()> {
+        match fs::remove_file(self.folder.path().join("mosquitto.db")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     /// Kills it at once; messages that it has not saved are gone.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.running.take().map_or(Ok(()), Running::kill)

@@ -1,0 +1,40 @@
+//! A share of the faults of `tests/src/bin/faults/`; the program plays as many as it is asked for.
+
+use ctedge_tests::process;
+use std::process::Command;
+
+fn faults(arguments: &[&str]) {
+    let told = process::output(Command::new(env!("CARGO_BIN_EXE_faults")).args(arguments))
+        .unwrap_or_else(|error| panic!("{error:#}"));
+    println!("{told}");
+}
+
+#[test]
+fn killed_at_single_system_calls_it_loses_nothing() {
+    faults(&["kill", "--points", "24"]);
+}
+
+#[test]
+fn killed_again_while_it_recovers_it_loses_nothing() {
+    faults(&["recover", "--points", "8"]);
+}
+
+#[test]
+fn told_that_the_disk_fails_it_loses_nothing_and_does_not_panic() {
+    faults(&["io", "--points", "24"]);
+}
+
+#[test]
+fn file_and_folder_are_synced_before_the_broker_is_told() {
+    faults(&["fsync"]);
+}
+
+#[test]
+fn whatever_happens_to_broker_and_wire_every_result_arrives() {
+    faults(&["broker", "--points", "3"]);
+}
+
+#[test]
+fn a_burst_of_files_is_accounted_for() {
+    faults(&["burst", "--points", "500"]);
+}

@@ -1,0 +1,221 @@
+//! Faults at single system calls: killed there, or told that the disk has failed.
+
+use super::{Moment, ROOMS};
+use crate::check::Ending;
+use crate::scene::{Cast, PATIENCE, Scene};
+
+use anyhow::{Context, ensure};
+use ctedge_tests::process;
+use ctedge_tests::progress::{Elapsed, say};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Faults of a kind.
+pub(crate) struct Faults {
+    name: &'static str,
+    /// What strace does, taken by turns.
+    injected: &'static [&'static str],
+    /// How long the daemon may go on with the fault before it is killed.
+    leave: Duration,
+    /// Calls at which it is killed once more while it picks up what it finds.
+    again: &'static [&'static str],
+}
+
+/// The supervisor is killed.
+pub(crate) const KILLS: Faults = Faults { name: "kill", injected: &["signal=KILL"], leave: PATIENCE, again: &[] };
+
+/// The supervisor is killed, and then killed again in the middle of its next start.
+pub(crate) const RECOVERIES: Faults = Faults {
+    name: "recover",
+    // Calls of the supervisor and not of its workers.
+    again: &["pwrite64", "fdatasync", "rename", "fsync", "mkdir"],
+    ..KILLS
+};
+
+/// A call fails. That of a short write is the shortest there is: nothing was written.
+pub(crate) const ERRORS: Faults = Faults {
+    name: "io",
+    injected: &["error=EIO", "error=ENOSPC", "error=EDQUOT", "retval=0"],
+    leave: Duration::from_secs(8),
+    again: &[],
+};
+
+/// Which faults are played.
+pub(crate) struct Sample {
+    /// How many; all if not given.
+    pub(crate) count: Option<usize>,
+    pub(crate) seed: u64,
+    pub(crate) jobs: usize,
+}
+
+/// One fault: where, and what.
+#[derive(Debug, Clone)]
+struct Fault {
+    moment: Moment,
+    injected: &'static str,
+}
+
+/// What became of one.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// Whether the daemon had ended when it was started again.
+    ended: bool,
+    /// How long it took to be ready again.
+    ready: Duration,
+    breaches: Vec<String>,
+}
+
+/// How long the daemon may work on after its last result.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+
+/// The bar: how long after a start the daemon says that it is there.
+const READY: Duration = Duration::from_secs(5);
+
+/// Plays faults of a kind, and then the control.
+pub(crate) fn run(faults: &Faults, sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
+    let cast = Cast::make()?;
+    let expected = Scene::undisturbed(&cast)?;
+    let moments = super::record(&mut Scene::new()?, |scene| {
+        scene.play(&cast)?;
+        let seen = scene.drain(Some(&expected), PATIENCE)?;
+        let breaches = seen.breaches(&expected);
+        ensure!(breaches.is_empty(), "an undisturbed run ends in another way:\n{}", breaches.join("\n"));
+        Ok(())
+    })?;
+    tell(&moments, clock);
+    let chosen = sample.of(&faults.all(moments));
+    let told = format!("{}: {} faults, seed {}", faults.name, chosen.len(), sample.seed);
+    clock.say(&told);
+    let outcomes = side_by_side(&chosen, sample.jobs, |fault| {
+        let outcome = play(faults, fault, &cast, &expected).with_context(|| format!("{fault:?}"))?;
+        if !outcome.breaches.is_empty() {
+            clock.say(&format!("FAIL {fault:?}\n  {}", outcome.breaches.join("\n  ")));
+        }
+        Ok(outcome)
+    })?;
+    let ended = outcomes.iter().filter(|outcome| outcome.ended).count();
+    let broken = outcomes.iter().filter(|outcome| !outcome.breaches.is_empty()).count();
+    let slowest = outcomes.iter().map(|outcome| outcome.ready).max().unwrap_or_default();
+    let found = control(&cast, &expected)?;
+    clock.say(&format!(
+        "{told}: {ended} ended the daemon, {broken} lost, doubled or left something, ready again within {:.1} s (bar {} s); control: {}",
+        slowest.as_secs_f64(),
+        READY.as_secs(),
+        if found { "the theft was found" } else { "the theft was NOT found" }
+    ));
+    let held = broken == 0 && found && slowest <= READY && ended > 0;
+    say(if held { "PASS" } else { "FAIL" });
+    Ok(held)
+}
+
+fn tell(moments: &[Moment], clock: &Elapsed) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for moment in moments {
+        *counts.entry(moment.thread).or_default() += 1;
+    }
+    let counts: Vec<String> = counts.iter().map(|(thread, count)| format!("{thread} {count}")).collect();
+    clock.say(&format!("an undisturbed run changes something {} times: {}", moments.len(), counts.join(", ")));
+}
+
+impl Faults {
+    /// Every fault of this kind at every moment where it can be.
+    fn all(&self, moments: Vec<Moment>) -> Vec<Fault> {
+        let fits = |moment: &Moment, injected: &str| {
+            injected != "retval=0" || ["write", "pwrite64"].contains(&moment.call.as_str())
+        };
+        let of = |moment: Moment| {
+            let injected: Vec<_> = self.injected.iter().copied().filter(|injected| fits(&moment, injected)).collect();
+            injected.into_iter().map(move |injected| Fault { moment: moment.clone(), injected })
+        };
+        moments.into_iter().flat_map(of).collect()
+    }
+}
+
+impl Sample {
+    /// So many of all, evenly spread; the seed says where the spread begins.
+    fn of(&self, all: &[Fault]) -> Vec<Fault> {
+        let count = self.count.unwrap_or(all.len());
+        let start = usize::try_from(self.seed % u64::try_from(all.len().max(1)).unwrap_or(1)).unwrap_or_default();
+        let place = |number: usize| (start + number * all.len().max(1) / count.max(1)) % all.len().max(1);
+        (0..count).filter_map(|number| all.get(place(number)).cloned()).collect()
+    }
+}
+
+/// Does something with each of a list, a few at the same time.
+fn side_by_side<T: Sync>(
+    list: &[T],
+    jobs: usize,
+    each: impl Fn(&T) -> anyhow::Result<Outcome> + Sync,
+) -> anyhow::Result<Vec<Outcome>> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(one) = list.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = each(one);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+        }
+    };
+    std::thread::scope(|scope| {
+        for job in 0..jobs {
+            // Where no thread can be had, the others do its share.
+            drop(std::thread::Builder::new().name(format!("job {job}")).spawn_scoped(scope, work));
+        }
+    });
+    let outcomes = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    ensure!(outcomes.len() == list.len(), "{} of {} were played", outcomes.len(), list.len());
+    outcomes.into_iter().collect()
+}
+
+/// One fault: the daemon meets it, is started again without it, and has to end as if nothing had been.
+fn play(faults: &Faults, fault: &Fault, cast: &Cast, expected: &Ending) -> anyhow::Result<Outcome> {
+    let mut scene = Scene::new()?;
+    let ended = meet(&mut scene, faults, fault, cast, expected)?;
+    if let Some(call) = faults.again.get(fault.moment.number % faults.again.len().max(1)) {
+        super::start_and_kill(&mut scene, call, 1 + fault.moment.number / faults.again.len() % 8)?;
+    }
+    let ready = scene.start()?;
+    let seen = scene.drain(Some(expected), PATIENCE)?;
+    let mut breaches = seen.breaches(expected);
+    if let Err(error) = scene.appliance.check() {
+        breaches.push(format!("started again, it ended: {error:#}"));
+    }
+    if scene.appliance.log().contains("panicked") {
+        breaches.push("it panicked".to_owned());
+    }
+    if !breaches.is_empty() {
+        breaches.push(scene.appliance.log_end());
+    }
+    Ok(Outcome { ended, ready, breaches })
+}
+
+/// Lets the daemon meet a fault, and makes sure that it is gone then. Returns whether it went by itself.
+fn meet(scene: &mut Scene, faults: &Faults, fault: &Fault, cast: &Cast, expected: &Ending) -> anyhow::Result<bool> {
+    let tracer = super::start(scene, &fault.moment, fault.injected)?;
+    scene.play(cast)?;
+    let mut ended = false;
+    let over = || {
+        ended = scene.appliance.check().is_err();
+        // Calls of the other threads may come a little later or never: then there is nothing to wait for.
+        Ok(ended || Ending::of(scene) == *expected)
+    };
+    process::wait_until(faults.leave, over)?;
+    // What comes after the last result: acknowledged rows are deleted, files of finished series move on.
+    ended = ended || process::wait_until(AFTERWARDS, || Ok(scene.appliance.check().is_err()))?;
+    scene.appliance.kill()?;
+    drop(tracer);
+    Ok(ended)
+}
+
+/// Killed like the others, but its files are stolen before it is started again: that has to be found.
+fn control(cast: &Cast, expected: &Ending) -> anyhow::Result<bool> {
+    let mut scene = Scene::new()?;
+    let [_intake, series, ..] = ROOMS;
+    let fault =
+        Fault { moment: Moment { thread: series, call: "rename".to_owned(), number: 2 }, injected: "signal=KILL" };
+    let ended = meet(&mut scene, &KILLS, &fault, cast, expected)?;
+    ensure!(ended && scene.steal()? > 0, "there was nothing to steal");
+    scene.start()?;
+    let seen = scene.drain(Some(expected), Duration::from_secs(6))?;
+    Ok(seen.breaches(expected).iter().any(|breach| breach.contains("is lost")))
+}

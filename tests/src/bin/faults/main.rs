@@ -1,0 +1,75 @@
+//! The corridor's promises under faults: each kind breaks something on purpose, again and again, and then holds what reached
+//! the subscriber, the books and the spool against a run in which nothing broke. A control at the end of each takes
+//! something away in secret, and has to be found out: a check that cannot fail proves nothing.
+
+mod calls;
+mod check;
+mod delivery;
+mod scene;
+
+use calls::{point, sync};
+use clap::{Parser, ValueEnum};
+use ctedge_tests::progress::Elapsed;
+use ctedge_tests::stage;
+use delivery::burst;
+use std::process::ExitCode;
+
+/// Breaks things on purpose and looks whether anything is lost.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// What breaks
+    kind: Kind,
+    /// How many faults; those of a run, spread evenly, again and again if there are more
+    #[arg(long, default_value_t = 24, conflicts_with = "all")]
+    points: usize,
+    /// Where the even spread begins; of the clock if not given
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Every fault of a run once
+    #[arg(long)]
+    all: bool,
+    /// Scenes that are played at the same time
+    #[arg(long, default_value_t = 4)]
+    jobs: usize,
+}
+
+/// What breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// The supervisor is killed at a system call that changes something
+    Kill,
+    /// The same, and it is killed again in the middle of its next start
+    Recover,
+    /// A system call of the supervisor fails: EIO, ENOSPC, EDQUOT, or nothing written
+    Io,
+    /// Nothing breaks: what is synced before the broker is told?
+    Fsync,
+    /// The broker is killed N times, its memory wiped, the wire to it broken and cut byte by byte
+    Broker,
+    /// N files come at once
+    Burst,
+    /// The disk fills up, and has room again; needs root, for a small file system in memory
+    Disk,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let clock = Elapsed::new();
+    let held = match arguments.kind {
+        Kind::Kill => point::run(&point::KILLS, &arguments.sample(), &clock),
+        Kind::Recover => point::run(&point::RECOVERIES, &arguments.sample(), &clock),
+        Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),
+        Kind::Fsync => sync::run(&clock),
+        Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
+        Kind::Burst => burst::flood(arguments.points, &clock),
+        Kind::Disk => burst::full_disk(&clock),
+    };
+    stage::ended("faults", held)
+}
+
+impl Arguments {
+    fn sample(&self) -> point::Sample {
+        let seed = self.seed.unwrap_or_else(|| ctedge_tests::arrival::Dice::any().1);
+        point::Sample { count: (!self.all).then_some(self.points), seed, jobs: self.jobs.max(1) }
+    }
+}
