@@ -87,6 +87,7 @@ struct House {
     model: Mutex<ModelState>,
     link: Arc<Mutex<LinkState>>,
     door: Mutex<Door>,
+    isolation: Result<(), String>,
     stop: AtomicBool,
     stopping: watch::Sender<bool>,
     ended: Mutex<Option<&'static str>>,
@@ -138,6 +139,7 @@ impl House {
             model: Mutex::new(ModelState::Loading),
             link: Arc::default(),
             door: Mutex::default(),
+            isolation: volume::isolation(&config.volume),
             stop: AtomicBool::new(false),
             stopping: watch::Sender::new(false),
             ended: Mutex::new(None),
@@ -201,7 +203,7 @@ impl House {
     }
 
     fn series_room(&self) -> series::Room<'_> {
-        let mut headers = HeaderReader::new(&self.config.volume);
+        let mut headers = HeaderReader::new(&self.config.volume, vec![self.config.paths.spool.clone()]);
         series::Room {
             settings: &self.config.series,
             site: &self.site,

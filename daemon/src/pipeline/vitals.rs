@@ -134,6 +134,10 @@ fn checks(house: &House, waiting: Option<Waiting>) -> Vec<Check> {
         };
         check("receive", state, detail)
     }));
+    checks.push(match &house.isolation {
+        Ok(()) => check("isolation", CheckState::Ok, String::new()),
+        Err(lacking) => check("isolation", CheckState::Degraded, lacking.clone()),
+    });
     checks.push(match waiting {
         None => check("store", CheckState::Failed, "the ledger cannot be read".to_owned()),
         Some(Waiting { messages, oldest_ms: Some(oldest) }) if clock::now_ms() - oldest > OLD_MS => check(
