@@ -11,6 +11,9 @@ pub(crate) mod scan;
 pub(crate) mod shared;
 pub(crate) mod walls;
 
+#[cfg(test)]
+mod tests;
+
 use super::limits::WORKER_MESSAGE_BYTES;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
