@@ -1,7 +1,7 @@
 //! What a worker process suffers stays with the series it worked on.
 
-use crate::{archive, receive};
 use crate::scene::{self, Scene};
+use crate::{archive, receive};
 use ctedge_models::phantom::Recipe;
 use ctedge_models::scan::write;
 use ctedge_models::volume::{Geometry, Volume, Voxels};

@@ -75,7 +75,7 @@ impl Ground {
 
     /// Each is refused inside; outside the kernel looks at its empty arguments, and says something else.
     fn calls_refused(&self, duty: Duty) {
-        for attempt in CALLS.map(|(name, _)| name) {
+        for attempt in CALLS.map(|(name, _, _)| name) {
             let end = self.end(None, attempt);
             assert!(!end.is_refusal(), "{attempt}, outside: {end:?}");
             assert_eq!(self.end(Some(duty), attempt), End::Failed(libc::EPERM), "{attempt} as {duty:?}");
@@ -90,18 +90,21 @@ impl Ground {
     }
 }
 
-/// Calls that do no harm without arguments, even to a machine whose walls have a hole.
-const CALLS: [(&str, i64); 9] = [
-    ("ptrace", libc::SYS_ptrace),
-    ("process_vm_readv", libc::SYS_process_vm_readv),
-    ("pidfd_getfd", libc::SYS_pidfd_getfd),
-    ("mount", libc::SYS_mount),
-    ("unshare", libc::SYS_unshare),
-    ("setns", libc::SYS_setns),
-    ("keyctl", libc::SYS_keyctl),
-    ("execveat", libc::SYS_execveat),
+/// `PTRACE_ATTACH`, to nobody. To be traced by its parent would leave a thread behind that the parent must fetch.
+const ATTACH: i64 = 16;
+
+/// Calls that do no harm with one argument at most, even to a machine whose walls have a hole.
+const CALLS: [(&str, i64, i64); 9] = [
+    ("ptrace", libc::SYS_ptrace, ATTACH),
+    ("process_vm_readv", libc::SYS_process_vm_readv, 0),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd, 0),
+    ("mount", libc::SYS_mount, 0),
+    ("unshare", libc::SYS_unshare, 0),
+    ("setns", libc::SYS_setns, 0),
+    ("keyctl", libc::SYS_keyctl, 0),
+    ("execveat", libc::SYS_execveat, 0),
     // On x86-64 a call of the second table.
-    ("beyond the table", 0x4000_0000 | libc::SYS_getpid),
+    ("beyond the table", 0x4000_0000 | libc::SYS_getpid, 0),
 ];
 
 fn call(number: i64, first: i64) -> io::Result<()> {
@@ -175,7 +178,10 @@ fn attempted(attempt: &str, ground: &Path) -> io::Result<()> {
             Ok(())
         }
         "device" => File::options().write(true).open("/dev/null").map(drop),
-        name => call(CALLS.iter().find(|(call, _)| *call == name).unwrap().1, 0),
+        name => {
+            let (_, number, first) = CALLS.into_iter().find(|(call, _, _)| *call == name).unwrap();
+            call(number, first)
+        }
     }
 }
 
