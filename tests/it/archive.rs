@@ -16,7 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Files in archives of every kind.
-fn kinds(files: &[PathBuf]) -> (TempDir, Vec<PathBuf>) {
+pub(crate) fn kinds(files: &[PathBuf]) -> (TempDir, Vec<PathBuf>) {
     let (folder, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     for (number, file) in files.iter().enumerate() {
         fs::copy(file, folder.path().join(format!("{number:03}"))).unwrap();

@@ -73,7 +73,9 @@ struct Keeper {
     home: &'static str,
 }
 
-const KEEPERS: [Keeper; 8] = [
+const KEEPERS: [Keeper; 10] = [
+    Keeper { what: &["landlock"], parts: &[], within: "", home: "daemon/src/floor/worker/walls.rs" },
+    Keeper { what: &["seccompiler"], parts: &[], within: "", home: "daemon/src/floor/worker/calls.rs" },
     Keeper { what: &["ort", "ort_sys"], parts: &[], within: "daemon/src", home: "daemon/src/infer/onnx" },
     Keeper { what: &["rumqttc"], parts: &[], within: "daemon/src", home: "daemon/src/publish/session.rs" },
     Keeper {

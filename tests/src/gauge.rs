@@ -31,9 +31,11 @@ fn stat(pid: u32) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
-/// Memory in kB that a family takes: each page counted once, shared ones by share (PSS).
+/// Memory in kB that a family takes: each page counted once, shared ones by share (PSS). The daemon lets nobody but root
+/// see that; to others, what each of them holds.
 pub fn memory_kb(pid: u32) -> u64 {
-    family(pid).into_iter().filter_map(|member| line_kb(&format!("/proc/{member}/smaps_rollup"), "Pss:")).sum()
+    let share = |member| line_kb(&format!("/proc/{member}/smaps_rollup"), "Pss:");
+    family(pid).into_iter().map(|member| share(member).unwrap_or_else(|| resident_kb(member))).sum()
 }
 
 /// Resident memory in kB of one process.

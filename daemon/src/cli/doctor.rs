@@ -4,7 +4,7 @@ use super::{Outcomes, say};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
 use crate::infer::{self, Inference};
-use crate::{publish, receive};
+use crate::{publish, receive, volume};
 use comfy_table::{Table, presets};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -33,6 +33,8 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         Check { name: "state", result: writable(&config.paths.state) },
         Check { name: "site key", result: site_key(config) },
     ];
+    let isolation = volume::isolation(&config.volume).map(|()| "workers are walled in (landlock, seccomp)".to_owned());
+    checks.push(Check { name: "isolation", result: isolation });
     checks.extend(receive::check(&config.receive).map(|result| Check { name: "receiver", result }));
     checks.extend(model(config));
     checks.push(Check { name: "broker", result: broker(config)? });

@@ -14,6 +14,7 @@ pub(crate) mod watch;
 pub(crate) mod worker;
 
 use crate::config::{Config, ConfigError};
+use crate::floor::worker::jail;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,6 +80,10 @@ pub(crate) fn main() -> ExitCode {
     if let Command::Worker(args) = &cli.command {
         // A worker gets everything it needs over its socket, and reads no configuration.
         return worker::run(args);
+    }
+    // Scans pass through this process, too.
+    if let Err(error) = jail::no_dumps() {
+        complain(&format!("memory dumps cannot be switched off: {error}"));
     }
     let config = match cli.config.load() {
         Ok(config) => config,

@@ -39,9 +39,11 @@ pub(super) fn sorted(path: &Path, config: &Config) -> anyhow::Result<Vec<Found>>
     if files.is_empty() {
         bail!("{} holds no files", path.display());
     }
-    let mut reader = HeaderReader::new(&config.volume);
-    let mut series: BTreeMap<String, Gathered> = BTreeMap::new();
     let unpacked = Rc::new(temporary()?);
+    let folders = files.iter().filter_map(|file| Some(file.canonicalize().ok()?.parent()?.to_owned())).collect();
+    let folders = [volume::gathered(folders), vec![unpacked.path().to_owned()]].concat();
+    let mut reader = HeaderReader::new(&config.volume, folders);
+    let mut series: BTreeMap<String, Gathered> = BTreeMap::new();
     for (number, named) in files.iter().enumerate() {
         let file = named.canonicalize().with_context(|| named.display().to_string())?;
         let answer = reader.read(&file);

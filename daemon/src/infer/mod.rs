@@ -11,6 +11,7 @@ mod worker;
 pub(crate) use library::find as find_library;
 pub(crate) use worker::work;
 
+use crate::floor::durable;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
 use crate::floor::worker::{Jail, Lost, Worker};
@@ -185,6 +186,9 @@ enum Answer {
     },
 }
 
+/// Names the folder of what CUDA has compiled for this device.
+const CUDA_CACHE: &str = "CUDA_CACHE_PATH";
+
 /// Role name of the inference worker.
 pub(crate) const INFER: &str = "infer";
 
@@ -201,7 +205,14 @@ impl Inference {
     /// Starts the worker and has it load the model; `models` is the folder for unpacked bundles.
     pub(crate) fn start(settings: &Settings, models: &Path) -> Result<Self, LoadError> {
         // Builds of ONNX Runtime from 1.29 on report usage unless this is set before they are loaded.
-        let environment = [("ORT_DISABLE_TELEMETRY", "1".to_owned())];
+        let mut environment = vec![("ORT_DISABLE_TELEMETRY", "1".to_owned())];
+        // CUDA would keep what it compiles in the user's home, which the worker cannot write.
+        if std::env::var_os(CUDA_CACHE).is_none() {
+            environment.push((CUDA_CACHE, models.join("cuda.cache").display().to_string()));
+        }
+        // The worker cannot make it where it is missing.
+        let made = durable::make_folder(models);
+        made.map_err(|error| LoadError { reason: format!("{}: {error}", models.display()) })?;
         let started = Worker::start(INFER, Jail::default(), &environment);
         let mut worker =
             started.map_err(|error| LoadError { reason: format!("no inference worker can be started: {error}") })?;

@@ -1,15 +1,18 @@
 //! The inference worker: answers requests until the supervisor goes.
 
 use super::model::Loaded;
-use super::{Answer, Request};
+use super::{Answer, CUDA_CACHE, Request, Settings};
 use crate::floor::fate::Code;
 use crate::floor::worker::Desk;
+use crate::floor::worker::calls::Duty;
 use crate::floor::worker::shared::Sealed;
+use crate::floor::worker::walls::{self, Reach};
 use ctedge_models::scan::VoxelKind;
 use ctedge_models::volume::{Geometry, Volume, VolumeError, Voxels};
 use std::borrow::Cow;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 /// Works until the supervisor goes.
 pub(crate) fn work() -> io::Result<()> {
@@ -17,7 +20,7 @@ pub(crate) fn work() -> io::Result<()> {
     let mut loaded = None;
     while let Some((request, descriptor)) = desk.next::<Request>()? {
         let answer = match (request, descriptor) {
-            (Request::Load { settings, models }, _) => match Loaded::load(&settings, &models) {
+            (Request::Load { settings, models }, _) => match load(&settings, &models) {
                 Ok(model) => {
                     let answer = Answer::Loaded(Box::new(model.model().clone()));
                     loaded = Some(model);
@@ -34,6 +37,24 @@ pub(crate) fn work() -> io::Result<()> {
         desk.answer(&answer, None)?;
     }
     Ok(())
+}
+
+/// Closes the jail, then loads the model: its graph comes from outside, and so does the library that runs it.
+fn load(settings: &Settings, models: &Path) -> Result<Loaded, String> {
+    walls::close(Duty::Infer, &reach(models)).map_err(|error| format!("the inference worker's walls: {error}"))?;
+    Loaded::load(settings, models)
+}
+
+/// What ONNX Runtime and the drivers beneath it need. Libraries lie anywhere, and those of a Jetson read what board they
+/// are on from all over `/proc` and `/sys`; what is read cannot leave, for want of a network. The nodes in `/dev` have
+/// other names on every board (`nvidia0`, `nvmap`, `nvhost-*`, `nvgpu/*`) and some of them come late: which of them this
+/// user may open is for the unit to say. A driver whose nodes are missing would have them made by a program of its own
+/// (nvidia-modprobe), which is refused: on a desktop card, they are made at boot.
+fn reach(models: &Path) -> Reach {
+    let caches = std::env::var_os(CUDA_CACHE).map(PathBuf::from);
+    // Names of threads are written to `/proc/self`, memory that processes of a driver share lies in `/dev/shm`.
+    let fixed = [models.to_owned(), std::env::temp_dir(), "/tmp".into(), "/dev/shm".into(), "/proc/self".into()];
+    Reach { read: vec!["/".into()], write: fixed.into_iter().chain(caches).collect(), devices: vec!["/dev".into()] }
 }
 
 fn failed(reason: String) -> Answer {

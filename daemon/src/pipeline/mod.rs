@@ -96,6 +96,7 @@ struct House {
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
     beats: Beats,
+    isolation: Result<(), String>,
     stop: AtomicBool,
     stopping: Sender<bool>,
     ended: Mutex<Option<&'static str>>,
@@ -150,6 +151,7 @@ impl House {
             tally: Mutex::new(Tally::since(&store)?),
             beats: Beats::new(&config),
             store: Arc::new(Mutex::new(store)),
+            isolation: volume::isolation(&config.volume),
             stop: AtomicBool::new(false),
             stopping: Sender::new(false),
             ended: Mutex::new(None),
@@ -216,7 +218,7 @@ impl House {
     }
 
     fn series_room(&self) -> series::Room<'_> {
-        let mut headers = HeaderReader::new(&self.config.volume);
+        let mut headers = HeaderReader::new(&self.config.volume, vec![self.config.paths.spool.clone()]);
         series::Room {
             settings: &self.config.series,
             site: &self.site,

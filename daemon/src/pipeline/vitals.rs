@@ -146,6 +146,10 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         check("receive", state, detail)
     }));
     checks.extend(house.window_check());
+    checks.push(match &house.isolation {
+        Ok(()) => check("isolation", CheckState::Ok, String::new()),
+        Err(lacking) => check("isolation", CheckState::Degraded, lacking.clone()),
+    });
     checks.push(store(house, books.map(|(_, balanced)| balanced)));
     checks.extend(books.map(|(waiting, _)| match waiting {
         Waiting { messages, oldest_ms: Some(oldest) } if clock::now_ms() - oldest > OLD_MS => check(

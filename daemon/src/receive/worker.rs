@@ -4,6 +4,8 @@ use super::keep::{Answer, Request, Tally};
 use super::socket::{self, Socket};
 use super::{Order, association, store};
 use crate::floor::worker::Desk;
+use crate::floor::worker::calls::Duty;
+use crate::floor::worker::walls::{self, Reach};
 use rustls::ServerConfig;
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
@@ -39,6 +41,10 @@ fn open(order: Order, tally: &Arc<Mutex<Tally>>) -> Result<(), String> {
     let tls = order.settings.tls.as_ref().map(socket::secured).transpose()?;
     store::sweep(&order.incoming).map_err(|error| format!("the drop folder: {}", error.kind()))?;
     let listener = TcpListener::bind(listen).map_err(|error| format!("{listen}: {}", error.kind()))?;
+    // From here on nothing but the drop folder is reached, and no other door is opened.
+    let folder = vec![order.incoming.clone()];
+    let reach = Reach { read: folder.clone(), write: folder, ..Reach::default() };
+    walls::close(Duty::Receive, &reach).map_err(|error| format!("the worker's walls: {error}"))?;
     let hall = Hall { order, tls, tally: Arc::clone(tally), callers: Mutex::default() };
     let hall = Arc::new(hall);
     let started = Builder::new().name("door".to_owned()).spawn(move || hall.open(&listener));

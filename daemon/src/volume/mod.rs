@@ -7,14 +7,16 @@ use crate::choice::{Completed, HeaderAnswer, Series};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
-use crate::floor::worker::scan::{self, Answer, Request, SCAN};
+use crate::floor::worker::scan::{self, Answer, Request};
+use crate::floor::worker::walls::{Isolation, Reach};
 use crate::floor::worker::{Jail, Worker};
 use ctedge_models::scan::{Facts, Limits, Patterns, Reason, Traits, Unpacked, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::warn;
 
@@ -110,7 +112,7 @@ pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Complete
 /// # Errors
 /// As for [`read`].
 pub(crate) fn traits(settings: &Settings, folder: &Path, patterns: &Patterns) -> io::Result<Result<Traits, Refusal>> {
-    let mut worker = Worker::start(SCAN, settings.jail(), &[])?;
+    let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
     let (folder, limits) = (folder.to_owned(), settings.limits.clone());
     let request = Request::Traits { folder, limits, patterns: patterns.clone() };
     Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
@@ -122,7 +124,7 @@ pub(crate) fn traits(settings: &Settings, folder: &Path, patterns: &Patterns) ->
 }
 
 fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal>> {
-    let mut worker = Worker::start(SCAN, settings.jail(), &[])?;
+    let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
     let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone() };
     Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
         Ok((Answer::Volume { geometry, kind, facts }, Some(voxels))) => {
@@ -134,12 +136,50 @@ fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal
     })
 }
 
+/// Whether workers are walled in on this device: one is started and says so.
+///
+/// # Errors
+/// What is lacking.
+pub(crate) fn isolation(settings: &Settings) -> Result<(), String> {
+    match scan::start(settings.jail(), &Reach::default()) {
+        Ok((_, Isolation { lacking })) if lacking.is_empty() => Ok(()),
+        Ok((_, Isolation { lacking })) => Err(lacking.join("; ")),
+        Err(error) => Err(format!("no scan worker can be started: {error}")),
+    }
+}
+
+/// What has to be reached to read a series: its folder, and where the links in it lead. In the spool there are none; it is
+/// `ctedge process` that gathers a series by links.
+///
+/// What cannot be looked at here the worker cannot read either, and says so.
+fn series_at(folder: &Path) -> Reach {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    let targets = links.filter_map(|link| Some(link.path().canonicalize().ok()?.parent()?.to_owned()));
+    let read = [folder.to_owned()].into_iter().chain(gathered(targets.collect())).collect();
+    Reach { read, ..Reach::default() }
+}
+
+/// Few folders as they are; of many, that which holds them all.
+pub(crate) fn gathered(folders: BTreeSet<PathBuf>) -> Vec<PathBuf> {
+    /// Fits into a message to the worker, however long their names.
+    const FEW: usize = 12;
+    if folders.len() <= FEW {
+        return folders.into_iter().collect();
+    }
+    let above = |one: PathBuf, other: PathBuf| {
+        one.ancestors().find(|folder| other.starts_with(folder)).map_or_else(|| one.clone(), Path::to_owned)
+    };
+    folders.into_iter().reduce(above).into_iter().collect()
+}
+
 /// Has the members of an archive written into an empty folder, by a worker of its own.
 ///
 /// # Errors
 /// The device is at fault: no worker can be started, or the disk cannot be read or written.
 pub(crate) fn unpack(settings: &Settings, archive: &Path, into: &Path) -> io::Result<Result<Unpacked, Refusal>> {
-    let mut worker = Worker::start(SCAN, settings.jail(), &[])?;
+    let reach = Reach { read: vec![archive.to_owned()], write: vec![into.to_owned()], ..Reach::default() };
+    let (mut worker, _) = scan::start(settings.jail(), &reach)?;
     let limits = settings.limits.clone();
     let request = Request::Unpack { archive: archive.to_owned(), into: into.to_owned(), limits };
     Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
@@ -155,6 +195,7 @@ pub(crate) fn unpack(settings: &Settings, archive: &Path, into: &Path) -> io::Re
 #[derive(Debug)]
 pub(crate) struct HeaderReader<'a> {
     settings: &'a Settings,
+    reach: Reach,
     worker: Option<Worker>,
     asked: u32,
 }
@@ -163,9 +204,10 @@ pub(crate) struct HeaderReader<'a> {
 const FILES_OF_A_WORKER: u32 = 512;
 
 impl<'a> HeaderReader<'a> {
-    /// Starts no worker yet.
-    pub(crate) fn new(settings: &'a Settings) -> Self {
-        Self { settings, worker: None, asked: 0 }
+    /// For files below these folders. Starts no worker yet.
+    pub(crate) fn new(settings: &'a Settings, folders: Vec<PathBuf>) -> Self {
+        let reach = Reach { read: folders, ..Reach::default() };
+        Self { settings, reach, worker: None, asked: 0 }
     }
 
     /// Which series a file belongs to.
@@ -208,6 +250,6 @@ impl<'a> HeaderReader<'a> {
 
     fn start(&mut self) -> io::Result<Worker> {
         self.asked = 0;
-        Worker::start(SCAN, self.settings.jail(), &[])
+        Ok(scan::start(self.settings.jail(), &self.reach)?.0)
     }
 }

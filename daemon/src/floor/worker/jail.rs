@@ -1,7 +1,7 @@
 //! The limits that a worker puts on itself before it touches anything foreign.
 
 use super::Jail;
-use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, setrlimit};
 use std::io;
 
 /// Open files of a worker: one scan file a thread, libraries, its socket.
@@ -11,8 +11,7 @@ const OPEN_FILES: u64 = 256;
 pub(crate) fn enter(jail: Jail) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     rustix::thread::set_no_new_privs(true)?;
-    // No core dump: it would hold the patient's scan.
-    limit(Resource::Core, 0)?;
+    no_dumps()?;
     limit(Resource::Nofile, OPEN_FILES)?;
     if let Some(bytes) = jail.memory_bytes {
         limit(Resource::As, bytes)?;
@@ -22,6 +21,14 @@ pub(crate) fn enter(jail: Jail) -> io::Result<()> {
         setrlimit(Resource::Cpu, Rlimit { current: Some(seconds), maximum: Some(seconds.saturating_add(1)) })?;
     }
     Ok(())
+}
+
+/// Leaves no picture of this process's memory behind: it would hold the patient's scan. The limit keeps the kernel from
+/// writing one itself; only the other switch keeps it from handing one to a program that collects them, and other
+/// programs of the same user from looking in.
+pub(crate) fn no_dumps() -> io::Result<()> {
+    limit(Resource::Core, 0)?;
+    Ok(rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
 }
 
 fn limit(resource: Resource, value: u64) -> io::Result<()> {

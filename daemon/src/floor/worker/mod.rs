@@ -2,11 +2,17 @@
 //!
 //! A worker is this same binary with `worker <role>`. Its standard input is a socket that carries one JSON message a
 //! packet, and with it at most one file descriptor. It reads no configuration and no command line but its limits. When
-//! the supervisor dies its workers die with it.
+//! the supervisor dies its workers die with it. Its jail is closed in two steps: limits as soon as it begins, walls when it
+//! knows what it has to reach.
 
+pub(crate) mod calls;
 pub(crate) mod jail;
 pub(crate) mod scan;
 pub(crate) mod shared;
+pub(crate) mod walls;
+
+#[cfg(test)]
+mod tests;
 
 use super::limits::WORKER_MESSAGE_BYTES;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

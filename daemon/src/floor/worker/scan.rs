@@ -1,8 +1,10 @@
 //! What is said between the supervisor and the scan worker, and the worker itself: the only process that reads foreign
 //! files.
 
+use super::calls::Duty;
 use super::shared::Filling;
-use super::{Desk, Lost};
+use super::walls::{self, Isolation, Reach};
+use super::{Desk, Jail, Lost, Worker};
 use crate::floor::fate::{Code, Refusal};
 use ctedge_models::scan::{
     self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, VoxelKind,
@@ -12,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Role name of the scan worker.
-pub(crate) const SCAN: &str = "scan";
+const SCAN: &str = "scan";
 
 /// A request.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,9 +91,27 @@ pub(crate) fn refusal(lost: Lost) -> Refusal {
     Refusal::new(code, lost.to_string())
 }
 
-/// The worker: answers requests until the supervisor goes.
+/// Starts a scan worker that reaches nothing but this, and tells how well it is walled in.
+///
+/// # Errors
+/// No worker can be started, or none with walls.
+pub(crate) fn start(jail: Jail, reach: &Reach) -> io::Result<(Worker, Isolation)> {
+    /// A few calls of the kernel, on a device that may be busy.
+    const CLOSING: Duration = Duration::from_secs(30);
+    const THREADS: &str = "RAYON_NUM_THREADS";
+    // Inside, a worker cannot see what share of the processors it was given, and would start a thread for each.
+    let threads = || std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    let environment = [(THREADS, std::env::var(THREADS).unwrap_or_else(|_unset| threads()))];
+    let mut worker = Worker::start(SCAN, jail, &environment)?;
+    let (isolation, _) = worker.ask(reach, None, CLOSING).map_err(io::Error::other)?;
+    Ok((worker, isolation))
+}
+
+/// The worker: closes its jail around what the supervisor names first, then answers requests until the supervisor goes.
 pub(crate) fn work() -> io::Result<()> {
     let desk = Desk::open()?;
+    let Some((reach, _)) = desk.next::<Reach>()? else { return Ok(()) };
+    desk.answer(&walls::close(Duty::Scan, &reach)?, None)?;
     while let Some((request, _)) = desk.next::<Request>()? {
         match request {
             Request::Header { path, limits } => {
