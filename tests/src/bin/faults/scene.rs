@@ -60,11 +60,12 @@ impl Scene {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let port = broker.port();
-        Self::beside(broker, port, &std::env::temp_dir())
+        Self::beside(broker, port, &std::env::temp_dir(), &[])
     }
 
-    /// The same where the daemon reaches the broker by another port, and has its folders at a place.
-    pub(crate) fn beside(broker: Mosquitto, port: u16, place: &Path) -> anyhow::Result<Self> {
+    /// The same where the daemon reaches the broker by another port, and has its folders at a place, and with
+    /// more lines of configuration.
+    pub(crate) fn beside(broker: Mosquitto, port: u16, place: &Path, more: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("ctedge-faults-").tempdir_in(place)?;
         let subscriber = Subscriber::start(broker.port())?;
         let program = folder.path().join("daemon.sh");
@@ -77,7 +78,12 @@ impl Scene {
         );
         fs::write(&program, script)?;
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-        let setup = Setup { quiet_s: 0.6, settle_s: 0.1, ..Setup::quick(port) };
+        let setup = Setup {
+            quiet_s: 0.6,
+            settle_s: 0.1,
+            more: more.iter().map(ToString::to_string).collect(),
+            ..Setup::quick(port)
+        };
         let appliance = Appliance::in_folder(folder.path(), program, &setup)?;
         fs::create_dir_all(appliance.path("state"))?;
         fs::write(appliance.path("state/site.key"), SITE_KEY)?;

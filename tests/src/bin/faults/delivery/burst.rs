@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 /// Drops so many files at once; each is a series of its own and has to be accounted for.
 pub(crate) fn flood(count: usize, clock: &Elapsed) -> anyhow::Result<bool> {
-    let mut stand = Stand::new()?;
+    let mut stand = Stand::at(&std::env::temp_dir(), &[])?;
     for _file in 0..count {
         stand.feed()?;
     }
@@ -69,7 +69,7 @@ const RECOVERED: Duration = Duration::from_secs(30);
 pub(crate) fn full_disk(clock: &Elapsed) -> anyhow::Result<bool> {
     let folder = tempfile::Builder::new().prefix("ctedge-small-").tempdir()?;
     let _small = Small::mount(folder.path())?;
-    let mut stand = Stand::at(folder.path())?;
+    let mut stand = Stand::at(folder.path(), &[])?;
     for _file in 0..10 {
         stand.feed()?;
     }

@@ -1,7 +1,8 @@
 //! The broker is killed, forgets everything, or the wire to it breaks, while series come.
 //!
 //! The series are files that are no scans: each is refused in a moment and is told like any other result. Results carry a
-//! number that rises by one, so that a subscriber that has every number has everything.
+//! number that rises by one, so that a subscriber that has every number has everything. A broker that dies takes with it what
+//! it has acknowledged and not passed on; so the subscriber says what it has, as the contract's receipts are for.
 
 pub(crate) mod burst;
 mod proxy;
@@ -13,10 +14,13 @@ use ctedge_tests::arrival::Dice;
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::process;
 use ctedge_tests::progress::{Elapsed, say};
+use ctedge_tests::subscriber::Message;
 use proxy::{Cut, Mode, Proxy, Way};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How often each thing happens.
@@ -40,20 +44,23 @@ struct Stand {
     scene: Scene,
     proxy: Proxy,
     dropped: usize,
+    /// Lines of the daemon's configuration: [`RECEIPTS`] or none.
+    more: &'static [&'static str],
+    /// Messages that were looked through for results to receipt.
+    receipted: usize,
 }
 
-impl Stand {
-    fn new() -> anyhow::Result<Self> {
-        Self::at(&std::env::temp_dir())
-    }
+/// A result without a receipt is soon sent again.
+const RECEIPTS: [&str; 2] = ["outbox.receipts = true", "outbox.receipt_s = 1.0"];
 
-    /// The same with everything of the daemon below a folder.
-    fn at(place: &Path) -> anyhow::Result<Self> {
+impl Stand {
+    /// With everything of the daemon below a folder, and lines of configuration.
+    fn at(place: &Path, more: &'static [&'static str]) -> anyhow::Result<Self> {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let proxy = Proxy::to(broker.port())?;
-        let mut scene = Scene::beside(broker, proxy.port(), place)?;
+        let mut scene = Scene::beside(broker, proxy.port(), place, more)?;
         scene.start()?;
-        Ok(Self { scene, proxy, dropped: 0 })
+        Ok(Self { scene, proxy, dropped: 0, more, receipted: 0 })
     }
 
     /// One series more.
@@ -63,10 +70,46 @@ impl Stand {
         Ok(fs::write(self.scene.appliance.incoming().join(format!("{}.dcm", self.dropped)), text)?)
     }
 
+    /// Says of every result that has come since that it is safe. A broker that is away hears it later; one that forgets it
+    /// has the result sent again, and hears it then.
+    fn receipt(&mut self) -> anyhow::Result<()> {
+        let messages = self.scene.subscriber.messages();
+        let receipts: Vec<String> = messages.iter().skip(self.receipted).filter_map(receipt).collect();
+        if receipts.is_empty() || self.more.is_empty() {
+            return Ok(());
+        }
+        let port = self.scene.broker.port().to_string();
+        let mut publisher = Command::new("mosquitto_pub")
+            .args(["-h", "127.0.0.1", "-p", &port, "-V", "5", "-q", "1", "-t", "ctedge/v1/test/receipt", "-l"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        // A broker that is away ends the program before it has read them all.
+        let said = publisher.stdin.take().is_some_and(|mut door| writeln!(door, "{}", receipts.join("\n")).is_ok());
+        if publisher.wait()?.success() && said {
+            self.receipted = messages.len();
+        }
+        Ok(())
+    }
+
+    /// Whether every result has arrived, by the daemon's newest books.
+    fn is_closed(&self) -> bool {
+        let messages = self.scene.subscriber.messages();
+        let books = messages.iter().rev().find(|message| message.topic.ends_with("/counters"));
+        let count = |name: &str| books.and_then(|books| books.payload.pointer(&format!("/delivery/{name}"))?.as_u64());
+        let closed = count(if self.more.is_empty() { "published" } else { "receipted" });
+        closed == u64::try_from(self.dropped).ok() && [count("queued"), count("unreceipted")] == [Some(0), Some(0)]
+    }
+
     /// What is wrong when everything has had time to arrive.
     fn breaches(&mut self) -> anyhow::Result<Vec<String>> {
         let patience = PATIENCE + Duration::from_secs(30);
-        process::wait_until(patience, || Ok(self.told().len() >= self.dropped))?;
+        let mut closed = false;
+        process::wait_until(patience, || {
+            self.receipt()?;
+            closed = self.told().len() >= self.dropped && self.is_closed();
+            Ok(closed)
+        })?;
         self.scene.appliance.check()?;
         let root = self.scene.appliance.path("");
         let refused = || below(&self.scene.appliance.path("spool/quarantine"), &root).len();
@@ -77,6 +120,9 @@ impl Stand {
         let mut breaches = lost(&numbers, dropped);
         if keys.len() != self.dropped || results.len() != self.dropped {
             breaches.push(format!("{dropped} series came, {} were told of, under {} ids", keys.len(), results.len()));
+        }
+        if !closed {
+            breaches.push("by the books a result has not arrived".to_owned());
         }
         if refused() != self.dropped {
             breaches.push(format!("{dropped} files came, {} lie in quarantine", refused()));
@@ -92,6 +138,12 @@ impl Stand {
         let results = self.scene.subscriber.results();
         results.iter().filter_map(|result| result.payload.get("seq")?.as_u64()).collect()
     }
+}
+
+/// The receipt of a message, if it is a result.
+fn receipt(message: &Message) -> Option<String> {
+    let sha256 = message.payload.pointer("/delivery/sha256")?;
+    message.is_result().then(|| serde_json::json!({"id": message.text("id"), "sha256": sha256}).to_string())
 }
 
 /// Numbers that are missing, a sentence each.
@@ -113,7 +165,7 @@ pub(crate) fn run(counts: &Counts, seed: u64, clock: &Elapsed) -> anyhow::Result
     ];
     let mut held = true;
     for (name, count, act) in acts {
-        let mut stand = Stand::new()?;
+        let mut stand = Stand::at(&std::env::temp_dir(), &RECEIPTS)?;
         act(&mut stand, count, &mut dice)?;
         let breaches = stand.breaches()?;
         // The last of them taken away in secret: that has to be found.
@@ -134,10 +186,6 @@ pub(crate) fn run(counts: &Counts, seed: u64, clock: &Elapsed) -> anyhow::Result
     Ok(held)
 }
 
-/// Mosquitto saves what it has acknowledged a moment later, and a kill in between loses it, whoever has sent it. So the wire
-/// holds its answers back for this long before a kill: what the daemon believes to be safe has been saved by then.
-const SAVED: Duration = Duration::from_millis(150);
-
 type Act = fn(&mut Stand, usize, &mut Dice) -> anyhow::Result<()>;
 
 fn kills(stand: &mut Stand, count: usize, dice: &mut Dice) -> anyhow::Result<()> {
@@ -146,11 +194,8 @@ fn kills(stand: &mut Stand, count: usize, dice: &mut Dice) -> anyhow::Result<()>
         stand.feed()?;
         // Not a wait for something, but the random moment itself.
         std::thread::sleep(Duration::from_millis(dice.below(600)));
-        stand.proxy.mode(Mode::HalfOpen);
-        std::thread::sleep(SAVED);
+        stand.receipt()?;
         stand.scene.broker.kill()?;
-        stand.proxy.cut(Cut::Close);
-        stand.proxy.mode(Mode::Pass);
         stand.feed()?;
         std::thread::sleep(Duration::from_millis(dice.below(200)));
         stand.scene.broker.resume()?;
@@ -174,6 +219,7 @@ fn partitions(stand: &mut Stand, count: usize, dice: &mut Dice) -> anyhow::Resul
         std::thread::sleep(Duration::from_millis(300 + dice.below(700)));
         stand.proxy.cut(cut);
         stand.proxy.mode(Mode::Pass);
+        stand.receipt()?;
     }
     // Once nobody cuts anything: the daemon has to notice by itself that nothing is acknowledged any more.
     stand.proxy.mode(Mode::Drop);
@@ -186,12 +232,12 @@ fn partitions(stand: &mut Stand, count: usize, dice: &mut Dice) -> anyhow::Resul
     Ok(())
 }
 
-/// The broker forgets sessions and messages. What it has acknowledged and not passed on is lost with it, so it has nothing
-/// of the kind when that happens; the daemon's part is to go on, and to tell its state again.
-fn wipes(stand: &mut Stand, count: usize, _dice: &mut Dice) -> anyhow::Result<()> {
+/// The broker forgets sessions and messages in the midst of work; the daemon has to tell its state again.
+fn wipes(stand: &mut Stand, count: usize, dice: &mut Dice) -> anyhow::Result<()> {
     for _wipe in 0..count {
         stand.feed()?;
-        process::wait_until(PATIENCE, || Ok(stand.told().len() == stand.dropped))?;
+        std::thread::sleep(Duration::from_millis(dice.below(1000)));
+        stand.receipt()?;
         let before = stand.scene.subscriber.messages().len();
         stand.scene.broker.kill()?;
         stand.scene.broker.wipe()?;
@@ -217,6 +263,7 @@ fn cuts(stand: &mut Stand, count: usize, _dice: &mut Dice) -> anyhow::Result<()>
         let before = stand.proxy.planned_cuts();
         stand.proxy.cut_next_after(way, bytes);
         stand.proxy.cut(Cut::Close);
+        stand.receipt()?;
         stand.feed()?;
         process::wait_until(Duration::from_secs(3), || Ok(stand.proxy.planned_cuts() > before))?;
     }
