@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Settings {
     /// Whether a subscriber must say that it has a result; else the broker's word is enough.
     pub(crate) receipts: bool,
-    /// Seconds for a receipt, after which a result is sent again; twice as long after every further time.
+    /// Seconds for a receipt, after which a result is sent again; twice as long after every further time, until the next
+    /// connection.
     pub(crate) receipt_s: f64,
 }
 
@@ -35,10 +36,10 @@ impl Settings {
         vec![format!("outbox.receipt_s = {}: must lie between 0.1 and 86400 seconds", self.receipt_s)]
     }
 
-    /// Milliseconds that a receipt may take after so many attempts.
+    /// Milliseconds that a receipt may take after a broker has taken the result so many times on one connection.
     #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "at most 2^10 days")]
-    fn patience_ms(&self, attempt: u32) -> i64 {
-        (self.receipt_s * 1000.0) as i64 * (1 << attempt.saturating_sub(1).min(MOST_DOUBLINGS))
+    fn patience_ms(&self, times: u32) -> i64 {
+        (self.receipt_s * 1000.0) as i64 * (1 << times.saturating_sub(1).min(MOST_DOUBLINGS))
     }
 }
 
@@ -143,19 +144,31 @@ pub(crate) fn taken(
     now_ms: i64,
     settings: &Settings,
 ) -> Result<(), rusqlite::Error> {
-    let sql = "SELECT result_id IS NOT NULL, attempt FROM outbox WHERE seq = ?1";
-    let row = transaction.query_row(sql, [seq], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    let sql = "SELECT result_id IS NOT NULL, taken FROM outbox WHERE seq = ?1";
+    let row = transaction.query_row(sql, [seq], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?))).optional()?;
     // Its receipt may have come before the broker's word.
-    let Some((is_result, attempt)) = row else { return Ok(()) };
+    let Some((is_result, before)) = row else { return Ok(()) };
     if is_result && settings.receipts {
-        let due_ms = now_ms.saturating_add(settings.patience_ms(attempt));
-        let sql = "UPDATE outbox SET taken = 1, due_ms = ?2 WHERE seq = ?1";
+        let due_ms = now_ms.saturating_add(settings.patience_ms(before.saturating_add(1)));
+        let sql = "UPDATE outbox SET taken = taken + 1, due_ms = ?2 WHERE seq = ?1";
         return transaction.execute(sql, [seq, due_ms]).map(drop);
     }
     if is_result {
         count(transaction, "published")?;
     }
     transaction.execute("DELETE FROM outbox WHERE seq = ?1", [seq]).map(drop)
+}
+
+/// A connection begins: receipts may have come while there was none, so that results that wait for theirs do so from now
+/// on as if for the first time.
+pub(crate) fn reconnected(
+    transaction: &Transaction<'_>,
+    now_ms: i64,
+    settings: &Settings,
+) -> Result<(), rusqlite::Error> {
+    let due_ms = now_ms.saturating_add(settings.patience_ms(1));
+    let sql = "UPDATE outbox SET taken = 1, due_ms = MIN(due_ms, ?1) WHERE taken > 0";
+    transaction.execute(sql, [due_ms]).map(drop)
 }
 
 /// A subscriber has a result. Returns whether one of ours was meant that was not known to be there.
@@ -182,7 +195,7 @@ pub(crate) fn waiting(connection: &Connection) -> Result<Waiting, rusqlite::Erro
 
 /// The results that are here, for the books.
 pub(crate) fn kept(connection: &Connection) -> Result<Kept, rusqlite::Error> {
-    let sql = "SELECT COALESCE(SUM(taken = 0), 0), COALESCE(SUM(taken), 0) FROM outbox WHERE result_id IS NOT NULL";
+    let sql = "SELECT COALESCE(SUM(taken = 0), 0), COALESCE(SUM(taken > 0), 0) FROM outbox WHERE result_id IS NOT NULL";
     let (queued, unreceipted) =
         connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
     Ok(Kept {

@@ -124,6 +124,7 @@ enum Step {
     Taken(usize),
     Receipt(usize),
     Wait(u16),
+    Reconnect,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -133,6 +134,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0usize..8).prop_map(Step::Taken),
         (0usize..8).prop_map(Step::Receipt),
         (0u16..30_000).prop_map(Step::Wait),
+        Just(Step::Reconnect),
     ]
 }
 
@@ -142,7 +144,7 @@ struct Row {
     message: Message,
     attempts: u64,
     due_ms: i64,
-    taken: bool,
+    taken: u32,
 }
 
 /// The outbox again, in a few plain lines: what each step does to a map.
@@ -180,8 +182,8 @@ impl Reference {
             return;
         }
         let row = self.rows.get_mut(&seq).unwrap();
-        row.taken = true;
-        row.due_ms = self.now_ms + 10_000 * (1 << row.attempts.saturating_sub(1).min(10));
+        row.taken += 1;
+        row.due_ms = self.now_ms + 10_000 * (1 << (row.taken - 1).min(10));
     }
 }
 
@@ -198,7 +200,7 @@ proptest! {
                     reference.made += 1;
                     let message = result(&format!("r1_{}", reference.made), priority);
                     let seq = put_in(&mut store, &message);
-                    reference.rows.insert(seq, Row { message, attempts: 0, due_ms: 0, taken: false });
+                    reference.rows.insert(seq, Row { message, attempts: 0, due_ms: 0, taken: 0 });
                 }
                 Step::Send => prop_assert_eq!(sent(&mut store, reference.now_ms, &[]), reference.send()),
                 Step::Taken(place) => if let Some(seq) = nth(&reference, place) {
@@ -210,9 +212,15 @@ proptest! {
                     reference.receipted += 1;
                 },
                 Step::Wait(ms) => reference.now_ms += i64::from(ms),
+                Step::Reconnect => {
+                    store.commit(|t| reconnected(t, reference.now_ms, &settings)).unwrap();
+                    for row in reference.rows.values_mut().filter(|row| row.taken > 0) {
+                        (row.taken, row.due_ms) = (1, row.due_ms.min(reference.now_ms + 10_000));
+                    }
+                }
             }
             let Kept { queued, unreceipted, .. } = store.read(kept).unwrap();
-            let of = |taken| u64::try_from(reference.rows.values().filter(|row| row.taken == taken).count()).unwrap();
+            let of = |taken| u64::try_from(reference.rows.values().filter(|row| (row.taken > 0) == taken).count()).unwrap();
             prop_assert_eq!((queued, unreceipted), (of(false), of(true)));
             prop_assert_eq!(queued + unreceipted + reference.published + reference.receipted, reference.made);
         }

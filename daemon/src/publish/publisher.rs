@@ -161,6 +161,10 @@ impl Connection<'_> {
             self.hand_over(&session, Ticket::State, message).await?;
         }
         if self.publisher.delivery.receipts {
+            let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
+            let waiting =
+                lock(&self.publisher.store).commit(|transaction| outbox::reconnected(transaction, now_ms, delivery));
+            waiting.map_err(|error| stored(&error))?;
             session.ask_for(&self.publisher.receipts).await?;
         }
         self.hand_over(&session, Ticket::State, (self.publisher.status)(Presence::Online, self.number)).await?;
