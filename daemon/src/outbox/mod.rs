@@ -97,10 +97,7 @@ pub(crate) fn next(
     most: usize,
     except: &[i64],
 ) -> Result<Vec<Envelope>, rusqlite::Error> {
-    let mut statement = transaction.prepare(
-        "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt FROM outbox WHERE due_ms <= ?1
-         ORDER BY priority, seq",
-    )?;
+    let mut statement = transaction.prepare(&format!("{ROWS} WHERE due_ms <= ?1 ORDER BY priority, seq"))?;
     let rows = statement.query_map([now_ms], envelope)?;
     let wanted = |row: &Result<(Envelope, u32), rusqlite::Error>| {
         row.as_ref().map_or(true, |(envelope, _)| !except.contains(&envelope.seq))
@@ -117,6 +114,9 @@ pub(crate) fn next(
     rows.into_iter().map(sending).collect()
 }
 
+/// The columns that [`envelope`] reads.
+const ROWS: &str = "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt FROM outbox";
+
 /// A row, and how often it has been sent.
 fn envelope(row: &Row<'_>) -> Result<(Envelope, u32), rusqlite::Error> {
     let message = Message {
@@ -128,13 +128,6 @@ fn envelope(row: &Row<'_>) -> Result<(Envelope, u32), rusqlite::Error> {
         result_id: row.get(5)?,
     };
     Ok((Envelope { seq: row.get(0)?, message }, row.get(6)?))
-}
-
-/// Whether there is something to send.
-pub(crate) fn is_due(connection: &Connection, now_ms: i64, except: &[i64]) -> Result<bool, rusqlite::Error> {
-    let mut statement = connection.prepare("SELECT seq FROM outbox WHERE due_ms <= ?1 ORDER BY priority, seq")?;
-    let mut seqs = statement.query_map([now_ms], |row| row.get::<_, i64>(0))?;
-    Ok(seqs.any(|seq| seq.map_or(true, |seq| !except.contains(&seq))))
 }
 
 /// The broker has taken a message. It is done with, unless it is a result whose receipt is waited for.
@@ -173,9 +166,7 @@ pub(crate) fn reconnected(
 
 /// A subscriber has a result. Returns whether one of ours was meant that was not known to be there.
 pub(crate) fn receipted(transaction: &Transaction<'_>, receipt: &Receipt) -> Result<bool, rusqlite::Error> {
-    let mut statement = transaction.prepare(
-        "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt FROM outbox WHERE result_id = ?1",
-    )?;
+    let mut statement = transaction.prepare(&format!("{ROWS} WHERE result_id = ?1"))?;
     let rows = statement.query_map([&receipt.id], envelope)?.collect::<Result<Vec<_>, _>>()?;
     let Some((meant, _)) = rows.into_iter().find(|(row, _)| row.message.sha256() == receipt.sha256) else {
         return Ok(false);
