@@ -1,5 +1,6 @@
 //! A subscriber that is not ours: `mosquitto_sub` with a session that outlives its connection.
 
+use crate::contract;
 use crate::process::{self, Running};
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -56,8 +57,9 @@ impl Subscriber {
         let mut output = connect(port, &id, &running)?;
         let (hears, owner) = (Arc::clone(&heard), Arc::downgrade(&running));
         let attend = move || {
+            let mut record = contract::record(&id);
             loop {
-                listen(output, &hears);
+                listen(output, &hears, &mut record);
                 // It leaves when the broker says that it shuts down; with its session it misses nothing.
                 std::thread::sleep(Duration::from_millis(100));
                 let Some(running) = owner.upgrade() else { return };
@@ -119,9 +121,10 @@ fn connect(port: u16, id: &str, running: &Mutex<Option<Running>>) -> anyhow::Res
 }
 
 /// Reads lines of `retained topic payload`.
-fn listen(output: ChildStdout, heard: &Mutex<Vec<Message>>) {
+fn listen(output: ChildStdout, heard: &Mutex<Vec<Message>>, record: &mut contract::Record) {
     for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
         if let Some(message) = parse(&String::from_utf8_lossy(&line)) {
+            record.heard(&message.raw);
             lock(heard).push(message);
         }
     }

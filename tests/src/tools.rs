@@ -1,6 +1,6 @@
 //! Other people's programs that the tests compare with: what they are, whether they are here, how to get them.
 
-use crate::{place, process, progress::say};
+use crate::{contract, place, process, progress::say};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 15] = [
+pub const TOOLS: [Tool; 16] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
     tool("openssl", "openssl", "certificates of a broker"),
@@ -36,6 +36,7 @@ pub const TOOLS: [Tool; 15] = [
     tool("dcmodify", "dcmtk", "plants patient markers in DICOM files"),
     tool("dciodvfy", "dicom3tools", "validates the DICOM files we write"),
     tool("minisign", "minisign", "verifies bundle signatures"),
+    tool("npm", "npm", "gets AsyncAPI's own parser"),
     tool("zip", "zip", "packs series into one file"),
     tool("strace", "strace", "sees system calls"),
 ];
@@ -48,6 +49,8 @@ pub fn provide() -> anyhow::Result<()> {
     }
     let python = provide_python()?;
     say(&format!("  {:<14} peers of requirements.txt, in {}", "python", python.display()));
+    let parser = contract::provide_parser()?;
+    say(&format!("  {:<14} AsyncAPI's parser, in {}", "node", parser.display()));
     Ok(())
 }
 

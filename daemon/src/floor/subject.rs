@@ -1,6 +1,7 @@
 //! Which series a piece of work, a message or a log line speaks of.
 
 use super::phi::{SeriesKey, StudyKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A completed series as every room to the right of `series` sees it, free of patient data.
@@ -39,7 +40,7 @@ impl Subject {
 }
 
 /// What the rules of choice say of a series. Published with its result: it holds the site's words, and numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Choice {
     /// Whether the series is read.
     pub(crate) verdict: Verdict,
@@ -64,7 +65,7 @@ pub(crate) struct Choice {
 }
 
 /// Whether a series is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     /// It is.
@@ -87,7 +88,7 @@ impl Verdict {
 }
 
 /// The evidence on which a series counted as complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CompleteBy {
     /// No new file for the configured quiet period.

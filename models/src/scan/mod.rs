@@ -25,6 +25,7 @@ pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
 
 use crate::volume::Volume;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -151,7 +152,7 @@ impl std::fmt::Debug for Header {
 }
 
 /// File format of a scan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// DICOM part 10 files, one or many slices each.
@@ -194,7 +195,7 @@ pub struct Scan {
 }
 
 /// What a result says of its input, free of patient data: published with every result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Facts {
     /// File format.
     pub format: Format,
@@ -223,7 +224,7 @@ pub struct Facts {
 }
 
 /// Why a file of a series was left out of the volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dropped {
     /// Same SOP Instance UID as another file; the larger file was kept.
@@ -252,7 +253,7 @@ impl Dropped {
 }
 
 /// Something about the input that a reader of the result should know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// The step between slices varies; where it varies by more than a tenth, the volume is interpolated between them.
