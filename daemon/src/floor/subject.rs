@@ -25,6 +25,8 @@ pub(crate) struct Subject {
     pub(crate) replaces: Option<String>,
     /// When the series counted as complete, ms since 1970.
     pub(crate) completed_ms: i64,
+    /// Whether it goes before others.
+    pub(crate) priority: Priority,
     /// What the rules of choice say of it; `None` where there are none, and before they were asked.
     pub(crate) choice: Option<Choice>,
 }
@@ -37,6 +39,17 @@ impl Subject {
         let chosen = chosen_series_key.as_ref().map_or("", |key| &key.0);
         format!("{}\n{}\n{rule}\n{chosen}", self.digest, verdict.name())
     }
+}
+
+/// Whether a series goes before others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Priority {
+    /// It waits its turn.
+    #[default]
+    Routine,
+    /// It is read next, as the words of its header ask (`series.urgent`).
+    Urgent,
 }
 
 /// What the rules of choice say of a series. Published with its result: it holds the site's words, and numbers.

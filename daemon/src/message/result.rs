@@ -4,7 +4,7 @@ use super::Place;
 use crate::floor::clock;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
-use crate::floor::subject::{Choice, CompleteBy, Subject};
+use crate::floor::subject::{Choice, CompleteBy, Priority, Subject};
 use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Facts;
@@ -42,6 +42,7 @@ pub(super) struct ResultPayload<'a> {
     device: &'a str,
     study_key: &'a StudyKey,
     series_key: &'a SeriesKey,
+    priority: Priority,
     outcome: Outcome,
     /// With `rejected` and `failed`: why.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,7 +127,7 @@ pub(super) struct Sent<'a> {
 impl<'a> ResultPayload<'a> {
     /// What this device says of a report.
     pub(super) fn of(device: &'a str, id: &'a str, place: &'a Place, report: &'a Report) -> Self {
-        let Subject { study_key, series_key, expected, complete_by, instances, revision, replaces, .. } =
+        let Subject { study_key, series_key, expected, complete_by, instances, revision, replaces, priority, .. } =
             &report.subject;
         Self {
             schema: "result/1.0",
@@ -140,6 +141,7 @@ impl<'a> ResultPayload<'a> {
             device,
             study_key,
             series_key,
+            priority: *priority,
             outcome: report.outcome,
             reason_code: report.refusal.as_ref().map(|refusal| refusal.code.name()),
             reason_detail: report.refusal.as_ref().map(|refusal| refusal.detail.as_str()),

@@ -22,7 +22,7 @@ use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::subject::{CompleteBy, Subject};
 use crate::intake::{Arrival, IntakeError, Spool};
-use ctedge_models::scan::{Header, Unpacked};
+use ctedge_models::scan::{Header, Unpacked, Urgent};
 use gather::Gather;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -40,11 +40,13 @@ pub(crate) struct Settings {
     pub(crate) trust_expected_count: bool,
     /// Hours for which the files of a finished series are kept, so that late slices meet the ones they belong to.
     pub(crate) keep_h: f64,
+    /// Which words of a header make a series go before others.
+    pub(crate) urgent: Urgent,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0 }
+        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0, urgent: Urgent::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::floor::clock;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::store::lock;
-use crate::floor::subject::Subject;
+use crate::floor::subject::{Priority, Subject};
 use crate::intake::Claim;
 use ctedge_models::scan::{Format, Reason};
 use data_encoding::HEXLOWER;
@@ -82,6 +82,7 @@ impl Room<'_> {
             revision: 1,
             replaces: None,
             completed_ms: clock::now_ms(),
+            priority: open.priority,
             choice: None,
         };
         lock(self.store).commit(|transaction| {
@@ -169,6 +170,7 @@ impl Room<'_> {
             digest: header.digest,
             expected: header.expected,
             single_file: header.format == Format::Nifti,
+            priority: if header.urgent { Priority::Urgent } else { Priority::Routine },
             source: claim.source,
             refusal: None,
         };
@@ -189,6 +191,7 @@ impl Room<'_> {
             digest,
             expected: None,
             single_file: true,
+            priority: Priority::Routine,
             source: claim.source,
             refusal: Some(refusal),
         };

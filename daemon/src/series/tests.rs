@@ -4,7 +4,7 @@ use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::store::{Store, lock};
-use crate::floor::subject::CompleteBy;
+use crate::floor::subject::{CompleteBy, Priority};
 use crate::intake::{Claim, Retired};
 use ctedge_models::scan::{Format, Reason};
 use gather::Sorted;
@@ -28,6 +28,7 @@ fn file(digest: &str, expected: Option<u32>) -> Sorted {
         digest: digest.to_owned(),
         expected,
         single_file: false,
+        priority: Priority::Routine,
         source: None,
         refusal: None,
     }
@@ -35,6 +36,16 @@ fn file(digest: &str, expected: Option<u32>) -> Sorted {
 
 fn gather(quiet_s: f64) -> Gather {
     Gather::new(&Settings { quiet_s, ..Settings::default() })
+}
+
+#[test]
+fn one_urgent_file_makes_the_series_urgent() {
+    let mut gather = gather(1.0);
+    let key = SeriesKey("ek1_a".to_owned());
+    gather.add(key.clone(), file("1", None), Duration::ZERO);
+    gather.add(key.clone(), Sorted { priority: Priority::Urgent, ..file("2", None) }, Duration::ZERO);
+    gather.add(key.clone(), file("3", None), Duration::ZERO);
+    assert_eq!(gather.take(&key).unwrap().0.priority, Priority::Urgent);
 }
 
 #[test]
@@ -175,6 +186,7 @@ fn fake_header(path: &Path) -> HeaderAnswer {
             expected: expected.parse().ok(),
             modality: None,
             format: Format::Dicom,
+            urgent: false,
         }),
         ["archive", ..] => HeaderAnswer::Archive,
         _ => HeaderAnswer::Refused(Refusal::new(Code::Scan(Reason::NotAScan), "no scan")),

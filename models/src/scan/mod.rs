@@ -20,7 +20,7 @@ mod voxels;
 pub mod write;
 
 pub use archive::{Unpacked, is_archive, unpack};
-pub use labels::{Patterns, Traits};
+pub use labels::{Patterns, Traits, Urgent};
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
 
@@ -34,17 +34,18 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// The reason for which the file belongs to none.
-pub fn header(path: &Path, limits: &Limits) -> Result<Header, ScanError> {
+pub fn header(path: &Path, limits: &Limits, urgent: &Urgent) -> Result<Header, ScanError> {
     let (file, format) = file::open(path, limits)?;
     let digest = file::digest(&file)?;
     match format {
         Format::Dicom => {
-            let dicom::Identity { study_uid, series_uid, expected, modality } = dicom::identity(file)?;
-            Ok(Header { study_uid, series_uid, digest, expected, modality, format })
+            let dicom::Identity { study_uid, series_uid, expected, modality, urgent } = dicom::identity(file, urgent)?;
+            Ok(Header { study_uid, series_uid, digest, expected, modality, format, urgent })
         }
         Format::Nifti => {
             let uid = format!("nifti:{digest}");
-            Ok(Header { study_uid: uid.clone(), series_uid: uid, digest, expected: Some(1), modality: None, format })
+            let (study_uid, series_uid) = (uid.clone(), uid);
+            Ok(Header { study_uid, series_uid, digest, expected: Some(1), modality: None, format, urgent: false })
         }
     }
 }
@@ -75,7 +76,7 @@ pub fn series_in(path: &Path, limits: &Limits) -> std::io::Result<Vec<Found>> {
     let mut series: BTreeMap<String, Found> = BTreeMap::new();
     let mut strays = Vec::new();
     for path in files {
-        match header(&path, limits) {
+        match header(&path, limits, &Urgent::default()) {
             Ok(header) => {
                 let found = Found { files: Vec::new(), header: Ok(header.clone()) };
                 series.entry(header.series_uid).or_insert(found).files.push(path);
@@ -143,6 +144,8 @@ pub struct Header {
     pub modality: Option<String>,
     /// File format.
     pub format: Format,
+    /// Whether its words are among those that were asked for.
+    pub urgent: bool,
 }
 
 impl std::fmt::Debug for Header {
