@@ -5,6 +5,8 @@
 mod calls;
 mod check;
 mod delivery;
+mod power;
+mod sample;
 mod scene;
 
 use calls::{point, sync};
@@ -12,6 +14,7 @@ use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
 use delivery::burst;
+use sample::Sample;
 use std::process::ExitCode;
 
 /// Breaks things on purpose and looks whether anything is lost.
@@ -44,6 +47,9 @@ enum Kind {
     Io,
     /// Nothing breaks: what is synced before the broker is told?
     Fsync,
+    /// The power is cut at N moments; needs root, FUSE and loop devices
+    #[value(alias = "cut")]
+    Power,
     /// The broker is killed N times, its memory wiped, the wire to it broken and cut byte by byte
     Broker,
     /// N files come at once
@@ -60,6 +66,7 @@ fn main() -> ExitCode {
         Kind::Recover => point::run(&point::RECOVERIES, &arguments.sample(), &clock),
         Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),
         Kind::Fsync => sync::run(&clock),
+        Kind::Power => power::run(&arguments.sample(), &clock),
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => burst::full_disk(&clock),
@@ -68,8 +75,8 @@ fn main() -> ExitCode {
 }
 
 impl Arguments {
-    fn sample(&self) -> point::Sample {
+    fn sample(&self) -> Sample {
         let seed = self.seed.unwrap_or_else(|| ctedge_tests::arrival::Dice::any().1);
-        point::Sample { count: (!self.all).then_some(self.points), seed, jobs: self.jobs.max(1) }
+        Sample { count: (!self.all).then_some(self.points), seed, jobs: self.jobs.max(1) }
     }
 }

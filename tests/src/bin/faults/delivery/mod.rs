@@ -5,7 +5,8 @@
 //! it has acknowledged and not passed on; so the subscriber says what it has, as the contract's receipts are for.
 
 pub(crate) mod burst;
-mod proxy;
+pub(crate) mod packets;
+pub(crate) mod proxy;
 
 use crate::check::results;
 use crate::scene::{PATIENCE, Scene, below};
