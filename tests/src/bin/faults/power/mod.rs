@@ -154,8 +154,10 @@ impl Run {
             let name = format!("s-{}", file.file_name().context("a file name")?.to_string_lossy());
             deliver(file, &scene.appliance.incoming().join(&name))?;
             delivered.push((file.clone(), name, count()));
-            // So that the series are at different stages at most moments.
-            std::thread::sleep(Duration::from_millis(150));
+            // The slices of the first series come one after the other, the other two later: they are at different stages then.
+            if delivered.len() >= cast.files.len() - 2 {
+                std::thread::sleep(Duration::from_millis(300));
+            }
         }
         let ending = scene.drain(None, PATIENCE)?;
         ensure!(ending.is_settled(), "the undisturbed run does not end: {ending:#?}\n{}", scene.appliance.log_end());
