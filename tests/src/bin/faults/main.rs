@@ -13,7 +13,7 @@ use calls::{point, sync};
 use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
-use delivery::burst;
+use delivery::{burst, wire};
 use sample::Sample;
 use std::process::ExitCode;
 
@@ -52,6 +52,9 @@ enum Kind {
     Power,
     /// The broker is killed N times, its memory wiped, the wire to it broken and cut byte by byte
     Broker,
+    /// The wire to the broker is cut after N bytes of an exchange, or with --all after every one
+    #[value(alias = "cuts")]
+    Wire,
     /// N files come at once
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Kind::Fsync => sync::run(&clock),
         Kind::Power => power::run(&arguments.sample(), &clock),
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
+        Kind::Wire => wire::run(&arguments.sample(), &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => burst::full_disk(&clock),
     };
