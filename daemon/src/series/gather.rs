@@ -109,10 +109,10 @@ impl Gather {
         }
     }
 
-    /// The room was away for so long: files that came meanwhile have not been seen, so nothing was quiet.
-    pub(super) fn away(&mut self, time: Duration) {
+    /// New files are heard of from `now` on: what came before and has not been seen yet breaks no silence.
+    pub(super) fn listens(&mut self, now: Duration) {
         for open in self.open.values_mut() {
-            open.last += time;
+            open.last = now;
         }
     }
 

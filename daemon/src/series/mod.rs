@@ -152,9 +152,18 @@ pub(crate) fn run(
     let mut caught_up = false;
     loop {
         let patience = if caught_up { gather.patience(clock.elapsed()) } else { LONGEST_WAIT };
-        match idle(|| arrivals.recv_timeout(patience)) {
-            Ok(Arrival::CaughtUp) => caught_up = true,
-            Ok(Arrival::File(claim)) => room.sort(&claim, &mut gather, clock.elapsed())?,
+        let arrival = idle(|| arrivals.recv_timeout(patience));
+        let mut now = clock.elapsed();
+        match arrival {
+            Ok(Arrival::CaughtUp) => {
+                caught_up = true;
+                gather.listens(now);
+            }
+            Ok(Arrival::File(claim)) => {
+                // Others may wait behind it: nothing is known of them up to now, only up to when this one came.
+                now = now.saturating_sub(claim.since.elapsed());
+                room.sort(&claim, &mut gather, now)?;
+            }
             Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -162,7 +171,7 @@ pub(crate) fn run(
         if !caught_up {
             continue;
         }
-        for key in gather.complete(clock.elapsed()) {
+        for key in gather.complete(now) {
             let Some(ready) = room.complete(&key, &mut gather, clock.elapsed())? else { continue };
             if idle(|| completed.send(ready).is_err()) {
                 return Ok(());

@@ -4,7 +4,7 @@ use super::archive;
 use super::gather::{Gather, Sorted};
 use super::ledger::{self, Step};
 use super::{Completed, HeaderAnswer, Room, Series, SeriesError};
-use crate::floor::clock;
+use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::store::lock;
@@ -107,7 +107,7 @@ impl Room<'_> {
         for key in self.spool.open_keys()? {
             for path in self.spool.open_files(&key)? {
                 let answer = self.ask_again(&path)?;
-                self.place(&Claim { path, source: None }, answer, gather, now)?;
+                self.place(&Claim { path, source: None, since: Stopwatch::start() }, answer, gather, now)?;
                 clock::next_piece();
             }
         }

@@ -125,7 +125,7 @@ impl Bench {
         self.spool();
         let path = self.folder.path().join("spool/claimed").join(name);
         fs::write(&path, content).unwrap();
-        Arrival::File(Claim { path, source: None })
+        Arrival::File(Claim { path, source: None, since: Stopwatch::start() })
     }
 
     /// Runs the room until the arrivals are used up and `want` series have come out. They are new, unless the word that what
@@ -178,6 +178,9 @@ impl Bench {
 fn fake_header(path: &Path) -> HeaderAnswer {
     let content = fs::read_to_string(path).unwrap();
     let digest = data_encoding::HEXLOWER.encode(content.as_bytes());
+    if content.starts_with("slow:") {
+        std::thread::sleep(Duration::from_millis(400));
+    }
     match content.split(':').collect::<Vec<_>>().as_slice() {
         [series, expected, _] => HeaderAnswer::Header(Header {
             study_uid: "1".to_owned(),
@@ -252,9 +255,20 @@ fn an_archive_that_was_sorted_in_part_is_sorted_again_and_counts_once() {
 fn an_absence_is_no_quiet_period() {
     let mut gather = gather(10.0);
     gather.add(key("a"), file("1", None), secs(0));
-    gather.away(secs(20));
+    gather.listens(secs(20));
     assert!(gather.complete(secs(29)).is_empty());
     assert_eq!(gather.complete(secs(30)), [key("a")]);
+}
+
+#[test]
+fn a_slow_worker_is_no_quiet_period() {
+    let bench = Bench::new(0.3);
+    let claims = ["slow::1", "slow::2", "b::1", "slow::3"];
+    let arrivals = claims.iter().enumerate().map(|(n, content)| bench.claim(&n.to_string(), content)).collect();
+    let completed = bench.run(arrivals, 2);
+    let instances: BTreeSet<u32> = completed.iter().map(|ready| ready.series.subject.instances).collect();
+    assert_eq!(instances, BTreeSet::from([1, 3]), "what waits for the worker has come");
+    assert_eq!(bench.books(), (2, 2));
 }
 
 #[test]
