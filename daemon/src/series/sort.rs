@@ -145,8 +145,17 @@ impl Room<'_> {
         }
     }
 
-    /// Asks what a file is until the worker answers.
+    /// Asks what a file is. A worker may die for what others do, as where memory runs out: only a file that brings down two of
+    /// them is to blame, else it would be missing from its series.
     pub(super) fn ask(&mut self, path: &Path) -> Result<HeaderAnswer, SeriesError> {
+        match self.answered(path)? {
+            HeaderAnswer::Refused(refusal) if refusal.code == Code::ScanCrashed => self.answered(path),
+            answer => Ok(answer),
+        }
+    }
+
+    /// Asks until the worker can be asked.
+    fn answered(&mut self, path: &Path) -> Result<HeaderAnswer, SeriesError> {
         for attempt in 1..=ATTEMPTS {
             let answer = (self.read_header)(path);
             if !matches!(answer, HeaderAnswer::Unavailable) {

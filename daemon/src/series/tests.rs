@@ -136,12 +136,13 @@ impl Bench {
         let (out_sender, out_receiver) = sync_channel(64);
         std::thread::scope(|scope| {
             let room = move || {
+                let mut seen = BTreeSet::new();
                 let room = Room {
                     settings: &self.settings,
                     site: &self.site,
                     spool: &spool,
                     store: &self.store,
-                    read_header: Box::new(fake_header),
+                    read_header: Box::new(move |path| fake_header(path, &mut seen)),
                     unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),
                 };
@@ -175,8 +176,12 @@ impl Bench {
     }
 }
 
-fn fake_header(path: &Path) -> HeaderAnswer {
+/// Dies of what begins with `weak` when it sees it for the first time, and of what begins with `deadly` always.
+fn fake_header(path: &Path, seen: &mut BTreeSet<PathBuf>) -> HeaderAnswer {
     let content = fs::read_to_string(path).unwrap();
+    if content.starts_with("deadly") || content.starts_with("weak") && seen.insert(path.to_owned()) {
+        return HeaderAnswer::Refused(Refusal::new(Code::ScanCrashed, "it died"));
+    }
     let digest = data_encoding::HEXLOWER.encode(content.as_bytes());
     if content.starts_with("slow:") {
         std::thread::sleep(Duration::from_millis(400));
@@ -269,6 +274,15 @@ fn a_slow_worker_is_no_quiet_period() {
     let instances: BTreeSet<u32> = completed.iter().map(|ready| ready.series.subject.instances).collect();
     assert_eq!(instances, BTreeSet::from([1, 3]), "what waits for the worker has come");
     assert_eq!(bench.books(), (2, 2));
+}
+
+#[test]
+fn only_a_file_that_brings_down_two_workers_is_to_blame() {
+    let bench = Bench::new(0.3);
+    let completed =
+        bench.run(vec![bench.claim("1", "weak::1"), bench.claim("2", "deadly"), bench.claim("3", "weak::2")], 2);
+    let told = |ready: &Completed| (ready.series.subject.instances, ready.refusal.as_ref().map(|refusal| refusal.code));
+    assert_eq!(completed.iter().map(told).collect::<Vec<_>>(), [(1, Some(Code::ScanCrashed)), (2, None)]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod delivery;
 mod power;
 mod sample;
 mod scene;
+mod soak;
 
 use calls::{point, sync};
 use clap::{Parser, ValueEnum};
@@ -31,6 +32,9 @@ struct Arguments {
     /// Every fault of a run once
     #[arg(long)]
     all: bool,
+    /// Hours of a soak, by the daemon's clock
+    #[arg(long, default_value_t = 10.0)]
+    hours: f64,
     /// Scenes that are played at the same time
     #[arg(long, default_value_t = 4)]
     jobs: usize,
@@ -55,6 +59,8 @@ enum Kind {
     /// The wire to the broker is cut after N bytes of an exchange, or with --all after every one
     #[value(alias = "cuts")]
     Wire,
+    /// Hours of work on a clock that runs sixty times as fast, with a fault every half minute of it
+    Soak,
     /// N files come at once
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         Kind::Power => power::run(&arguments.sample(), &clock),
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
         Kind::Wire => wire::run(&arguments.sample(), &clock),
+        Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => burst::full_disk(&clock),
     };

@@ -42,10 +42,10 @@ impl Counts {
 }
 
 /// A daemon that reaches its broker by a wire of ours, and how many series it was given.
-struct Stand {
-    scene: Scene,
-    proxy: Proxy,
-    dropped: usize,
+pub(crate) struct Stand {
+    pub(crate) scene: Scene,
+    pub(crate) proxy: Proxy,
+    pub(crate) dropped: usize,
     /// Lines of the daemon's configuration: [`RECEIPTS`] or none.
     more: &'static [&'static str],
     /// Messages that were looked through for results to receipt.
@@ -53,11 +53,11 @@ struct Stand {
 }
 
 /// A result without a receipt is soon sent again.
-const RECEIPTS: [&str; 2] = ["outbox.receipts = true", "outbox.receipt_s = 1.0"];
+pub(crate) const RECEIPTS: [&str; 2] = ["outbox.receipts = true", "outbox.receipt_s = 1.0"];
 
 impl Stand {
     /// With everything of the daemon below a folder, and lines of configuration.
-    fn at(place: &Path, more: &'static [&'static str]) -> anyhow::Result<Self> {
+    pub(crate) fn at(place: &Path, more: &'static [&'static str]) -> anyhow::Result<Self> {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let proxy = Proxy::to(broker.port())?;
         let mut scene = Scene::beside(broker, proxy.port(), place, more)?;
@@ -65,8 +65,17 @@ impl Stand {
         Ok(Self { scene, proxy, dropped: 0, more, receipted: 0 })
     }
 
+    /// The same with receipts that come late enough for a busy machine, and a daemon that is not started yet.
+    pub(crate) fn waiting() -> anyhow::Result<Self> {
+        let broker = Mosquitto::start(Memory::Persistent)?;
+        let proxy = Proxy::to(broker.port())?;
+        let more: &'static [&'static str] = &["outbox.receipts = true"];
+        let scene = Scene::beside(broker, proxy.port(), &std::env::temp_dir(), more)?;
+        Ok(Self { scene, proxy, dropped: 0, more, receipted: 0 })
+    }
+
     /// One series more.
-    fn feed(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn feed(&mut self) -> anyhow::Result<()> {
         self.dropped += 1;
         let text = format!("series number {} is no scan\n", self.dropped).repeat(12);
         Ok(fs::write(self.scene.appliance.incoming().join(format!("{}.dcm", self.dropped)), text)?)
@@ -74,7 +83,7 @@ impl Stand {
 
     /// Says of every result that has come since that it is safe. A broker that is away hears it later; one that forgets it
     /// has the result sent again, and hears it then.
-    fn receipt(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn receipt(&mut self) -> anyhow::Result<()> {
         let messages = self.scene.subscriber.messages();
         let receipts: Vec<String> = messages.iter().skip(self.receipted).filter_map(receipt).collect();
         if receipts.is_empty() || self.more.is_empty() {
@@ -140,7 +149,7 @@ impl Stand {
     }
 
     /// The numbers of all results that the subscriber has.
-    fn told(&self) -> BTreeSet<u64> {
+    pub(crate) fn told(&self) -> BTreeSet<u64> {
         let results = self.scene.subscriber.results();
         results.iter().filter_map(|result| result.payload.get("seq")?.as_u64()).collect()
     }

@@ -1,0 +1,135 @@
+//! What is measured during a soak, and whether it grows.
+
+use crate::delivery::Stand;
+use ctedge_tests::progress::{Elapsed, say};
+use ctedge_tests::{arrival, gauge, place};
+use std::fs;
+use std::path::Path;
+
+/// Names of the measures, in the order of a sample.
+const MEASURES: [&str; 6] = ["memory_kb", "descriptors", "threads", "ledger_bytes", "spool_bytes", "log_bytes"];
+/// The most that a measure may grow over the second half, in percent.
+const BAR: f64 = 1.0;
+
+/// Samples over time.
+#[derive(Debug, Default)]
+pub(super) struct Gauges {
+    /// Hours since the start, and the measures.
+    samples: Vec<(f64, [f64; MEASURES.len()])>,
+    log: u64,
+}
+
+impl Gauges {
+    /// One sample of the supervisor, the ledger and its log, the spool without what was refused (an operator's to empty), and
+    /// how much was logged since the last sample.
+    pub(super) fn look(&mut self, hours: f64, stand: &Stand) -> anyhow::Result<()> {
+        let appliance = &stand.scene.appliance;
+        let pid = appliance.pid()?;
+        let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).map_or(0, Iterator::count);
+        let ledger: u64 =
+            ["ctedge.db", "ctedge.db-wal"].iter().map(|name| bytes(&appliance.path("state").join(name))).sum();
+        let folders = ["claimed", "unpacking", "series", "work", "done"].map(|name| appliance.path("spool").join(name));
+        // Files move while we look.
+        let files = folders.iter().flat_map(|folder| arrival::all_files(folder).unwrap_or_default());
+        let spool: u64 = files.map(|file| bytes(&file)).sum();
+        let log = bytes(&appliance.path("log"));
+        let logged = log.saturating_sub(std::mem::replace(&mut self.log, log));
+        let sample = [gauge::resident_kb(pid), number(count("fd")), number(count("task")), ledger, spool, logged];
+        self.samples.push((hours, sample.map(exact)));
+        Ok(())
+    }
+
+    /// Prints the table and writes the samples as a table and a picture. Returns whether nothing grows from a time on: each
+    /// measure's line of least squares through its samples rises by no more than [`BAR`] percent of their mean.
+    pub(super) fn tell(&self, from_hours: f64, clock: &Elapsed) -> anyhow::Result<bool> {
+        let folder = place::target().join("soak");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("soak.csv"), self.table())?;
+        fs::write(folder.join("soak.svg"), self.picture())?;
+        clock.say(&format!("{} samples in {}", self.samples.len(), folder.display()));
+        say("measure            first      last      mean   growth over the second half");
+        let late: Vec<_> = self.samples.iter().filter(|(hours, _)| *hours >= from_hours).collect();
+        let mut flat = late.len() > 3;
+        for (place, name) in MEASURES.iter().enumerate() {
+            let points: Vec<(f64, f64)> =
+                late.iter().filter_map(|(hours, sample)| Some((*hours, *sample.get(place)?))).collect();
+            let (mean, growth) = growth(&points);
+            let end = |point: Option<&(f64, f64)>| point.map_or(0.0, |(_, value)| *value);
+            let holds = growth <= BAR;
+            flat &= holds;
+            let (first, last) = (end(points.first()), end(points.last()));
+            let word = if holds { "" } else { " GROWS" };
+            say(&format!("{name:<14} {first:>10.0} {last:>9.0} {mean:>9.0}   {growth:+.2} % (bar {BAR} %){word}"));
+        }
+        Ok(flat)
+    }
+
+    fn table(&self) -> String {
+        let mut text = format!("hours,{}\n", MEASURES.join(","));
+        for (hours, sample) in &self.samples {
+            let values: Vec<String> = sample.iter().map(|value| format!("{value:.0}")).collect();
+            text += &format!("{hours:.3},{}\n", values.join(","));
+        }
+        text
+    }
+
+    /// Each measure as a share of its largest sample, one below the other.
+    fn picture(&self) -> String {
+        let end = self.samples.last().map_or(1.0, |(hours, _)| *hours);
+        let mut text = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 620\" font-family=\"sans-serif\" font-size=\"12\">\n".to_owned();
+        for (place, name) in MEASURES.iter().enumerate() {
+            let base = 100.0 * exact(number(place)) + 95.0;
+            let value = |sample: &[f64; MEASURES.len()]| sample.get(place).copied().unwrap_or_default();
+            let most = self.samples.iter().map(|(_, sample)| value(sample)).fold(1.0, f64::max);
+            let point = |(hours, sample): &(f64, [f64; MEASURES.len()])| {
+                format!("{:.1},{:.1}", 20.0 + 800.0 * hours / end, base - 75.0 * value(sample) / most)
+            };
+            let points: Vec<String> = self.samples.iter().map(point).collect();
+            text += &format!("<text x=\"20\" y=\"{:.0}\">{name}, at most {most:.0}</text>\n", base - 80.0);
+            text += &format!("<polyline fill=\"none\" stroke=\"black\" points=\"{}\"/>\n", points.join(" "));
+        }
+        text + "</svg>\n"
+    }
+}
+
+/// Mean of the values, and by how many percent of it their line of least squares rises from the first to the last.
+fn growth(points: &[(f64, f64)]) -> (f64, f64) {
+    let count = exact(number(points.len())).max(1.0);
+    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+    let (middle, mean_value) = (mean(&|point| point.0), mean(&|point| point.1));
+    let spread = mean(&|point| (point.0 - middle).powi(2));
+    let together = mean(&|point| (point.0 - middle) * (point.1 - mean_value));
+    let slope = if spread > 0.0 { together / spread } else { 0.0 };
+    let span = points.last().zip(points.first()).map_or(0.0, |(last, first)| last.0 - first.0);
+    (mean_value, if mean_value > 0.0 { 100.0 * slope * span / mean_value } else { 0.0 })
+}
+
+fn bytes(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |metadata| metadata.len())
+}
+
+fn number(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// A count as a number with a fraction; counts here are far below 2^53.
+fn exact(count: u64) -> f64 {
+    let high = u32::try_from(count >> 32).unwrap_or(u32::MAX);
+    let low = u32::try_from(count & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+    f64::from(high) * 4_294_967_296.0 + f64::from(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_the_rise_of_the_line_beside_the_mean() {
+        let flat: Vec<_> = (0..10).map(|hour| (f64::from(hour), 5.0)).collect();
+        assert!(growth(&flat).1.abs() < 1e-9);
+        let rising: Vec<_> = (0..11).map(|hour| (f64::from(hour), 100.0 + f64::from(hour))).collect();
+        let (mean, percent) = growth(&rising);
+        assert!((mean - 105.0).abs() < 1e-9 && (percent - 1000.0 / 105.0).abs() < 1e-9, "{percent}");
+        assert_eq!(growth(&[]), (0.0, 0.0));
+    }
+}
