@@ -5,6 +5,7 @@
 mod calls;
 mod check;
 mod delivery;
+mod native;
 mod power;
 mod sample;
 mod scene;

@@ -20,9 +20,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// How fast the daemon's clock is.
 const FAST: u32 = 60;
@@ -63,7 +61,6 @@ struct Soak {
     /// How often the daemon ended by itself.
     ended: usize,
     clock: String,
-    _folder: TempDir,
 }
 
 /// Plays so many hours by the daemon's clock.
@@ -126,15 +123,14 @@ pub(crate) fn run(hours: f64, seed: u64, clock: &Elapsed) -> anyhow::Result<bool
 
 impl Soak {
     fn begin(series: Vec<Vec<PathBuf>>, seed: u64) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("ctedge-soak-").tempdir()?;
-        let clock = fast_clock(folder.path())?;
+        let clock = fast_clock()?;
         let mut stand = Stand::waiting()?;
         for (name, value) in SLOWER {
             stand.scene.appliance.environment(name, value);
         }
         let (dice, start) = (Dice::new(seed), Instant::now());
         let faults = BTreeMap::new();
-        let mut soak = Self { stand, series, given: 0, dice, start, faults, ended: 0, clock, _folder: folder };
+        let mut soak = Self { stand, series, given: 0, dice, start, faults, ended: 0, clock };
         soak.launch()?;
         Ok(soak)
     }
@@ -274,16 +270,12 @@ impl Soak {
 }
 
 /// What has to be loaded before a program so that its clock is fast; `waits.c` is compiled for it.
-fn fast_clock(folder: &Path) -> anyhow::Result<String> {
+fn fast_clock() -> anyhow::Result<String> {
     let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
     let mut libraries = places.iter().map(|place| Path::new(place).join("faketime/libfaketimeMT.so.1"));
     let library = libraries.find(|path| path.exists());
     let library =
         library.context("libfaketime is missing: apt-get install faketime, or `cargo verify --only tools`")?;
-    let (source, waits) = (folder.join("waits.c"), folder.join("waits.so"));
-    fs::write(&source, include_str!("waits.c"))?;
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-O2", "-o"]).arg(&waits).arg(&source).arg("-ldl");
-    process::output(&mut compiler).context("a C compiler is needed")?;
+    let waits = crate::native::library("waits", include_str!("waits.c"))?;
     Ok(format!("{} {}", waits.display(), library.display()))
 }
