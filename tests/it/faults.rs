@@ -35,6 +35,16 @@ fn whatever_happens_to_broker_and_wire_every_result_arrives() {
 }
 
 #[test]
+fn whatever_a_power_cut_leaves_of_the_disk_nothing_acknowledged_is_lost() {
+    faults(&["power", "--points", "12"]);
+}
+
+#[test]
+fn cut_after_single_bytes_of_an_exchange_every_result_arrives() {
+    faults(&["wire", "--points", "16"]);
+}
+
+#[test]
 fn a_burst_of_files_is_accounted_for() {
     faults(&["burst", "--points", "500"]);
 }

@@ -11,7 +11,7 @@ use std::process::Command;
 pub struct Tool {
     /// Name of the program.
     pub program: &'static str,
-    /// Debian package.
+    /// Debian package, or two of which one has it.
     pub package: &'static str,
     /// What it is needed for.
     pub purpose: &'static str,
@@ -39,6 +39,8 @@ pub const TOOLS: [Tool; 16] = [
     tool("npm", "npm", "gets AsyncAPI's own parser"),
     tool("zip", "zip", "packs series into one file"),
     tool("strace", "strace", "sees system calls"),
+    // Debian moved it from the first to the second.
+    tool("qemu-storage-daemon", "qemu-system-common qemu-utils", "a disk that keeps a log, for power cuts"),
 ];
 
 /// Looks for every tool, and gets what is missing: packages through apt when run as root, Python packages through pip.
@@ -56,7 +58,7 @@ pub fn provide() -> anyhow::Result<()> {
 
 fn packages() -> anyhow::Result<()> {
     let mut missing: Vec<&str> =
-        TOOLS.iter().filter(|tool| !process::on_path(tool.program)).map(|tool| tool.package).collect();
+        TOOLS.iter().filter(|tool| !process::on_path(tool.program)).flat_map(|tool| tool.package.split(' ')).collect();
     missing.dedup();
     if missing.is_empty() {
         return Ok(());

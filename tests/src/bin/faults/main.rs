@@ -4,6 +4,7 @@
 
 mod calls;
 mod check;
+mod deep;
 mod delivery;
 mod native;
 mod power;
@@ -36,6 +37,9 @@ struct Arguments {
     /// Hours of a soak, by the daemon's clock
     #[arg(long, default_value_t = 10.0)]
     hours: f64,
+    /// Of deep: only this kind; may be given several times
+    #[arg(long, value_name = "KIND")]
+    only: Vec<Kind>,
     /// Scenes that are played at the same time
     #[arg(long, default_value_t = 4)]
     jobs: usize,
@@ -44,11 +48,14 @@ struct Arguments {
 /// What breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    /// Every kind below with its whole figure, and one table of verdicts: hours; goes on where it was with the same seed
+    #[value(alias = "all")]
+    Deep,
     /// The supervisor is killed at a system call that changes something
     Kill,
     /// The same, and it is killed again in the middle of its next start
     Recover,
-    /// A system call of the supervisor fails: EIO, ENOSPC, EDQUOT, or nothing written
+    /// A system call of the supervisor fails (EIO, ENOSPC, EDQUOT), or writes nothing, half, or half and then finds the disk full
     Io,
     /// Nothing breaks: what is synced before the broker is told?
     Fsync,
@@ -72,6 +79,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let clock = Elapsed::new();
     let held = match arguments.kind {
+        Kind::Deep => deep::run(&arguments.only, arguments.sample().seed, arguments.jobs, &clock),
         Kind::Kill => point::run(&point::KILLS, &arguments.sample(), &clock),
         Kind::Recover => point::run(&point::RECOVERIES, &arguments.sample(), &clock),
         Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),

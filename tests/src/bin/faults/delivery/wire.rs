@@ -22,7 +22,11 @@ pub(crate) fn run(sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
     let all = |way, bytes: usize| (1..=bytes).map(move |byte| (way, byte));
     let bytes: Vec<(Way, usize)> = all(Way::Up, up).chain(all(Way::Down, down)).collect();
     let chosen = sample.of(&bytes);
-    let told = format!("wire: cut after {} of {up} bytes up and {down} down, seed {}", chosen.len(), sample.seed);
+    let told = format!(
+        "wire: cut after {} single bytes of an exchange of {up} up and {down} down, seed {}",
+        chosen.len(),
+        sample.seed
+    );
     clock.say(&told);
     let stands: Vec<&[(Way, usize)]> = chosen.chunks(ON_ONE_STAND).collect();
     let ends = side_by_side(&stands, sample.jobs, |cuts| {

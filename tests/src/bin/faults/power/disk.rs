@@ -52,7 +52,7 @@ impl Disk {
         let mut disk = Self { folder, server: None, device: String::new() };
         disk.server = Some(disk.serve()?);
         let looped = process::output(Command::new("losetup").args(["-f", "--show"]).arg(disk.at("export")))?;
-        disk.device = looped.trim().to_owned();
+        looped.trim().clone_into(&mut disk.device);
         process::output(Command::new("mount").arg(&disk.device).arg(disk.mount())).context("no loop devices here")?;
         Ok(disk)
     }

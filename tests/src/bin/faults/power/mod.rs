@@ -30,9 +30,9 @@ use std::time::Duration;
 /// Of what was written after the last flush, so many percent of the blocks are there.
 const SHARES: [u64; 4] = [0, 50, 90, 100];
 /// How long a daemon may take that has no promise to keep: that of the control.
-const CARELESS: Duration = Duration::from_secs(8);
+const CARELESS: Duration = Duration::from_secs(6);
 /// How long the file system waits before it writes by itself (ext4's `commit`, 5 s), and some more.
-const WRITTEN_BACK: Duration = Duration::from_secs(7);
+const WRITTEN_BACK: Duration = Duration::from_secs(6);
 
 /// A run in which nothing broke, on a disk that keeps a log.
 struct Run {
@@ -84,7 +84,7 @@ pub(crate) fn run(sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
     let holes = outcomes.iter().filter(|outcome| outcome.missing > 0).count();
     let slowest = outcomes.iter().map(|outcome| outcome.ready).max().unwrap_or_default();
     clock.say(&format!(
-        "{told}: {broken} lost, doubled, tore or left something; {holes} disks lacked blocks; ready again within {:.1} s (bar {} s)",
+        "{told}: {broken} breaches (lost, doubled, torn or left over); {holes} disks lacked blocks; ready again within {:.1} s (bar {} s)",
         slowest.as_secs_f64(),
         READY.as_secs()
     ));

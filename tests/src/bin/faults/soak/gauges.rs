@@ -65,19 +65,18 @@ impl Gauges {
     }
 
     fn table(&self) -> String {
-        let mut text = format!("hours,{}\n", MEASURES.join(","));
-        for (hours, sample) in &self.samples {
+        let line = |(hours, sample): &(f64, [f64; MEASURES.len()])| {
             let values: Vec<String> = sample.iter().map(|value| format!("{value:.0}")).collect();
-            text += &format!("{hours:.3},{}\n", values.join(","));
-        }
-        text
+            format!("{hours:.3},{}\n", values.join(","))
+        };
+        let lines: String = self.samples.iter().map(line).collect();
+        format!("hours,{}\n{lines}", MEASURES.join(","))
     }
 
     /// Each measure as a share of its largest sample, one below the other.
     fn picture(&self) -> String {
         let end = self.samples.last().map_or(1.0, |(hours, _)| *hours);
-        let mut text = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 620\" font-family=\"sans-serif\" font-size=\"12\">\n".to_owned();
-        for (place, name) in MEASURES.iter().enumerate() {
+        let graph = |(place, name): (usize, &&str)| {
             let base = 100.0 * exact(number(place)) + 95.0;
             let value = |sample: &[f64; MEASURES.len()]| sample.get(place).copied().unwrap_or_default();
             let most = self.samples.iter().map(|(_, sample)| value(sample)).fold(1.0, f64::max);
@@ -85,10 +84,14 @@ impl Gauges {
                 format!("{:.1},{:.1}", 20.0 + 800.0 * hours / end, base - 75.0 * value(sample) / most)
             };
             let points: Vec<String> = self.samples.iter().map(point).collect();
-            text += &format!("<text x=\"20\" y=\"{:.0}\">{name}, at most {most:.0}</text>\n", base - 80.0);
-            text += &format!("<polyline fill=\"none\" stroke=\"black\" points=\"{}\"/>\n", points.join(" "));
-        }
-        text + "</svg>\n"
+            let (above, points) = (base - 80.0, points.join(" "));
+            format!(
+                "<text x=\"20\" y=\"{above:.0}\">{name}, at most {most:.0}</text>\n<polyline fill=\"none\" stroke=\"black\" points=\"{points}\"/>\n"
+            )
+        };
+        let graphs: String = MEASURES.iter().enumerate().map(graph).collect();
+        let head = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 620\" font-family=\"sans-serif\" font-size=\"12\">";
+        format!("{head}\n{graphs}</svg>\n")
     }
 }
 

@@ -40,6 +40,10 @@ const SLOWER: [(&str, &str); 7] = [
     ("CTEDGE__VOLUME__WALL_S", "7200.0"),
 ];
 
+/// Of so many faults one each is the daemon's, or none is.
+const DAEMON_TOO: u64 = 21;
+const NOT_THE_DAEMON: u64 = 20;
+
 /// What breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Fault {
@@ -85,7 +89,7 @@ pub(crate) fn run(hours: f64, seed: u64, clock: &Elapsed) -> anyhow::Result<bool
             next_series += SERIES_EVERY_S;
         }
         if now >= next_fault {
-            soak.break_something(now < end / 2.0)?;
+            soak.break_something(if now < end / 2.0 { DAEMON_TOO } else { NOT_THE_DAEMON })?;
             next_fault += FAULT_EVERY_S;
         }
         if now >= next_look {
@@ -173,8 +177,9 @@ impl Soak {
         Ok(whole.iter().try_for_each(|(part, target)| fs::rename(part, target))?)
     }
 
-    fn break_something(&mut self, first_half: bool) -> anyhow::Result<()> {
-        let fault = match self.dice.below(if first_half { 21 } else { 20 }) {
+    /// Breaks something of so many twentieths.
+    fn break_something(&mut self, of: u64) -> anyhow::Result<()> {
+        let fault = match self.dice.below(of) {
             0..5 => Fault::Worker,
             5..8 => Fault::Broker,
             8..13 => Fault::Partition,
