@@ -77,10 +77,10 @@ impl Scene {
     }
 
     /// A broker and a subscriber that know nothing yet, and a daemon that finds what an earlier one has left in a folder.
-    pub(crate) fn left_in(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn left_in(folder: &Path, more: &[&str]) -> anyhow::Result<Self> {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let port = broker.port();
-        let scene = Self::around(broker, port, folder, &[])?;
+        let scene = Self::around(broker, port, folder, more)?;
         scene.untraced()?;
         fs::write(scene.appliance.path("log"), "")?;
         Ok(scene)

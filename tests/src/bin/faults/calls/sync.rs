@@ -48,10 +48,11 @@ pub(crate) fn run(clock: &Elapsed) -> anyhow::Result<bool> {
     ];
     let missed: Vec<_> = controls.iter().filter(|(_, found)| !found).map(|(name, _)| *name).collect();
     clock.say(&format!(
-        "fsync: {commits} commit points, {} not synced before what follows; control: syncs left out at {} of {} kinds found {missed:?}",
+        "fsync: {commits} commit points, {} not synced before what follows; control: syncs left out at {} of {} kinds were found{}",
         breaches.len(),
         controls.len() - missed.len(),
-        controls.len()
+        controls.len(),
+        if missed.is_empty() { String::new() } else { format!(", not those {}", missed.join(", ")) }
     ));
     let held = breaches.is_empty() && missed.is_empty();
     say(if held { "PASS" } else { "FAIL" });

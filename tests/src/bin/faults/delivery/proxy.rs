@@ -138,6 +138,11 @@ impl Proxy {
         *lock(&self.wire.plan) = Some((way, bytes));
     }
 
+    /// The next connection is not cut after all.
+    pub(crate) fn spare_next(&self) {
+        *lock(&self.wire.plan) = None;
+    }
+
     /// How often a connection has been cut by plan.
     pub(crate) fn planned_cuts(&self) -> usize {
         self.wire.cuts.load(Ordering::Relaxed)

@@ -75,6 +75,9 @@ fn play(cuts: &[(Way, usize)]) -> anyhow::Result<(usize, Vec<String>)> {
             }
             Ok(cut)
         })?;
+        stand.proxy.spare_next();
+        // The next connection is a whole one: a daemon that never gets through waits longer and longer between attempts.
+        process::wait_until(PATIENCE, || Ok(stand.told().len() == stand.dropped))?;
     }
     let cut = stand.proxy.planned_cuts();
     let breaches = stand.breaches_after(PATIENCE + CONTROL).context("after cuts of the wire")?;

@@ -4,9 +4,11 @@
 //! last flush, and of what was written later any blocks. Broker and subscriber stand elsewhere and keep what they have. So
 //! each disk is held against what the wire had carried at that moment: a result that the broker had not acknowledged has to
 //! be told again, one that it may have had already only with a mark and under its old number, and in the end books and
-//! files are those of the run in which nothing broke.
+//! files are those of the run in which nothing broke. One series comes by network, and what was answered with Success counts
+//! as acknowledged like what was synced into the drop folder; the rest is sent again.
 
 mod disk;
+mod sender;
 
 use crate::check::Ending;
 use crate::delivery::packets::{self, Sent};
@@ -21,9 +23,10 @@ use ctedge_tests::progress::{Elapsed, say};
 use ctedge_tests::subscriber::Message;
 use data_encoding::HEXLOWER;
 use disk::{Disk, Record, Survivor};
+use sender::Door;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,6 +37,9 @@ const CARELESS: Duration = Duration::from_secs(6);
 /// How long the file system waits before it writes by itself (ext4's `commit`, 5 s), and some more.
 const WRITTEN_BACK: Duration = Duration::from_secs(6);
 
+/// A sender over the network takes its time; a series must not be quiet meanwhile.
+const QUIET: (&str, &str) = ("CTEDGE__SERIES__QUIET_S", "3.0");
+
 /// A run in which nothing broke, on a disk that keeps a log.
 struct Run {
     record: Record,
@@ -42,8 +48,7 @@ struct Run {
     /// From where on the daemon wrote, and where it had ended.
     from: u64,
     until: u64,
-    /// Each file of the sender, under its name, and when it was durable in the drop folder.
-    delivered: Vec<(PathBuf, String, u64)>,
+    delivered: Vec<sender::Sent>,
     sent: Vec<Sent>,
     ending: Ending,
     /// Digests of the files that are left at the end.
@@ -143,19 +148,26 @@ impl Run {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let proxy = Proxy::to(broker.port())?;
         let port = proxy.port();
-        let mut scene = Scene::beside(broker, port, &disk.mount(), &[])?;
+        let network = process::free_port()?;
+        let door = sender::door(network);
+        let mut scene = Scene::beside(broker, port, &disk.mount(), &door.each_ref().map(String::as_str))?;
+        scene.appliance.environment(QUIET.0, QUIET.1);
         behind.map_or(Ok(()), |command| scene.traced(command))?;
         rustix::fs::sync();
         let from = count();
         proxy.listen(disk.counter()?);
         scene.start()?;
         let mut delivered = Vec::new();
-        for file in &cast.files {
-            let name = format!("s-{}", file.file_name().context("a file name")?.to_string_lossy());
-            deliver(file, &scene.appliance.incoming().join(&name))?;
-            delivered.push((file.clone(), name, count()));
-            // The slices of the first series come one after the other, the other two later: they are at different stages then.
-            if delivered.len() >= cast.files.len() - 2 {
+        // The slices of the first series come by network one after the other, the other two later and as files: they are at
+        // different stages then.
+        for (number, file) in cast.files.iter().enumerate() {
+            let door = if number + 2 < cast.files.len() { Door::Network } else { Door::Folder };
+            match door {
+                Door::Network => sender::store(&[file], network)?,
+                Door::Folder => sender::put(file, &scene.appliance.incoming())?,
+            }
+            delivered.push(sender::Sent { file: file.clone(), door, safe: count() });
+            if number + 3 >= cast.files.len() {
                 std::thread::sleep(Duration::from_millis(300));
             }
         }
@@ -189,12 +201,22 @@ impl Run {
         let mut dice = Dice::new(cut.seed);
         let make = |image: &Path| self.record.cut(cut.at, cut.percent, &mut dice, image);
         let (survivor, missing) = Survivor::mount(make)?;
-        let mut scene = Scene::left_in(&survivor.place().join(&self.folder))?;
+        let network = process::free_port()?;
+        let door = sender::door(network);
+        let mut scene = Scene::left_in(&survivor.place().join(&self.folder), &door.each_ref().map(String::as_str))?;
         // Nobody has told the sender that these are safe: it sends them again.
-        for (file, name, _) in self.delivered.iter().filter(|(_, _, at)| *at > cut.at) {
-            deliver(file, &scene.appliance.incoming().join(name))?;
+        let again = self.delivered.iter().filter(|sent| sent.safe > cut.at);
+        let (by_network, by_folder): (Vec<_>, Vec<_>) = again.partition(|sent| sent.door == Door::Network);
+        for sent in by_folder {
+            sender::put(&sent.file, &scene.appliance.incoming())?;
+        }
+        if !by_network.is_empty() {
+            scene.appliance.environment(QUIET.0, QUIET.1);
         }
         let ready = scene.start()?;
+        if !by_network.is_empty() {
+            sender::store(&by_network.iter().map(|sent| sent.file.as_path()).collect::<Vec<_>>(), network)?;
+        }
         let known: Vec<&Sent> =
             self.sent.iter().filter(|sent| sent.acknowledged.is_some_and(|at| at <= cut.at)).collect();
         let known: BTreeSet<&str> = known.into_iter().map(|sent| sent.id.as_str()).collect();
@@ -267,15 +289,6 @@ impl Run {
 fn is_delivered(messages: &[Message]) -> bool {
     let books = messages.iter().rev().find(|message| message.topic.ends_with("/counters"));
     books.and_then(|books| books.payload.pointer("/delivery/queued")?.as_u64()) == Some(0)
-}
-
-/// Puts a file into a drop folder as a sender does that needs to know that it is safe.
-fn deliver(file: &Path, target: &Path) -> anyhow::Result<()> {
-    let part = target.with_extension("part");
-    fs::copy(file, &part)?;
-    File::open(&part)?.sync_all()?;
-    fs::rename(&part, target)?;
-    Ok(File::open(target.parent().context("a folder")?)?.sync_all()?)
 }
 
 fn digest(path: &Path) -> anyhow::Result<String> {

@@ -7,9 +7,12 @@ use std::fs;
 use std::path::Path;
 
 /// Names of the measures, in the order of a sample.
-const MEASURES: [&str; 6] = ["memory_kb", "descriptors", "threads", "ledger_bytes", "spool_bytes", "log_bytes"];
+const MEASURES: [&str; 7] =
+    ["memory_kb", "descriptors", "threads", "ledger_bytes", "spool_bytes", "log_bytes", "results"];
 /// The most that a measure may grow over the second half, in percent.
 const BAR: f64 = 1.0;
+/// The ledger keeps the newest result of each series for good: the most that it may grow for each, in bytes.
+const LEDGER_BAR: f64 = 256.0;
 
 /// Samples over time.
 #[derive(Debug, Default)]
@@ -34,13 +37,22 @@ impl Gauges {
         let spool: u64 = files.map(|file| bytes(&file)).sum();
         let log = bytes(&appliance.path("log"));
         let logged = log.saturating_sub(std::mem::replace(&mut self.log, log));
-        let sample = [gauge::resident_kb(pid), number(count("fd")), number(count("task")), ledger, spool, logged];
+        let sample = [
+            gauge::resident_kb(pid),
+            number(count("fd")),
+            number(count("task")),
+            ledger,
+            spool,
+            logged,
+            highest(stand),
+        ];
         self.samples.push((hours, sample.map(exact)));
         Ok(())
     }
 
-    /// Prints the table and writes the samples as a table and a picture. Returns whether nothing grows from a time on: each
-    /// measure's line of least squares through its samples rises by no more than [`BAR`] percent of their mean.
+    /// Prints the table and writes the samples as a table and a picture. Returns whether nothing grows from a time on: of
+    /// each measure's line of least squares, the rise over that time less twice its standard error is no more than [`BAR`]
+    /// percent of the mean, or for the ledger no more than [`LEDGER_BAR`] for each result.
     pub(super) fn tell(&self, from_hours: f64, clock: &Elapsed) -> anyhow::Result<bool> {
         let folder = place::target().join("soak");
         fs::create_dir_all(&folder)?;
@@ -50,16 +62,23 @@ impl Gauges {
         say("measure            first      last      mean   growth over the second half");
         let late: Vec<_> = self.samples.iter().filter(|(hours, _)| *hours >= from_hours).collect();
         let mut flat = late.len() > 3;
+        let points = |place: usize| -> Vec<(f64, f64)> {
+            late.iter().filter_map(|(hours, sample)| Some((*hours, *sample.get(place)?))).collect()
+        };
+        let results = Line::through(&points(MEASURES.len() - 1)).rise;
         for (place, name) in MEASURES.iter().enumerate() {
-            let points: Vec<(f64, f64)> =
-                late.iter().filter_map(|(hours, sample)| Some((*hours, *sample.get(place)?))).collect();
-            let (mean, growth) = growth(&points);
+            let points = points(place);
+            let line = Line::through(&points);
             let end = |point: Option<&(f64, f64)>| point.map_or(0.0, |(_, value)| *value);
-            let holds = growth <= BAR;
+            let (holds, growth) = match *name {
+                "ledger_bytes" => line.each(results),
+                "results" => (results > 0.0, "are to grow".to_owned()),
+                _ => line.percent(),
+            };
             flat &= holds;
-            let (first, last) = (end(points.first()), end(points.last()));
+            let (first, last, mean) = (end(points.first()), end(points.last()), line.mean);
             let word = if holds { "" } else { " GROWS" };
-            say(&format!("{name:<14} {first:>10.0} {last:>9.0} {mean:>9.0}   {growth:+.2} % (bar {BAR} %){word}"));
+            say(&format!("{name:<14} {first:>10.0} {last:>9.0} {mean:>9.0}   {growth}{word}"));
         }
         Ok(flat)
     }
@@ -90,21 +109,51 @@ impl Gauges {
             )
         };
         let graphs: String = MEASURES.iter().enumerate().map(graph).collect();
-        let head = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 620\" font-family=\"sans-serif\" font-size=\"12\">";
+        let head = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 840 720\" font-family=\"sans-serif\" font-size=\"12\">";
         format!("{head}\n{graphs}</svg>\n")
     }
 }
 
-/// Mean of the values, and by how many percent of it their line of least squares rises from the first to the last.
-fn growth(points: &[(f64, f64)]) -> (f64, f64) {
-    let count = exact(number(points.len())).max(1.0);
-    let mean = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
-    let (middle, mean_value) = (mean(&|point| point.0), mean(&|point| point.1));
-    let spread = mean(&|point| (point.0 - middle).powi(2));
-    let together = mean(&|point| (point.0 - middle) * (point.1 - mean_value));
-    let slope = if spread > 0.0 { together / spread } else { 0.0 };
-    let span = points.last().zip(points.first()).map_or(0.0, |(last, first)| last.0 - first.0);
-    (mean_value, if mean_value > 0.0 { 100.0 * slope * span / mean_value } else { 0.0 })
+/// A line of least squares.
+struct Line {
+    mean: f64,
+    /// How far it rises from the first point to the last.
+    rise: f64,
+    /// Standard error of that, as if the points did not depend on each other.
+    error: f64,
+}
+
+impl Line {
+    fn through(points: &[(f64, f64)]) -> Self {
+        let count = exact(number(points.len())).max(1.0);
+        let mean = |of: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
+        let (middle, mean_value) = (mean(&|point| point.0), mean(&|point| point.1));
+        let spread = mean(&|point| (point.0 - middle).powi(2));
+        let together = mean(&|point| (point.0 - middle) * (point.1 - mean_value));
+        let slope = if spread > 0.0 { together / spread } else { 0.0 };
+        let beside = mean(&|point| (point.1 - mean_value - slope * (point.0 - middle)).powi(2));
+        let error = if spread > 0.0 { (beside / spread / (count - 2.0).max(1.0)).sqrt() } else { 0.0 };
+        let span = points.last().zip(points.first()).map_or(0.0, |(last, first)| last.0 - first.0);
+        Self { mean: mean_value, rise: slope * span, error: error * span }
+    }
+
+    /// Whether it rises by no more than the bar, and by how much, in percent of the mean.
+    fn percent(&self) -> (bool, String) {
+        let percent = |value: f64| if self.mean > 0.0 { 100.0 * value / self.mean } else { 0.0 };
+        let (rise, error) = (percent(self.rise), 2.0 * percent(self.error));
+        (rise - error <= BAR, format!("{rise:+.2} ± {error:.2} % (bar {BAR} %)"))
+    }
+
+    /// The same in bytes for each of so many results.
+    fn each(&self, results: f64) -> (bool, String) {
+        let each = self.rise / results.max(1.0);
+        (each <= LEDGER_BAR, format!("{each:+.0} bytes a result (bar {LEDGER_BAR})"))
+    }
+}
+
+/// The number of the newest result.
+fn highest(stand: &Stand) -> u64 {
+    stand.told().last().copied().unwrap_or_default()
 }
 
 fn bytes(file: &Path) -> u64 {
@@ -129,10 +178,13 @@ mod tests {
     #[test]
     fn growth_is_the_rise_of_the_line_beside_the_mean() {
         let flat: Vec<_> = (0..10).map(|hour| (f64::from(hour), 5.0)).collect();
-        assert!(growth(&flat).1.abs() < 1e-9);
+        assert!(Line::through(&flat).percent().0);
         let rising: Vec<_> = (0..11).map(|hour| (f64::from(hour), 100.0 + f64::from(hour))).collect();
-        let (mean, percent) = growth(&rising);
-        assert!((mean - 105.0).abs() < 1e-9 && (percent - 1000.0 / 105.0).abs() < 1e-9, "{percent}");
-        assert_eq!(growth(&[]), (0.0, 0.0));
+        let line = Line::through(&rising);
+        assert!((line.mean - 105.0).abs() < 1e-9 && (line.rise - 10.0).abs() < 1e-9 && line.error < 1e-9);
+        assert_eq!(line.percent(), (false, "+9.52 ± 0.00 % (bar 1 %)".to_owned()));
+        assert_eq!(line.each(2.0), (true, "+5 bytes a result (bar 256)".to_owned()));
+        let noisy: Vec<_> = (0..10).map(|hour| (f64::from(hour), f64::from(10 + 8 * (hour % 2)))).collect();
+        assert!(Line::through(&noisy).percent().0, "noise is no growth");
     }
 }

@@ -107,9 +107,10 @@ pub(crate) fn run(hours: f64, seed: u64, clock: &Elapsed) -> anyhow::Result<bool
     let flat = gauges.tell(hours / 2.0, clock)?;
     let faults: Vec<String> = soak.faults.iter().map(|(fault, count)| format!("{count} {fault:?}")).collect();
     clock.say(&format!(
-        "soak of {hours} h, seed {seed}: {} series and {} hostile files, faults: {}; the daemon ended by itself {} times; {} breaches; {}",
+        "soak of {hours} h, seed {seed}: {} series and {} hostile files, told as {}; faults: {}; the daemon ended by itself {} times; {} breaches; {}",
         soak.given,
         soak.stand.dropped,
+        soak.outcomes(),
         faults.join(", "),
         soak.ended,
         breaches.len(),
@@ -180,10 +181,10 @@ impl Soak {
     /// Breaks something of so many twentieths.
     fn break_something(&mut self, of: u64) -> anyhow::Result<()> {
         let fault = match self.dice.below(of) {
-            0..5 => Fault::Worker,
-            5..8 => Fault::Broker,
-            8..13 => Fault::Partition,
-            13..20 => Fault::Hostile,
+            0..3 => Fault::Worker,
+            3..6 => Fault::Broker,
+            6..12 => Fault::Partition,
+            12..20 => Fault::Hostile,
             _ => Fault::Daemon,
         };
         *self.faults.entry(fault).or_default() += 1;
@@ -240,6 +241,16 @@ impl Soak {
             breaches.push("it panicked".to_owned());
         }
         Ok(breaches)
+    }
+
+    /// How many results of each kind there are.
+    fn outcomes(&self) -> String {
+        let mut counts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for result in self.stand.scene.subscriber.results() {
+            let words = [result.text("outcome"), result.text("reason_code")].join(" ");
+            counts.entry(words.trim().to_owned()).or_default().insert(result.text("id").to_owned());
+        }
+        counts.iter().map(|(words, ids)| format!("{} {words}", ids.len())).collect::<Vec<_>>().join(", ")
     }
 
     fn keys(&self) -> BTreeSet<String> {
