@@ -148,10 +148,9 @@ impl Room<'_> {
     /// Asks what a file is. A worker may die for what others do, as where memory runs out: only a file that brings down two of
     /// them is to blame, else it would be missing from its series.
     pub(super) fn ask(&mut self, path: &Path) -> Result<HeaderAnswer, SeriesError> {
-        match self.answered(path)? {
-            HeaderAnswer::Refused(refusal) if refusal.code == Code::ScanCrashed => self.answered(path),
-            answer => Ok(answer),
-        }
+        let answer = self.answered(path)?;
+        let died = matches!(&answer, HeaderAnswer::Refused(refusal) if refusal.code == Code::ScanCrashed);
+        if died { self.answered(path) } else { Ok(answer) }
     }
 
     /// Asks until the worker can be asked.
