@@ -90,7 +90,10 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [DELIVERIES, ATTEMPTS];
+
+/// Results are counted through to their delivery.
+const DELIVERIES: &str = "
 ALTER TABLE outbox ADD COLUMN result_id TEXT;
 ALTER TABLE outbox ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
@@ -102,7 +105,22 @@ INSERT INTO counters (day, name, value)
         - (SELECT COUNT(*) FROM outbox WHERE topic LIKE '%/result/%')
     WHERE EXISTS (SELECT 1 FROM counters WHERE name IN ('flagged', 'clear', 'inconclusive', 'rejected', 'failed'));
 UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
-"];
+";
+
+/// Attempts at completed series, noted before they begin. `ended` is the reason of a failed one, and NULL while it runs.
+const ATTEMPTS: &str = "
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    series_key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('choose', 'read', 'infer')),
+    number INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    began_ms INTEGER NOT NULL,
+    ended TEXT
+) STRICT;
+CREATE INDEX attempts_of ON attempts (series_key);
+";
 
 impl Store {
     /// Opens or makes the database file.

@@ -73,7 +73,7 @@ pub(crate) enum Overall {
 /// One thing that can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `broker`, `receive`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,
@@ -111,6 +111,26 @@ struct Event<'a> {
     complete_by: Option<CompleteBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instances: Option<u32>,
+}
+
+/// A step that the device took because inference hung, for `event/inference`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Incident {
+    /// Which.
+    pub(crate) step: &'static str,
+    /// The execution provider that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<&'static str>,
+    /// For people.
+    pub(crate) detail: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    schema: &'a str,
+    at: String,
+    #[serde(flatten)]
+    incident: &'a Incident,
 }
 
 #[derive(Debug, Serialize)]
@@ -228,10 +248,18 @@ impl Writer {
                 ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
             }
         };
-        let topic = self.topics.below(&format!("event/{kind}"));
+        self.passing(kind, &event)
+    }
+
+    /// `event/inference`.
+    pub(crate) fn incident(&self, incident: &Incident) -> Message {
+        self.passing("inference", &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident })
+    }
+
+    fn passing<T: Serialize>(&self, kind: &str, event: &T) -> Message {
         Message {
-            topic,
-            payload: json(&event),
+            topic: self.topics.below(&format!("event/{kind}")),
+            payload: json(event),
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,

@@ -6,6 +6,7 @@ mod calls;
 mod check;
 mod delivery;
 mod scene;
+mod workers;
 
 use calls::{point, sync};
 use clap::{Parser, ValueEnum};
@@ -13,6 +14,7 @@ use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
 use delivery::burst;
 use std::process::ExitCode;
+use workers::{poison, wedge};
 
 /// Breaks things on purpose and looks whether anything is lost.
 #[derive(Debug, Parser)]
@@ -50,6 +52,10 @@ enum Kind {
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
     Disk,
+    /// Series that take their workers down, among N good ones, with restarts of daemon and machine between; needs root
+    Poison,
+    /// Runs hang until there is safe mode, and N in all; needs root
+    Wedge,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +69,8 @@ fn main() -> ExitCode {
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => burst::full_disk(&clock),
+        Kind::Poison => poison::run(arguments.points, &clock),
+        Kind::Wedge => wedge::run(arguments.points, &clock),
     };
     stage::ended("faults", held)
 }
