@@ -76,7 +76,7 @@ pub(crate) enum Overall {
 /// One thing that can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `broker`, `receive`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,
@@ -118,6 +118,30 @@ pub(super) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     /// Files of the series.
     instances: Option<u32>,
+}
+
+/// A step that the device took because inference hung, for `event/inference`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Incident {
+    /// Which.
+    pub(crate) step: &'static str,
+    /// The execution provider that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<&'static str>,
+    /// For people.
+    pub(crate) detail: String,
+}
+
+/// What happened to the device.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Told")]
+pub(super) struct Told<'a, T> {
+    schema: &'a str,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    #[serde(flatten)]
+    incident: &'a T,
 }
 
 /// Newest state of the device.
@@ -181,10 +205,18 @@ impl Writer {
                 ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
             }
         };
-        let topic = self.topics.below(&format!("event/{kind}"));
+        self.passing(kind, &event)
+    }
+
+    /// `event/inference`.
+    pub(crate) fn incident(&self, incident: &Incident) -> Message {
+        self.passing("inference", &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident })
+    }
+
+    fn passing<T: Serialize>(&self, kind: &str, event: &T) -> Message {
         Message {
-            topic,
-            payload: json(&event),
+            topic: self.topics.below(&format!("event/{kind}")),
+            payload: json(event),
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,

@@ -4,9 +4,9 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
-use super::payload::{Event, Status, Versioned};
+use super::payload::{Event, Status, Told, Versioned};
 use super::result::Sent;
-use super::{Counters, Health, Info, Receipt, SCHEMA_MAJOR, Topics};
+use super::{Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Document {
 }
 
 /// Every kind of message.
-pub(crate) fn documents() -> [Document; 8] {
+pub(crate) fn documents() -> [Document; 9] {
     let state = |name, about, schema| Document {
         name,
         about,
@@ -69,6 +69,13 @@ pub(crate) fn documents() -> [Document; 8] {
             retained: false,
             expiry_s: Some(super::payload::EVENT_EXPIRY_S),
             ..state("event", "What happened to a series on its way", of::<Event<'static>>)
+        },
+        Document {
+            topic: "event/inference",
+            varies: &[],
+            retained: false,
+            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
+            ..state("inference", "A step that the device took because inference hung", of::<Told<'static, Incident>>)
         },
         Document {
             topic: "result/{outcome}",

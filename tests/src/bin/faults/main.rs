@@ -11,6 +11,7 @@ mod power;
 mod sample;
 mod scene;
 mod soak;
+mod workers;
 
 use calls::{point, sync};
 use clap::{Parser, ValueEnum};
@@ -19,6 +20,7 @@ use ctedge_tests::stage;
 use delivery::{burst, wire};
 use sample::Sample;
 use std::process::ExitCode;
+use workers::{poison, wedge};
 
 /// Breaks things on purpose and looks whether anything is lost.
 #[derive(Debug, Parser)]
@@ -73,6 +75,10 @@ enum Kind {
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
     Disk,
+    /// Series that take their workers down, among N good ones, with restarts of daemon and machine between; needs root
+    Poison,
+    /// Runs hang until there is safe mode, and N in all; needs root
+    Wedge,
 }
 
 fn main() -> ExitCode {
@@ -90,6 +96,8 @@ fn main() -> ExitCode {
         Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => burst::full_disk(&clock),
+        Kind::Poison => poison::run(arguments.points, &clock),
+        Kind::Wedge => wedge::run(arguments.points, &clock),
     };
     stage::ended("faults", held)
 }
