@@ -71,7 +71,7 @@ pub(crate) enum Rung {
 }
 
 impl Rung {
-    /// Name in events and logs.
+    /// Name in messages and logs.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Replace => "worker_replaced",

@@ -123,7 +123,7 @@ pub(super) struct Event<'a> {
 /// A step that the device took because inference hung, for `event/inference`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Incident {
-    /// Which.
+    /// Which: `worker_replaced`, `provider_bad`, `reboot`, `safe_mode`, `probing`, `resumed`, or one of a later version.
     pub(crate) step: &'static str,
     /// The execution provider that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,18 +205,21 @@ impl Writer {
                 ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
             }
         };
-        self.passing(kind, &event)
+        self.passing(&format!("event/{kind}"), &event)
     }
 
     /// `event/inference`.
     pub(crate) fn incident(&self, incident: &Incident) -> Message {
-        self.passing("inference", &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident })
+        self.passing(
+            "event/inference",
+            &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident },
+        )
     }
 
-    fn passing<T: Serialize>(&self, kind: &str, event: &T) -> Message {
+    fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {
         Message {
-            topic: self.topics.below(&format!("event/{kind}")),
-            payload: json(event),
+            topic: self.topics.below(topic),
+            payload: json(content),
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,

@@ -4,7 +4,7 @@ use super::vitals::Vitals;
 use super::{GRACE, House, PipelineError};
 use crate::web::{self, Asked};
 use sd_notify::NotifyState;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -54,9 +54,7 @@ impl House {
         info!("stopping");
         notify(&[NotifyState::Stopping]);
         self.tell_to_stop();
-        if self.ended.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
-            self.withdraw();
-        }
+        self.withdraw();
         drop(timeout(GRACE, publisher).await);
         Ok(())
     }

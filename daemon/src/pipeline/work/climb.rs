@@ -1,4 +1,4 @@
-//! The ladder of an inference that hangs, climbed: each rung is kept before it is acted on, logged, and told as an event.
+//! The ladder of an inference that hangs, climbed: each rung is kept before it is acted on, logged, and told as an incident.
 
 use super::super::vitals::ModelState;
 use super::super::{AGAIN, House};
@@ -43,7 +43,7 @@ impl House {
         self.ladder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes where the device stands: kept first, with the event that tells of it. `None` when told to stop.
+    /// Changes where the device stands: kept first, with the message that tells of it. `None` when told to stop.
     fn climb<T>(&self, change: impl Fn(&mut Ladder) -> (T, Option<Incident>)) -> Option<T> {
         let before = self.ladder();
         let mut ladder = before.clone();
@@ -92,40 +92,38 @@ impl House {
     }
 
     fn act(&self, rung: Rung) {
-        match rung {
-            Rung::Replace => warn!(rung = rung.name(), "a run hung: its worker is replaced"),
-            Rung::Without(provider) => {
-                error!(rung = rung.name(), provider = provider.name(), "too many runs hung: the provider is bad");
-            }
-            Rung::Reboot => {
-                error!(rung = rung.name(), "no execution provider is left: the machine is restarted");
-                self.reboot();
-            }
-            Rung::Safe => {
-                error!(rung = rung.name(), "no execution provider is left: safe mode, series wait in the spool");
+        let what = match rung {
+            Rung::Replace => "a run hung: its worker is replaced",
+            Rung::Without(_) => "too much hung: the provider is bad",
+            Rung::Reboot => "no execution provider is left: the machine is restarted",
+            Rung::Safe => "no execution provider is left: safe mode, series wait in the spool",
+        };
+        let provider = if let Rung::Without(provider) = rung { Some(provider.name()) } else { None };
+        error!(rung = rung.name(), provider, "{what}");
+        if rung == Rung::Reboot {
+            match self.reboot() {
+                Ok(()) => info!("the command infer.reboot was run"),
+                Err(reason) => error!(reason, "the command infer.reboot failed; there is safe mode"),
             }
         }
     }
 
     /// Runs the site's command. Whatever becomes of it, there is safe mode meanwhile.
-    fn reboot(&self) {
-        let [program, arguments @ ..] = self.config.infer.reboot.as_slice() else { return };
-        let started = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-        let mut child = match started {
-            Ok(child) => child,
-            Err(error) => return error!(%error, "the command infer.reboot cannot be run"),
-        };
+    fn reboot(&self) -> Result<(), String> {
+        let [program, arguments @ ..] = self.config.infer.reboot.as_slice() else { return Ok(()) };
+        let mut command = Command::new(program);
+        let started = command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        let mut child = started.map_err(|error| error.to_string())?;
         let since = clock::Stopwatch::start();
-        while since.elapsed() < REBOOTING {
-            match child.try_wait() {
-                Ok(None) if !self.wait(Duration::from_millis(100)) => {}
-                Ok(None) => return,
-                Ok(Some(status)) if status.success() => return info!("the command infer.reboot was run"),
-                Ok(Some(status)) => return error!(%status, "the command infer.reboot failed"),
-                Err(error) => return error!(%error, "the command infer.reboot is lost"),
+        while since.elapsed() < REBOOTING && !self.wait(Duration::from_millis(100)) {
+            match child.try_wait().map_err(|error| error.to_string())? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => return Err(status.to_string()),
+                None => {}
             }
         }
-        error!("the command infer.reboot does not end");
+        // It may restart the machine yet, and is left to it.
+        Err("it has not ended".to_owned())
     }
 
     /// A worker with the model, on a provider that is not bad: as soon as there is one. `None` when told to stop.

@@ -105,8 +105,11 @@ impl House {
         }
     }
 
-    /// A stop in good order: what runs now is cut short by that, and not by its series.
+    /// What runs now is cut short by a stop in good order, if it is one, and not by its series.
     pub(super) fn withdraw(&self) {
+        if self.ended.lock().unwrap_or_else(PoisonError::into_inner).is_some() {
+            return;
+        }
         let mut ladder = self.ladder();
         ladder.stops();
         let withdrawn = lock(&self.store).commit(|transaction| {

@@ -186,7 +186,7 @@ fn climbed(made: &Made, figures: &mut Vec<Figures>, clock: &Elapsed) -> anyhow::
     breaches.extend((read < 3).then(|| format!("{read} of the 3 series that waited have flags")));
     let steps = steps(&scene)?;
     let expected = ["worker_replaced", "worker_replaced", "reboot", "reboot", "safe_mode", "resumed"];
-    breaches.extend((steps != expected).then(|| format!("the events tell {steps:?}, and should tell {expected:?}")));
+    breaches.extend((steps != expected).then(|| format!("the incidents tell {steps:?}, and should tell {expected:?}")));
     clock.say(&format!(
         "the ladder: {}; 2 restarts of the machine and no third; {read} of 3 series waited and were read",
         steps.join(", ")
@@ -307,12 +307,13 @@ fn waits(scene: &Scene, made: &Made) -> anyhow::Result<Vec<String>> {
     Ok((!told).then(|| format!("status in safe mode: {status}")).into_iter().collect())
 }
 
-/// The steps that events have told, in order.
+/// The steps that were told, in order.
 fn steps(scene: &Scene) -> anyhow::Result<Vec<String>> {
-    let is_event = |message: &&Message| message.topic.ends_with("/event/inference");
-    let last = |messages: &[Message]| messages.iter().filter(is_event).any(|event| event.text("step") == "resumed");
+    let is_incident = |message: &&Message| message.topic.ends_with("/event/inference");
+    let last =
+        |messages: &[Message]| messages.iter().filter(is_incident).any(|incident| incident.text("step") == "resumed");
     let messages = scene.subscriber.wait(PATIENCE, last)?;
-    Ok(messages.iter().filter(is_event).map(|event| event.text("step").to_owned()).collect())
+    Ok(messages.iter().filter(is_incident).map(|incident| incident.text("step").to_owned()).collect())
 }
 
 #[cfg(test)]
