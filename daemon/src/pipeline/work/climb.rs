@@ -72,12 +72,6 @@ impl House {
 
     /// A run hung, and its worker was killed. Does what the ladder says. `None` when told to stop.
     pub(super) fn hung(&self, provider: Provider, worker: Killed) -> Option<()> {
-        if worker == Killed::Left {
-            error!(
-                provider = provider.name(),
-                "the inference worker cannot be killed: it hangs in the kernel, and is left"
-            );
-        }
         let (configured, reboots) = (&self.config.infer.providers, self.reboots());
         let rung = self.climb(|ladder| {
             let rung = ladder.wedged((provider, worker), configured, reboots, clock::now_ms());
@@ -91,15 +85,10 @@ impl House {
         if self.config.infer.reboot.is_empty() { Reboots::Off } else { Reboots::Allowed }
     }
 
+    /// Says what is done, and does it where nobody else does.
     fn act(&self, rung: Rung) {
-        let what = match rung {
-            Rung::Replace => "a run hung: its worker is replaced",
-            Rung::Without(_) => "too much hung: the provider is bad",
-            Rung::Reboot => "no execution provider is left: the machine is restarted",
-            Rung::Safe => "no execution provider is left: safe mode, series wait in the spool",
-        };
         let provider = if let Rung::Without(provider) = rung { Some(provider.name()) } else { None };
-        error!(rung = rung.name(), provider, "{what}");
+        error!(rung = rung.name(), provider, "{}", what(rung));
         if rung == Rung::Reboot {
             match self.reboot() {
                 Ok(()) => info!("the command infer.reboot was run"),
@@ -267,16 +256,17 @@ fn incident(step: &'static str, provider: Option<Provider>, detail: &str) -> Inc
     Incident { step, provider: provider.map(Provider::name), detail: detail.to_owned() }
 }
 
-fn told(rung: Rung, provider: Option<Provider>, worker: Killed) -> Incident {
-    let mut detail = match rung {
-        Rung::Replace => "a run hung, and its worker was replaced",
-        Rung::Without(_) => "too many runs hung: the provider is not used any more",
+/// What a rung means, for people.
+fn what(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Replace => "a run hung, and its worker is replaced",
+        Rung::Without(_) => "too much hung: the provider is not used any more",
         Rung::Reboot => "no execution provider is left: the machine is restarted",
-        Rung::Safe => "no execution provider is left: nothing is inferred, and series wait",
+        Rung::Safe => "no execution provider is left: safe mode, series wait in the spool",
     }
-    .to_owned();
-    if worker == Killed::Left {
-        detail.push_str("; the worker cannot be killed");
-    }
-    incident(rung.name(), provider, &detail)
+}
+
+fn told(rung: Rung, provider: Option<Provider>, worker: Killed) -> Incident {
+    let left = if worker == Killed::Left { "; the worker cannot be killed" } else { "" };
+    incident(rung.name(), provider, &format!("{}{left}", what(rung)))
 }

@@ -5,11 +5,12 @@ use super::super::vitals::ModelState;
 use crate::choice::{Completed, Series};
 use crate::floor::clock;
 use crate::floor::fate::Refusal;
+use crate::floor::worker::Killed;
 use crate::infer::{Inference, Inferred, Scores, Unfinished, inferred};
 use crate::series::attempts::{Begun, Failed, Stage};
 use crate::volume::{Reading, Scan};
 use std::sync::mpsc::Receiver;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 /// What became of a series.
 enum Next {
@@ -80,6 +81,9 @@ impl House {
             Unfinished::Stopped => self.obeyed(),
             Unfinished::Lost(_) => self.replaced(inference),
             Unfinished::Wedged(worker) => {
+                if worker == Killed::Left {
+                    error!("the inference worker cannot be killed: it hangs in the kernel, and is left");
+                }
                 self.hung(inference.model().provider, worker).and_then(|()| self.replaced(inference))
             }
         };
