@@ -96,10 +96,18 @@ impl House {
                 Err(TrySendError::Disconnected(_)) => return false,
                 Err(TrySendError::Full(back)) => back,
             };
-            let is_urgent = reading.subject.priority == Priority::Urgent;
-            if let Some(urgent) = desk.queue.urgent(MOMENT).filter(|_| !is_urgent)
-                && !self.read_one(urgent, desk)
-            {
+            // Of two urgent ones that goes first which was read first; the other stays in the queue.
+            let may_be_overtaken = reading.subject.priority != Priority::Urgent;
+            let urgent = if may_be_overtaken { desk.queue.urgent(MOMENT) } else { None };
+            let goes_on = match urgent {
+                Some(urgent) if self.had_setbacks(&urgent) => {
+                    self.put_off.push(urgent);
+                    true
+                }
+                Some(urgent) => self.read_one(urgent, desk),
+                None => may_be_overtaken || !self.wait(MOMENT),
+            };
+            if !goes_on {
                 return false;
             }
         }
