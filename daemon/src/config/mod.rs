@@ -8,6 +8,7 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
+use crate::floor::disk;
 use crate::message::Topics;
 use crate::{choice, infer, intake, outbox, publish, receive, report, series, volume, web};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub(crate) const DEFAULT_FILE: &str = "/etc/ctedge/config.toml";
 pub(crate) struct Config {
     /// Folders.
     pub(crate) paths: Paths,
+    /// When a disk is too full.
+    pub(crate) disk: disk::Settings,
     /// Intake by network.
     pub(crate) receive: receive::Settings,
     /// The drop folder.
@@ -183,6 +186,7 @@ impl Config {
 
     fn problems(&self) -> Vec<String> {
         let rooms = [
+            self.disk.problems(),
             self.receive.problems(),
             self.intake.problems(),
             self.series.problems(),

@@ -2,16 +2,20 @@
 //!
 //! In: files that a scanner, a gateway or a person puts into `incoming`. Out: [`Arrival`]s. Owns `incoming` (which it
 //! only ever renames out of) and the folders of the [`Spool`]. The periodic listing is the truth; inotify only makes it
-//! happen sooner, since it loses events under a burst and sees nothing on network shares. It never opens a file.
+//! happen sooner, since it loses events under a burst and sees nothing on network shares. It never opens a file. While the
+//! disk is too full, files stay where they are.
 
+mod kept;
 mod settle;
 mod spool;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use kept::{Doomed, Kept, Shelf};
 pub(crate) use spool::{Retired, Spool};
 
 use crate::floor::clock::{Stopwatch, idle};
+use crate::floor::disk::Disk;
 use notify::Watcher;
 use serde::{Deserialize, Serialize};
 use settle::{Listing, Settling};
@@ -20,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// How files are noticed and when they count as arrived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,17 +119,25 @@ pub(crate) enum IntakeError {
     },
 }
 
+/// What the room works with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room<'a> {
+    /// How files are noticed.
+    pub(crate) settings: &'a Settings,
+    /// The drop folder.
+    pub(crate) incoming: &'a Path,
+    /// Where claimed files go.
+    pub(crate) spool: &'a Spool,
+    /// Whether there is room for more.
+    pub(crate) disk: &'a Disk,
+}
+
 /// Watches the drop folder until `stop` is set or nobody takes arrivals any more.
 ///
-/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait: the drop
-/// folder is the buffer.
-pub(crate) fn run(
-    settings: &Settings,
-    incoming: &Path,
-    spool: &Spool,
-    arrivals: &SyncSender<Arrival>,
-    stop: &AtomicBool,
-) -> Result<(), IntakeError> {
+/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait, and so does a
+/// full disk: the drop folder is the buffer.
+pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicBool) -> Result<(), IntakeError> {
+    let Room { settings, incoming, spool, .. } = room;
     for path in spool.claimed()? {
         let again = Arrival::File(Claim { path, source: None });
         if idle(|| arrivals.send(again).is_err()) {
@@ -138,12 +150,17 @@ pub(crate) fn run(
     let (hints, _watcher) = hints(settings, incoming);
     let mut settling = Settling::new(settings);
     let started = Stopwatch::start();
-    let mut listing_failed = false;
+    let (mut listing_failed, mut is_open) = (false, true);
     while !stop.load(Ordering::Relaxed) {
         match Listing::of(incoming, settings) {
             Ok(listing) => {
                 listing_failed = false;
+                let waits = listing.size();
                 for settled in settling.step(listing, started.elapsed()) {
+                    is_open = room.has_room(waits, is_open);
+                    if !is_open {
+                        break;
+                    }
                     let Some(arrival) = claim(&settled, spool, settings) else { continue };
                     if idle(|| arrivals.send(arrival).is_err()) {
                         return Ok(());
@@ -159,6 +176,20 @@ pub(crate) fn run(
         idle(|| wait(&hints, settling.patience(settings)));
     }
     Ok(())
+}
+
+impl Room<'_> {
+    /// Whether there is room for more than waits in the drop folder, and a line in the log where that has changed. A file
+    /// that finds none settles anew.
+    fn has_room(self, (bytes, files): (u64, u64), before: bool) -> bool {
+        let now = self.disk.may_claim(bytes, files);
+        match (before, now) {
+            (true, false) => warn!(files, "the disk is too full; files stay in the drop folder"),
+            (false, true) => info!("there is room again; files are claimed"),
+            (true, true) | (false, false) => {}
+        }
+        now
+    }
 }
 
 fn claim(settled: &Path, spool: &Spool, settings: &Settings) -> Option<Arrival> {

@@ -9,7 +9,7 @@ mod payload;
 mod tests;
 
 pub(crate) use counters::{Counters, Kept};
-pub(crate) use payload::{Check, CheckState, Health, Info, State, StepKind, Writer};
+pub(crate) use payload::{Check, CheckState, DiskLow, Health, Info, State, StepKind, Writer};
 
 use crate::report::Report;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};

@@ -73,7 +73,7 @@ pub(crate) enum Overall {
 /// One thing that can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `broker`, `receive`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `broker`, `receive`, `disk`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,
@@ -111,6 +111,19 @@ struct Event<'a> {
     complete_by: Option<CompleteBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instances: Option<u32>,
+}
+
+/// A disk has filled up by a level, for `event/disk_low`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct DiskLow {
+    /// `sparing`, `purging` or `stopped`.
+    pub(crate) level: &'static str,
+    /// Which of the daemon's folders lie on it: `incoming`, `spool`, `state`.
+    pub(crate) folders: Vec<&'static str>,
+    /// Percent that are used, of bytes or of files.
+    pub(crate) used_percent: u64,
+    /// MiB that may still be written.
+    pub(crate) free_mib: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -228,10 +241,20 @@ impl Writer {
                 ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
             }
         };
-        let topic = self.topics.below(&format!("event/{kind}"));
+        self.occurrence(kind, json(&event))
+    }
+
+    /// `event/disk_low`.
+    pub(crate) fn disk_low(&self, content: &DiskLow) -> Message {
+        let at = clock::rfc3339(clock::now_ms());
+        let event = Versioned { schema: "disk_low/1.0", at, version: env!("CARGO_PKG_VERSION"), content };
+        self.occurrence("disk_low", json(&event))
+    }
+
+    fn occurrence(&self, kind: &str, payload: Vec<u8>) -> Message {
         Message {
-            topic,
-            payload: json(&event),
+            topic: self.topics.below(&format!("event/{kind}")),
+            payload,
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,

@@ -1,6 +1,7 @@
 #![expect(clippy::as_conversions, reason = "small counts")]
 
 use super::*;
+use crate::floor::disk::tests::roomy;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::store::{Store, lock};
@@ -121,6 +122,7 @@ impl Bench {
     /// was claimed has been handed over stands among them.
     fn run(&self, arrivals: Vec<Arrival>, want: usize) -> Vec<Completed> {
         let spool = self.spool();
+        let disk = roomy(self.folder.path());
         let (in_sender, in_receiver) = sync_channel(64);
         let (out_sender, out_receiver) = sync_channel(64);
         std::thread::scope(|scope| {
@@ -130,6 +132,7 @@ impl Bench {
                     site: &self.site,
                     spool: &spool,
                     store: &self.store,
+                    disk: &disk,
                     read_header: Box::new(fake_header),
                     unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),

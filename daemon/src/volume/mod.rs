@@ -10,7 +10,7 @@ use crate::floor::subject::Subject;
 use crate::floor::worker::scan::{self, Answer, Request};
 use crate::floor::worker::walls::{Isolation, Reach};
 use crate::floor::worker::{Jail, Worker};
-use ctedge_models::scan::{Facts, Limits, Patterns, Reason, Traits, Unpacked, VoxelKind};
+use ctedge_models::scan::{Facts, Limits, Patterns, Reason, ScanError, Traits, Unpacked, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -184,11 +184,18 @@ pub(crate) fn unpack(settings: &Settings, archive: &Path, into: &Path) -> io::Re
     let request = Request::Unpack { archive: archive.to_owned(), into: into.to_owned(), limits };
     Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
         Ok((Answer::Unpacked(unpacked), _)) => Ok(unpacked),
-        Ok((Answer::Refused(error), _)) if error.reason == Reason::Unreadable => return Err(io::Error::other(error)),
+        Ok((Answer::Refused(error), _)) if error.reason == Reason::Unreadable => return Err(of_the_disk(error)),
         Ok((Answer::Refused(error), _)) => Err(error.into()),
         Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
         Err(lost) => Err(scan::refusal(lost)),
     })
+}
+
+/// What the worker says of the disk: it has the words of the standard library for it, and these have ours.
+fn of_the_disk(error: ScanError) -> io::Error {
+    let no_room = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    let kind = no_room.into_iter().find(|kind| kind.to_string() == error.detail);
+    io::Error::new(kind.unwrap_or(io::ErrorKind::Other), error)
 }
 
 /// Asks a long-lived worker for the headers of files, and replaces it now and then.

@@ -11,7 +11,7 @@ use calls::{point, sync};
 use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
-use delivery::burst;
+use delivery::{burst, disk};
 use std::process::ExitCode;
 
 /// Breaks things on purpose and looks whether anything is lost.
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         Kind::Fsync => sync::run(&clock),
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
-        Kind::Disk => burst::full_disk(&clock),
+        Kind::Disk => disk::run(&clock),
     };
     stage::ended("faults", held)
 }

@@ -5,6 +5,7 @@
 //! it has acknowledged and not passed on; so the subscriber says what it has, as the contract's receipts are for.
 
 pub(crate) mod burst;
+pub(crate) mod disk;
 mod proxy;
 
 use crate::check::results;

@@ -1,0 +1,7 @@
+//! What happens when the device has too little of something: room on its disks, memory, or coolness. It slows down or waits,
+//! says so, and loses nothing.
+
+mod disk;
+mod retention;
+
+pub(super) use retention::Deleted;
