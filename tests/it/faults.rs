@@ -35,6 +35,11 @@ fn whatever_happens_to_broker_and_wire_every_result_arrives() {
 }
 
 #[test]
+fn a_full_disk_loses_nothing_and_ends_nothing() {
+    faults(&["disk"]);
+}
+
+#[test]
 fn a_burst_of_files_is_accounted_for() {
     faults(&["burst", "--points", "500"]);
 }

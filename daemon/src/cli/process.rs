@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let (mut all, mut chosen) = (Outcomes::Good, Chosen::default());
     for mut found in found {
         chosen.pass(&mut found);
-        let reading = volume::read(&config.volume, &found.completed).context("no scan worker can be started")?;
+        let reading = volume::read(&config.volume, &found.completed).context("the scan cannot be read now")?;
         let inferred = inference.run(&reading)?;
         let report = report::report(&config.report, inferred, inference.model());
         let id = message::result_id(&report.subject.identity(), &inference.model().digest, &config.digest());

@@ -62,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) mqtt: publish::Settings,
     /// Where the daemon can be watched.
     pub(crate) web: web::Settings,
+    /// What a hot device does.
+    pub(crate) thermal: Thermal,
     /// What is written to the log.
     pub(crate) log: Log,
 }
@@ -102,6 +104,20 @@ impl Paths {
     /// Unpacked models.
     pub(crate) fn models(&self) -> PathBuf {
         self.state.join("models")
+    }
+}
+
+/// What a device does that is too hot.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Thermal {
+    /// Seconds of the pause between two series, at most: it ends when the device has cooled down. 0 for none.
+    pub(crate) pause_s: f64,
+}
+
+impl Default for Thermal {
+    fn default() -> Self {
+        Self { pause_s: 20.0 }
     }
 }
 
@@ -198,6 +214,9 @@ impl Config {
             self.mqtt.problems(),
         ];
         let mut problems = rooms.concat();
+        if !(0.0..=3600.0).contains(&self.thermal.pause_s) {
+            problems.push(format!("thermal.pause_s = {}: must lie between 0 and 3600 seconds", self.thermal.pause_s));
+        }
         problems.extend(Topics::new(&self.mqtt.prefix, &self.mqtt.device).err().map(|error| error.to_string()));
         if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
             problems.push(format!("log.level = {:?}: {error}", self.log.level));

@@ -49,6 +49,8 @@ pub(crate) enum Code {
     InferCrashed,
     /// The inference worker did not answer in time.
     InferTime,
+    /// The inference worker took more memory than its limit on this volume.
+    InferMemory,
     /// The model gave values that are no numbers.
     InferNotFinite,
     /// No rule of choice fits the series.
@@ -67,7 +69,7 @@ pub(crate) enum Blame {
 }
 
 impl Code {
-    const OWN: [(Self, &'static str); 10] = [
+    const OWN: [(Self, &'static str); 11] = [
         (Self::ScanCrashed, "scan_crashed"),
         (Self::ScanMemory, "scan_memory"),
         (Self::ScanCpu, "scan_cpu"),
@@ -75,6 +77,7 @@ impl Code {
         (Self::InferFailed, "infer_failed"),
         (Self::InferCrashed, "infer_crashed"),
         (Self::InferTime, "infer_time"),
+        (Self::InferMemory, "infer_memory"),
         (Self::InferNotFinite, "infer_not_finite"),
         (Self::NotChosen, "not_chosen"),
         (Self::OtherChosen, "other_chosen"),
@@ -104,7 +107,9 @@ impl Code {
             | Self::ScanTime
             | Self::NotChosen
             | Self::OtherChosen => Blame::Input,
-            Self::InferFailed | Self::InferCrashed | Self::InferTime | Self::InferNotFinite => Blame::Device,
+            Self::InferFailed | Self::InferCrashed | Self::InferTime | Self::InferMemory | Self::InferNotFinite => {
+                Blame::Device
+            }
         }
     }
 

@@ -41,6 +41,8 @@ pub(crate) struct Settings {
     pub(crate) providers: Vec<Provider>,
     /// Threads of the processor; 0 for all cores.
     pub(crate) threads: usize,
+    /// MiB of memory that the inference worker may hold, the volume included; 0 for as many as there are.
+    pub(crate) memory_mib: u64,
     /// Seconds after which a run counts as hung.
     pub(crate) run_s: f64,
     /// Seconds after which loading counts as hung. TensorRT builds an engine for minutes when a model is new.
@@ -78,6 +80,7 @@ impl Default for Settings {
             library: None,
             providers: vec![Provider::Tensorrt, Provider::Cuda, Provider::Cpu],
             threads: 0,
+            memory_mib: 0,
             run_s: 120.0,
             load_s: 1800.0,
         }
@@ -155,6 +158,8 @@ pub(crate) struct Inferred {
     pub(crate) queue_ms: u64,
     /// Milliseconds of reading.
     pub(crate) decode_ms: u64,
+    /// Milliseconds for which the device paused, too hot to go on.
+    pub(crate) throttled_ms: u64,
 }
 
 /// The model could not be loaded.
@@ -213,7 +218,8 @@ impl Inference {
         // The worker cannot make it where it is missing.
         let made = durable::make_folder(models);
         made.map_err(|error| LoadError { reason: format!("{}: {error}", models.display()) })?;
-        let started = Worker::start(INFER, Jail::default(), &environment);
+        let resident_bytes = (settings.memory_mib > 0).then(|| settings.memory_mib.saturating_mul(1 << 20));
+        let started = Worker::start(INFER, Jail { resident_bytes, ..Jail::default() }, &environment);
         let mut worker =
             started.map_err(|error| LoadError { reason: format!("no inference worker can be started: {error}") })?;
         let request = Request::Load { settings: settings.clone(), models: models.to_owned() };
@@ -248,8 +254,8 @@ impl Inference {
             Err(refusal) => (None, Err(refusal.clone())),
             Ok(scan) => (Some(scan.facts.clone()), self.scores(scan)?),
         };
-        let Reading { subject, queue_ms, decode_ms, .. } = reading;
-        Ok(Inferred { subject: subject.clone(), facts, scores, queue_ms: *queue_ms, decode_ms: *decode_ms })
+        let Reading { queue_ms, decode_ms, throttled_ms, .. } = *reading;
+        Ok(Inferred { subject: reading.subject.clone(), facts, scores, queue_ms, decode_ms, throttled_ms })
     }
 
     fn scores(&mut self, scan: &Scan) -> Result<Result<Scores, Refusal>, LoadError> {
@@ -263,7 +269,11 @@ impl Inference {
             Err(lost) => {
                 error!(%lost, "the inference worker is lost again");
                 *self = Self::start(&self.settings, &self.models)?;
-                let code = if lost == Lost::Time { Code::InferTime } else { Code::InferCrashed };
+                let code = match lost {
+                    Lost::Time => Code::InferTime,
+                    Lost::Memory => Code::InferMemory,
+                    Lost::Crashed | Lost::Cpu => Code::InferCrashed,
+                };
                 Err(Refusal::new(code, lost.to_string()))
             }
         })

@@ -31,7 +31,7 @@ use crate::series;
 use crate::series::ledger::Step;
 use crate::volume::{self, HeaderReader, Reading};
 use crate::web::Window;
-use overload::Deleted;
+use overload::{Deleted, Heat, Shortage};
 use rebuild::ledger;
 use std::io;
 use std::path::PathBuf;
@@ -94,6 +94,8 @@ struct House {
     disk: Disk,
     ballast: Ballast,
     deleted: Deleted,
+    heat: Heat,
+    shortage: Shortage,
     writer: Writer,
     board: Arc<Board>,
     model: Mutex<ModelState>,
@@ -156,6 +158,8 @@ impl House {
             disk,
             ballast,
             deleted: Deleted::default(),
+            heat: Heat::default(),
+            shortage: Shortage::default(),
             writer: Writer::new(topics, &config.mqtt.device),
             board: Arc::default(),
             model: Mutex::new(ModelState::Loading),
@@ -187,8 +191,8 @@ impl House {
                 Ok(())
             })?;
         }
-        self.room(scope, "disk", move || {
-            self.watch_disks();
+        self.room(scope, "device", move || {
+            self.watch_device();
             Ok(())
         })?;
         self.room(scope, "intake", move || {
@@ -259,15 +263,9 @@ impl House {
 
     fn read_series(&self, complete: &Receiver<Completed>, readings: &SyncSender<Reading>) {
         while let Ok(completed) = clock::idle(|| complete.recv()) {
-            let reading = loop {
-                match volume::read(&self.config.volume, &completed) {
-                    Ok(reading) => break reading,
-                    Err(error) => warn!(%error, "no scan worker can be started; trying again"),
-                }
-                if self.wait(AGAIN) {
-                    return;
-                }
-            };
+            let Some(throttled_ms) = self.cool_down() else { return };
+            let Some(reading) = self.read(&completed) else { return };
+            let reading = Reading { throttled_ms, ..reading };
             if clock::idle(|| readings.send(reading).is_err()) {
                 return;
             }

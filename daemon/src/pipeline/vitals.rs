@@ -135,7 +135,7 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         Ok(()) => check("isolation", CheckState::Ok, String::new()),
         Err(lacking) => check("isolation", CheckState::Degraded, lacking.clone()),
     });
-    checks.push(house.disk_check());
+    checks.extend([house.disk_check(), house.memory_check(), house.thermal_check()]);
     checks.push(store(house, books.map(|(_, balanced)| balanced)));
     checks.extend(books.map(|(waiting, _)| match waiting {
         Waiting { messages, oldest_ms: Some(oldest) } if clock::now_ms() - oldest > OLD_MS => check(

@@ -102,7 +102,7 @@ pub(crate) fn run(order: &Order, door: &Mutex<Door>, disk: &Disk, stop: &AtomicB
 fn open(order: &Order) -> Result<Worker, String> {
     /// Binding a port and reading three certificates.
     const OPENING: Duration = Duration::from_secs(30);
-    let jail = Jail { memory_bytes: Some(RECEIVER_BYTES), cpu_s: None };
+    let jail = Jail { memory_bytes: Some(RECEIVER_BYTES), ..Jail::default() };
     // The allocator would set aside 64 MiB of address space for every other thread.
     let environment = [("MALLOC_ARENA_MAX", "2".to_owned())];
     let started = Worker::start(RECEIVE, jail, &environment);

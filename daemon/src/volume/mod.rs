@@ -7,6 +7,7 @@ use crate::choice::{Completed, HeaderAnswer, Series};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
+use crate::floor::worker::memory::Memory;
 use crate::floor::worker::scan::{self, Answer, Request};
 use crate::floor::worker::walls::{Isolation, Reach};
 use crate::floor::worker::{Jail, Worker};
@@ -20,12 +21,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::warn;
 
+const MIB: u64 = 1 << 20;
+
 /// What the reader of scans may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Address space of a scan worker in MiB, the voxels included.
     pub(crate) memory_mib: u64,
+    /// MiB of the device's memory that the voxels of a series leave free; a series that finds less waits.
+    pub(crate) spare_mib: u64,
     /// Processor time of a scan worker in seconds, for one series.
     pub(crate) cpu_s: u64,
     /// Seconds after which a scan worker is killed, for one series.
@@ -36,7 +41,7 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_mib: 6144, cpu_s: 300, wall_s: 300.0, limits: Limits::default() }
+        Self { memory_mib: 6144, spare_mib: 256, cpu_s: 300, wall_s: 300.0, limits: Limits::default() }
     }
 }
 
@@ -57,7 +62,8 @@ impl Settings {
     }
 
     fn jail(&self) -> Jail {
-        Jail { memory_bytes: Some(self.memory_mib.saturating_mul(1 << 20)), cpu_s: Some(self.cpu_s) }
+        let memory_bytes = Some(self.memory_mib.saturating_mul(1 << 20));
+        Jail { memory_bytes, cpu_s: Some(self.cpu_s), ..Jail::default() }
     }
 
     fn wall(&self) -> Duration {
@@ -89,12 +95,15 @@ pub(crate) struct Reading {
     pub(crate) queue_ms: u64,
     /// Milliseconds of reading.
     pub(crate) decode_ms: u64,
+    /// Milliseconds of `queue_ms` for which the device paused, too hot to go on.
+    pub(crate) throttled_ms: u64,
 }
 
 /// Reads a completed series in a worker of its own.
 ///
 /// # Errors
-/// No worker can be started: the device is at fault, and the series waits.
+/// No worker can be started, or the device has too little memory now ([`io::ErrorKind::OutOfMemory`]): the device is at
+/// fault, and the series waits.
 pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Completed) -> io::Result<Reading> {
     let Series { subject, folder } = series;
     let waited_ms = clock::now_ms().saturating_sub(subject.completed_ms);
@@ -104,7 +113,7 @@ pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Complete
         None => decode(settings, folder)?,
     };
     let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
-    Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms() })
+    Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms(), throttled_ms: 0 })
 }
 
 /// Asks a worker of its own what a completed series is like, without decoding it.
@@ -125,15 +134,31 @@ pub(crate) fn traits(settings: &Settings, folder: &Path, patterns: &Patterns) ->
 
 fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal>> {
     let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
-    let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone() };
+    let memory = Memory::now();
+    let free_bytes = memory.map_or(u64::MAX, |memory| memory.available_bytes);
+    let memory_bytes = free_bytes.saturating_sub(settings.spare_mib.saturating_mul(MIB));
+    let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone(), memory_bytes };
     Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
         Ok((Answer::Volume { geometry, kind, facts }, Some(voxels))) => {
             Ok(Scan { geometry, kind, facts: *facts, voxels })
         }
+        Ok((Answer::NoMemory { needed_bytes }, _)) => Err(too_large(needed_bytes, memory)?),
         Ok((Answer::Refused(error), _)) => Err(error.into()),
         Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
         Err(lost) => Err(scan::refusal(lost)),
     })
+}
+
+/// What becomes of a series whose voxels find no memory: where the device could never have as much, it is refused.
+fn too_large(needed_bytes: u64, memory: Option<Memory>) -> io::Result<Refusal> {
+    let needs = format!("a volume of {} MiB", needed_bytes / MIB);
+    match memory {
+        Some(memory) if needed_bytes >= memory.total_bytes => {
+            let detail = format!("{needs}, on a device with {} MiB of memory", memory.total_bytes / MIB);
+            Ok(Refusal::new(Code::ScanMemory, detail))
+        }
+        _ => Err(io::Error::new(io::ErrorKind::OutOfMemory, format!("{needs} waits until there is memory for it"))),
+    }
 }
 
 /// Whether workers are walled in on this device: one is started and says so.
@@ -250,7 +275,9 @@ impl<'a> HeaderReader<'a> {
                 self.worker = Some(worker);
                 HeaderAnswer::Archive
             }
-            Ok((Answer::Volume { .. } | Answer::Traits(_) | Answer::Unpacked(_), _)) => HeaderAnswer::Unavailable,
+            Ok((Answer::Volume { .. } | Answer::Traits(_) | Answer::Unpacked(_) | Answer::NoMemory { .. }, _)) => {
+                HeaderAnswer::Unavailable
+            }
             Err(lost) => HeaderAnswer::Refused(scan::refusal(lost)),
         }
     }

@@ -1,4 +1,5 @@
-//! The thread that looks at the disks: events, the ledger's ballast, and when what is kept has to go.
+//! The thread that looks at the device: how full its disks are, which makes events, the ledger's ballast and what has to go; and
+//! how hot it is.
 
 use super::super::House;
 use crate::floor::clock::{self, Stopwatch};
@@ -9,12 +10,12 @@ use crate::outbox;
 use std::time::Duration;
 use tracing::{info, warn};
 
-/// How often the disks are looked at.
+/// How often the device is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How often what is kept is looked through for what has to go.
 const SWEEP: Duration = Duration::from_mins(10);
 /// The same where the disk is filling up, and the last look found nothing that may go.
-const SWEEP_AGAIN: Duration = Duration::from_secs(20);
+const SWEEP_AGAIN: Duration = Duration::from_secs(10);
 
 /// What is known from one look to the next.
 #[derive(Debug, Default)]
@@ -26,10 +27,11 @@ struct Rounds {
 }
 
 impl House {
-    /// Looks at the disks until the daemon is told to stop.
-    pub(in crate::pipeline) fn watch_disks(&self) {
+    /// Looks at the device until the daemon is told to stop.
+    pub(in crate::pipeline) fn watch_device(&self) {
         let mut rounds = Rounds::default();
         loop {
+            self.heat.look(&self.config.web.thermal);
             rounds.look(self);
             if self.wait(LOOK) {
                 return;

@@ -2,6 +2,10 @@
 //! says so, and loses nothing.
 
 mod disk;
+mod heat;
+mod memory;
 mod retention;
 
+pub(super) use heat::Heat;
+pub(super) use memory::Shortage;
 pub(super) use retention::Deleted;

@@ -23,7 +23,7 @@ impl Beats {
         // A run, and where the worker is lost another one and its loading, twice.
         let infer = OWN_WORK + (seconds(config.infer.run_s) + seconds(config.infer.load_s)) * 2;
         let rooms = [
-            ("disk", OWN_WORK),
+            ("device", OWN_WORK),
             ("receive", OWN_WORK),
             ("intake", OWN_WORK),
             ("series", scan),

@@ -5,6 +5,7 @@
 mod calls;
 mod check;
 mod delivery;
+mod memory;
 mod scene;
 
 use calls::{point, sync};
@@ -50,6 +51,8 @@ enum Kind {
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
     Disk,
+    /// Nothing breaks: what does each process hold at most while 600 slices go through?
+    Memory,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => disk::run(&clock),
+        Kind::Memory => memory::run(&clock),
     };
     stage::ended("faults", held)
 }

@@ -132,7 +132,8 @@ fn keeps(stand: &mut Stand, folder: &Path, clock: &Elapsed) -> anyhow::Result<bo
     let (done, root) = (folder_of(stand).join("spool/done"), folder_of(stand));
     let kept = || below(&done, &root).len();
     let all = SERIES * 20;
-    ensure!(process::wait_until(PATIENCE, || Ok(kept() == all))?, "{} files are kept, not {all}", kept());
+    let finished = process::wait_until(PATIENCE * 2, || Ok(kept() == all))?;
+    ensure!(finished, "{} files are kept, not {all}\n{}", kept(), stand.scene.appliance.log_end());
     // Nine tenths full, but room for work: what is kept would go, were it delivered.
     let foreign = fill(folder, 5 << 20)?;
     let heeded = || Ok(stand.scene.appliance.log().contains("the disk is filling up"));

@@ -45,7 +45,7 @@ struct Stand {
     scene: Scene,
     proxy: Proxy,
     dropped: usize,
-    /// Lines of the daemon's configuration: [`RECEIPTS`] or none.
+    /// Lines of the daemon's configuration, e.g. [`RECEIPTS`].
     more: &'static [&'static str],
     /// Messages that were looked through for results to receipt.
     receipted: usize,
@@ -76,7 +76,7 @@ impl Stand {
     fn receipt(&mut self) -> anyhow::Result<()> {
         let messages = self.scene.subscriber.messages();
         let receipts: Vec<String> = messages.iter().skip(self.receipted).filter_map(receipt).collect();
-        if receipts.is_empty() || self.more.is_empty() {
+        if receipts.is_empty() || !self.asks_for_receipts() {
             return Ok(());
         }
         let port = self.scene.broker.port().to_string();
@@ -93,12 +93,16 @@ impl Stand {
         Ok(())
     }
 
+    fn asks_for_receipts(&self) -> bool {
+        self.more.contains(&RECEIPTS[0])
+    }
+
     /// Whether every result has arrived, by the daemon's newest books.
     fn is_closed(&self) -> bool {
         let messages = self.scene.subscriber.messages();
         let books = messages.iter().rev().find(|message| message.topic.ends_with("/counters"));
         let count = |name: &str| books.and_then(|books| books.payload.pointer(&format!("/delivery/{name}"))?.as_u64());
-        let closed = count(if self.more.is_empty() { "published" } else { "receipted" });
+        let closed = count(if self.asks_for_receipts() { "receipted" } else { "published" });
         closed == u64::try_from(self.dropped).ok() && [count("queued"), count("unreceipted")] == [Some(0), Some(0)]
     }
 
