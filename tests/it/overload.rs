@@ -1,12 +1,13 @@
-//! Too little of something: a device that is too hot or has too little memory waits, says so, and loses nothing.
+//! Too little of something: a device that is too hot, or has too little memory or room, waits, says so, and loses nothing.
 
+use crate::receive::{Hall, folders};
 use crate::scene::{self, Scene};
 use ctedge_tests::appliance::Setup;
 use ctedge_tests::arrival::{self, Manner};
 use ctedge_tests::gauge;
 use ctedge_tests::series::{self, Plan};
 use ctedge_tests::subscriber::Message;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -29,6 +30,35 @@ fn wait_for(scene: &Scene, check: &'static str, state: &'static str) {
 
 fn number(result: &Message, pointer: &str) -> u64 {
     result.payload.pointer(pointer).and_then(Value::as_u64).unwrap_or_else(|| panic!("{}", result.raw))
+}
+
+/// The configuration with other words in it, from the next start on.
+fn reconfigure(scene: &mut Scene, before: &str, after: &str) {
+    scene.appliance.stop().unwrap();
+    let config = fs::read_to_string(scene.appliance.config()).unwrap();
+    assert!(config.contains(before));
+    fs::write(scene.appliance.config(), config.replace(before, after)).unwrap();
+    scene.appliance.start().unwrap();
+}
+
+#[test]
+fn without_the_room_that_has_to_be_free_nothing_is_taken_in() {
+    let made = series::make(&Plan::small(2, 104)).unwrap();
+    let mut hall = Hall::new(&["disk.least_mib = 100000000", "disk.most_mib = 100000000", "disk.ballast_mib = 1"]);
+    wait_for(&hall.scene, "receive", "degraded");
+    wait_for(&hall.scene, "disk", "failed");
+    let event = hall.scene.wait(1, |message| message.topic.ends_with("/event/disk_low")).remove(0);
+    assert_eq!(event.payload["level"], "stopped", "{}", event.raw);
+    let statuses: Vec<_> = hall.send(&json!({}), &folders(&made)[..1]).iter().map(|l| l["status"].clone()).collect();
+    assert!(statuses.len() >= 6 && statuses.iter().flat_map(Value::as_u64).all(|status| status == 0xa700));
+    hall.scene.drop_files(&made.series[1], "s", Manner::Rename);
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(arrival::files(&hall.scene.appliance.incoming()).unwrap().len(), 6, "files stay where they are");
+    assert!(!hall.scene.appliance.path("state/ballast").exists(), "room is not taken where there is none");
+    reconfigure(&mut hall.scene, "_mib = 100000000", "_mib = 1");
+    assert!(scene::read(&hall.scene.results(1)[0]));
+    wait_for(&hall.scene, "disk", "ok");
+    hall.scene.balanced(1);
 }
 
 /// A sensor as the kernel has it.
@@ -82,10 +112,7 @@ fn a_series_waits_for_memory_and_is_read_when_there_is_some() {
     scene.drop_files(&made.series[0], "s", Manner::Rename);
     wait_for(&scene, "memory", "degraded");
     assert!(scene.subscriber.results().is_empty());
-    scene.appliance.stop().unwrap();
-    let config = fs::read_to_string(scene.appliance.config()).unwrap();
-    fs::write(scene.appliance.config(), config.replace("spare_mib = 100000000", "spare_mib = 256")).unwrap();
-    scene.appliance.start().unwrap();
+    reconfigure(&mut scene, "spare_mib = 100000000", "spare_mib = 256");
     assert!(scene::read(&scene.results(1)[0]));
     wait_for(&scene, "memory", "ok");
     scene.balanced(1);

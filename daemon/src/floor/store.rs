@@ -285,3 +285,25 @@ pub(crate) fn next_number(transaction: &Transaction<'_>, key: &str) -> Result<i6
         |row| row.get(0),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_without_room_gives_up_the_ballast_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let ballast = Ballast::new(folder.path(), 1 << 20);
+        ballast.hold().unwrap();
+        let mut store = Store::open(&folder.path().join("ctedge.db")).unwrap().with_ballast(ballast.clone());
+        let insert = |transaction: &Transaction<'_>| set_fact(transaction, "a", &"x".repeat(1 << 20));
+        let foreign = store.commit(|transaction| transaction.execute("INSERT INTO nowhere VALUES (1)", []).map(drop));
+        assert!(!foreign.unwrap_err().lacks_room() && ballast.is_held(), "another error costs nothing");
+        store.connection.pragma_update(None, "max_page_count", 20).unwrap();
+        assert!(store.commit(insert).unwrap_err().lacks_room());
+        assert!(!ballast.is_held());
+        store.connection.pragma_update(None, "max_page_count", 100_000).unwrap();
+        store.commit(insert).unwrap();
+        assert!(store.read(|connection| fact(connection, "a")).unwrap().is_some_and(|text| text.len() == 1 << 20));
+    }
+}

@@ -161,7 +161,7 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
                     if !is_open {
                         break;
                     }
-                    let Some(arrival) = claim(&settled, spool, settings) else { continue };
+                    let Some(arrival) = room.claim(&settled) else { continue };
                     if idle(|| arrivals.send(arrival).is_err()) {
                         return Ok(());
                     }
@@ -190,26 +190,26 @@ impl Room<'_> {
         }
         now
     }
-}
 
-fn claim(settled: &Path, spool: &Spool, settings: &Settings) -> Option<Arrival> {
-    let source = Source::of(settled.parent().unwrap_or(settled));
-    if settings.is_marker(settled) {
-        return match std::fs::remove_file(settled) {
-            Ok(()) => Some(Arrival::Marker(source)),
+    fn claim(self, settled: &Path) -> Option<Arrival> {
+        let source = Source::of(settled.parent().unwrap_or(settled));
+        if self.settings.is_marker(settled) {
+            return match std::fs::remove_file(settled) {
+                Ok(()) => Some(Arrival::Marker(source)),
+                Err(error) => {
+                    warn!(error = %error.kind(), "a marker file cannot be removed from the drop folder");
+                    None
+                }
+            };
+        }
+        match self.disk.patiently(|| self.spool.claim(settled)) {
+            Ok(path) => Some(Arrival::File(Claim { path, source: Some(source) })),
+            // The sender took it back or replaced it: the next listing tells.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                warn!(error = %error.kind(), "a marker file cannot be removed from the drop folder");
+                warn!(error = %error.kind(), "a file cannot be claimed from the drop folder; trying again");
                 None
             }
-        };
-    }
-    match spool.claim(settled) {
-        Ok(path) => Some(Arrival::File(Claim { path, source: Some(source) })),
-        // The sender took it back or replaced it: the next listing tells.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            warn!(error = %error.kind(), "a file cannot be claimed from the drop folder; trying again");
-            None
         }
     }
 }

@@ -104,20 +104,22 @@ impl Disk {
 
     /// Measures every filesystem. One that cannot be measured stays as it was.
     pub(crate) fn look(&self) -> Vec<Volume> {
+        // Not under the lock: a share of the network may take its time.
+        let fills = self.folders.iter().map(|(place, folder)| (*place, Fill::of(folder))).collect::<Vec<_>>();
         let mut found: Vec<Volume> = Vec::new();
         let mut volumes = self.volumes();
-        for (place, folder) in &self.folders {
-            let Ok((device, fill)) = Fill::of(folder) else {
-                let known = volumes.iter().find(|volume| volume.holds(&[*place]));
-                found.extend(known.map(|known| Volume { places: vec![*place], ..known.clone() }));
+        for (place, fill) in fills {
+            let Ok((device, fill)) = fill else {
+                let known = volumes.iter().find(|volume| volume.holds(&[place]));
+                found.extend(known.map(|known| Volume { places: vec![place], ..known.clone() }));
                 continue;
             };
             if let Some(volume) = found.iter_mut().find(|volume| volume.device == device) {
-                volume.places.push(*place);
+                volume.places.push(place);
             } else {
-                let before = volumes.iter().find(|volume| volume.holds(&[*place])).map(|volume| volume.level);
+                let before = volumes.iter().find(|volume| volume.holds(&[place])).map(|volume| volume.level);
                 let level = self.settings.level(&fill, before.unwrap_or_default());
-                found.push(Volume { device, places: vec![*place], fill, level });
+                found.push(Volume { device, places: vec![place], fill, level });
             }
         }
         volumes.clone_from(&found);
@@ -199,17 +201,20 @@ pub(crate) mod tests {
     use super::*;
     use std::path::Path;
 
-    /// A disk with room for everything, for tests of rooms.
+    /// A disk that counts as roomy however full it is, for tests of rooms.
     pub(crate) fn roomy(folder: &Path) -> Disk {
-        Disk::new(
-            Settings::default(),
-            [Place::Incoming, Place::Spool, Place::State].map(|place| (place, folder.into())),
-        )
+        with_least(folder, 0)
+    }
+
+    /// One of which so many MiB have to be free.
+    pub(crate) fn with_least(folder: &Path, least_mib: u64) -> Disk {
+        let settings = Settings { least_mib, most_mib: least_mib, ..Settings::default() };
+        Disk::new(settings, [Place::Incoming, Place::Spool, Place::State].map(|place| (place, folder.into())))
     }
 
     /// One that was found to be at a level.
     fn at(level: Level, places: &[Place], fill: Fill) -> Disk {
-        let disk = roomy(Path::new("/"));
+        let disk = Disk { settings: Settings::default(), ..roomy(Path::new("/")) };
         *disk.volumes() = vec![Volume { device: 1, places: places.to_vec(), fill, level }];
         disk
     }

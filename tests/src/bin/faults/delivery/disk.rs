@@ -38,7 +38,7 @@ const SMALL: [&str; 2] = ["disk.least_mib = 1", "disk.ballast_mib = 4"];
 /// The bar: how long after there is room again everything is told.
 const RECOVERED: Duration = Duration::from_secs(30);
 /// How long the disk stays full.
-const FULL: Duration = Duration::from_secs(8);
+const FULL: Duration = Duration::from_secs(6);
 
 /// Plays everything that a disk can lack.
 pub(crate) fn run(clock: &Elapsed) -> anyhow::Result<bool> {
@@ -71,8 +71,14 @@ fn waits(stand: &mut Stand, folder: &Path, clock: &Elapsed) -> anyhow::Result<bo
     ensure!(process::wait_until(PATIENCE, || Ok(set_aside.is_file()))?, "nothing is set aside for the ledger");
     // What a sender cannot write whole is not ours to tell of: it is made beside, and only renamed here.
     let foreign = fill(folder, 200_000)?;
-    let (mut starts, start) = (0, Instant::now());
+    let (mut starts, start, mut killed) = (0, Instant::now(), false);
     while start.elapsed() < FULL {
+        // Whoever pulls the plug now finds a daemon that starts all the same.
+        if !killed && start.elapsed() > FULL / 2 {
+            killed = true;
+            stand.scene.appliance.kill()?;
+            stand.scene.appliance.start()?;
+        }
         if stand.dropped < 60 && stand.feed().is_err() {
             stand.take_back()?;
         }
@@ -126,8 +132,8 @@ fn keeps(stand: &mut Stand, folder: &Path, clock: &Elapsed) -> anyhow::Result<bo
     const SERIES: usize = 4;
     let made = series::make(&Plan { slices: 20, size: 128, ..Plan::small(SERIES, 97) })?;
     stand.scene.broker.kill()?;
-    for files in &made.series {
-        arrival::drop_files(files, &stand.scene.appliance.incoming(), "s", Manner::Rename)?;
+    for (number, files) in made.series.iter().enumerate() {
+        arrival::drop_files(files, &stand.scene.appliance.incoming(), &format!("s{number}"), Manner::Rename)?;
     }
     let (done, root) = (folder_of(stand).join("spool/done"), folder_of(stand));
     let kept = || below(&done, &root).len();
