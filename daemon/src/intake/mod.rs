@@ -150,15 +150,14 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
     let (hints, _watcher) = hints(settings, incoming);
     let mut settling = Settling::new(settings);
     let started = Stopwatch::start();
-    let (mut listing_failed, mut is_open) = (false, true);
+    let (mut listing_failed, mut gate) = (false, Gate { is_open: true });
     while !stop.load(Ordering::Relaxed) {
         match Listing::of(incoming, settings) {
             Ok(listing) => {
                 listing_failed = false;
                 let waits = listing.size();
                 for settled in settling.step(listing, started.elapsed()) {
-                    is_open = room.has_room(waits, is_open);
-                    if !is_open {
+                    if !gate.lets_in(room.disk, waits) {
                         break;
                     }
                     let Some(arrival) = room.claim(&settled) else { continue };
@@ -178,19 +177,27 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
     Ok(())
 }
 
-impl Room<'_> {
-    /// Whether there is room for more than waits in the drop folder, and a line in the log where that has changed. A file
-    /// that finds none settles anew.
-    fn has_room(self, (bytes, files): (u64, u64), before: bool) -> bool {
-        let now = self.disk.may_claim(bytes, files);
-        match (before, now) {
+/// Whether files may come in, as it was told last.
+#[derive(Debug)]
+struct Gate {
+    is_open: bool,
+}
+
+impl Gate {
+    /// Whether there is room for what waits in the drop folder, so many bytes in so many files; and a line in the log where
+    /// that has changed. A file that finds none settles anew.
+    fn lets_in(&mut self, disk: &Disk, (bytes, files): (u64, u64)) -> bool {
+        let before = std::mem::replace(&mut self.is_open, disk.may_claim(bytes, files));
+        match (before, self.is_open) {
             (true, false) => warn!(files, "the disk is too full; files stay in the drop folder"),
             (false, true) => info!("there is room again; files are claimed"),
             (true, true) | (false, false) => {}
         }
-        now
+        self.is_open
     }
+}
 
+impl Room<'_> {
     fn claim(self, settled: &Path) -> Option<Arrival> {
         let source = Source::of(settled.parent().unwrap_or(settled));
         if self.settings.is_marker(settled) {

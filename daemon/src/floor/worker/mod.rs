@@ -125,8 +125,8 @@ impl Worker {
 
     /// Waits for an answer, and looks at the worker's memory where that is bounded.
     fn await_answer(&self, within: Duration) -> io::Result<()> {
-        /// Memory is taken a page at a time: in this time a few hundred MiB at most.
-        const LOOK: Duration = Duration::from_millis(50);
+        /// Memory is taken a page at a time: in this time a hundred MiB or so.
+        const LOOK: Duration = Duration::from_millis(20);
         let Some(most) = self.resident_bytes else { return wait(self.socket.as_fd(), within) };
         let deadline = Instant::now() + within;
         loop {

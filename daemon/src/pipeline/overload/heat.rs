@@ -19,6 +19,13 @@ const LOOK: Duration = Duration::from_millis(500);
 #[derive(Debug, Default)]
 pub(in crate::pipeline) struct Heat(Mutex<BTreeMap<String, String>>);
 
+/// How a sensor was before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Was {
+    Cool,
+    Hot,
+}
+
 impl Heat {
     /// Looks at all sensors of a folder such as `/sys/class/thermal`.
     pub(super) fn look(&self, folder: &Path) {
@@ -27,7 +34,8 @@ impl Heat {
         let hot: BTreeMap<String, String> = zones
             .filter_map(|zone| {
                 let name = zone.file_name().to_str().filter(|name| name.starts_with("thermal_zone"))?.to_owned();
-                let reason = too_hot(&zone.path(), before.contains_key(&name))?;
+                let was = if before.contains_key(&name) { Was::Hot } else { Was::Cool };
+                let reason = too_hot(&zone.path(), was)?;
                 Some((name, reason))
             })
             .collect();
@@ -72,7 +80,7 @@ impl House {
 /// Why a sensor says that the device is too hot, if it does: it is above a trip point from which on the kernel slows the
 /// device down (`passive`) or warns of the heat (`hot`), or the kernel is slowing it down for its sake. Fans have trip points
 /// of another kind (`active`). Names and units: Documentation/driver-api/thermal/sysfs-api.rst of the kernel.
-fn too_hot(zone: &Path, was_hot: bool) -> Option<String> {
+fn too_hot(zone: &Path, was: Was) -> Option<String> {
     let kind = text(&zone.join("type")).unwrap_or_default();
     // A sensor that sleeps answers with an error.
     let now = number(&zone.join("temp"))?;
@@ -83,7 +91,10 @@ fn too_hot(zone: &Path, was_hot: bool) -> Option<String> {
         let at = |what: &str| number(&zone.join(format!("trip_point_{trip}_{what}")));
         // One that is not in use is at nought, or far below it.
         let point = at("temp").filter(|point| *point > 0)?;
-        let slack = if was_hot { at("hyst").filter(|slack| *slack > 0).unwrap_or(COOLED) } else { 0 };
+        let slack = match was {
+            Was::Cool => 0,
+            Was::Hot => at("hyst").filter(|slack| *slack > 0).unwrap_or(COOLED),
+        };
         (now >= point.saturating_sub(slack)).then_some(point)
     });
     if let Some(point) = reached {
@@ -121,8 +132,8 @@ mod tests {
         folder
     }
 
-    fn said(files: &[(&str, &str)], was_hot: bool) -> Option<String> {
-        too_hot(&sensors(files).path().join("thermal_zone0"), was_hot)
+    fn said(files: &[(&str, &str)], was: Was) -> Option<String> {
+        too_hot(&sensors(files).path().join("thermal_zone0"), was)
     }
 
     const TRIPS: [(&str, &str); 7] = [
@@ -137,22 +148,22 @@ mod tests {
 
     #[test]
     fn a_device_is_too_hot_from_its_passive_trip_on_until_it_has_cooled_down() {
-        let at = |temp, was_hot| said(&[TRIPS.as_slice(), &[("temp", temp)]].concat(), was_hot);
-        assert_eq!(at("94999", false), None, "a fan is no reason");
-        assert_eq!(at("95000", false).unwrap(), "gpu-thermal is at its trip point of 95 °C");
-        assert!(at("92500", true).is_some() && at("91900", true).is_none());
-        assert_eq!(said(&TRIPS, false), None, "a sensor that sleeps");
+        let at = |temp, was| said(&[TRIPS.as_slice(), &[("temp", temp)]].concat(), was);
+        assert_eq!(at("94999", Was::Cool), None, "a fan is no reason");
+        assert_eq!(at("95000", Was::Cool).unwrap(), "gpu-thermal is at its trip point of 95 °C");
+        assert!(at("92500", Was::Hot).is_some() && at("91900", Was::Hot).is_none());
+        assert_eq!(said(&TRIPS, Was::Cool), None, "a sensor that sleeps");
         let own = [TRIPS.as_slice(), &[("temp", "92500"), ("trip_point_1_hyst", "1000")]].concat();
-        assert_eq!(said(&own, true), None, "as far as the kernel says");
+        assert_eq!(said(&own, Was::Hot), None, "as far as the kernel says");
         let unused = [("type", "x"), ("temp", "40000"), ("trip_point_0_type", "passive"), ("trip_point_0_temp", "0")];
-        assert_eq!(said(&unused, false), None);
+        assert_eq!(said(&unused, Was::Cool), None);
     }
 
     #[test]
     fn a_kernel_that_slows_the_device_down_is_heeded() {
         let cooled = |trip, steps| {
             let cooler = [("temp", "80000"), ("cdev0_trip_point", trip), ("cdev0/cur_state", steps)];
-            said(&[TRIPS.as_slice(), &cooler].concat(), false)
+            said(&[TRIPS.as_slice(), &cooler].concat(), Was::Cool)
         };
         assert_eq!(cooled("1", "2").unwrap(), "the kernel slows the device down for gpu-thermal");
         assert_eq!(cooled("1", "0"), None);

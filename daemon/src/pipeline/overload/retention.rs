@@ -88,13 +88,22 @@ impl Bound {
     }
 }
 
+/// Whether the newest result of a series has left the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Delivered,
+    NotYet,
+}
+
 /// Whether files may go for a reason, as the ledger says of their series.
-fn may_go(standing: &Standing, is_delivered: bool, why: Why) -> bool {
+fn may_go(standing: &Standing, result: Told, why: Why) -> bool {
     match standing {
         Standing::AtWork => false,
         // A ledger that was made anew does not know what it has not read again.
         Standing::Unknown => why == Why::Age,
-        Standing::Ended { reason, .. } => is_delivered && (why != Why::LeftOut || is_left_out(reason.as_deref())),
+        Standing::Ended { reason, .. } => {
+            result == Told::Delivered && (why != Why::LeftOut || is_left_out(reason.as_deref()))
+        }
     }
 }
 
@@ -143,11 +152,11 @@ impl House {
     fn take_down(&self, one: &Kept, why: Why) -> Result<Option<io::Result<Option<Doomed>>>, StoreError> {
         lock(&self.store).read(|connection| {
             let standing = ledger::standing(connection, &one.key)?;
-            let is_delivered = match &standing {
-                Standing::Ended { result_id, .. } => !outbox::holds(connection, result_id)?,
-                Standing::AtWork | Standing::Unknown => false,
+            let result = match &standing {
+                Standing::Ended { result_id, .. } if !outbox::holds(connection, result_id)? => Told::Delivered,
+                Standing::Ended { .. } | Standing::AtWork | Standing::Unknown => Told::NotYet,
             };
-            let goes = may_go(&standing, is_delivered, why) && !self.spool.is_at_work(&one.key);
+            let goes = may_go(&standing, result, why) && !self.spool.is_at_work(&one.key);
             Ok(goes.then(|| self.spool.take_down(one)))
         })
     }
@@ -178,11 +187,11 @@ mod tests {
         let ended =
             |reason: Option<&str>| Standing::Ended { result_id: "r1".into(), reason: reason.map(str::to_owned) };
         for why in [Why::Age, Why::Bytes, Why::LeftOut, Why::Disk] {
-            assert!(!may_go(&ended(Some("not_chosen")), false, why), "{why:?}");
-            assert!(!may_go(&Standing::AtWork, true, why), "{why:?}");
-            assert_eq!(may_go(&Standing::Unknown, false, why), why == Why::Age);
-            assert_eq!(may_go(&ended(None), true, why), why != Why::LeftOut, "{why:?}");
-            assert!(may_go(&ended(Some("other_chosen")), true, why), "{why:?}");
+            assert!(!may_go(&ended(Some("not_chosen")), Told::NotYet, why), "{why:?}");
+            assert!(!may_go(&Standing::AtWork, Told::Delivered, why), "{why:?}");
+            assert_eq!(may_go(&Standing::Unknown, Told::NotYet, why), why == Why::Age);
+            assert_eq!(may_go(&ended(None), Told::Delivered, why), why != Why::LeftOut, "{why:?}");
+            assert!(may_go(&ended(Some("other_chosen")), Told::Delivered, why), "{why:?}");
         }
     }
 }
