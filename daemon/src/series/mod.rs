@@ -166,7 +166,7 @@ pub(crate) fn run(
         }
     }
     // A series of an archive that is still claimed must not be complete before the rest of it has been sorted again.
-    let mut caught_up = false;
+    let (mut caught_up, mut waited) = (false, room.disk.waited());
     loop {
         let patience = if caught_up { gather.patience(clock.elapsed()) } else { LONGEST_WAIT };
         match idle(|| arrivals.recv_timeout(patience)) {
@@ -176,6 +176,9 @@ pub(crate) fn run(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
+        // While this room waits for room on the disk it sees no files come: no series has been quiet meanwhile.
+        let waited_before = std::mem::replace(&mut waited, room.disk.waited());
+        gather.away(waited.saturating_sub(waited_before));
         if !caught_up {
             continue;
         }

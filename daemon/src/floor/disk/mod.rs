@@ -10,10 +10,10 @@ mod marks;
 pub(crate) use ballast::Ballast;
 pub(crate) use marks::{Fill, Level, Settings};
 
-use super::clock;
+use super::clock::{self, Stopwatch};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{info, warn};
@@ -84,6 +84,8 @@ pub(crate) struct Disk {
     volumes: Mutex<Vec<Volume>>,
     /// Pieces of work that wait for room.
     waiting: AtomicUsize,
+    /// Milliseconds for which all work has waited so far.
+    waited_ms: AtomicU64,
     stop: AtomicBool,
 }
 
@@ -93,13 +95,8 @@ const AGAIN: Duration = Duration::from_secs(1);
 impl Disk {
     /// The filesystems of the folders, not looked at yet.
     pub(crate) fn new(settings: Settings, folders: [(Place, PathBuf); 3]) -> Self {
-        Self {
-            settings,
-            folders,
-            volumes: Mutex::default(),
-            waiting: AtomicUsize::new(0),
-            stop: AtomicBool::new(false),
-        }
+        let (waiting, waited_ms, stop) = Default::default();
+        Self { settings, folders, volumes: Mutex::default(), waiting, waited_ms, stop }
     }
 
     /// Measures every filesystem. One that cannot be measured stays as it was.
@@ -166,6 +163,11 @@ impl Disk {
         self.waiting.load(Ordering::Relaxed)
     }
 
+    /// For how long all work has waited for room so far.
+    pub(crate) fn waited(&self) -> Duration {
+        Duration::from_millis(self.waited_ms.load(Ordering::Relaxed))
+    }
+
     /// Does something that may find no room, again and again until it does. It must be something that can be done again
     /// after it has failed half-way.
     ///
@@ -178,6 +180,7 @@ impl Disk {
         };
         warn!("there is no room on the disk; work waits for it");
         self.waiting.fetch_add(1, Ordering::Relaxed);
+        let since = Stopwatch::start();
         let mut outcome = Err(first);
         while !clock::wait(AGAIN, &self.stop) {
             outcome = work();
@@ -187,6 +190,7 @@ impl Disk {
             }
         }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waited_ms.fetch_add(since.ms(), Ordering::Relaxed);
         outcome
     }
 
@@ -253,7 +257,7 @@ pub(crate) mod tests {
             None => Ok(disk.waiting()),
         });
         assert_eq!(outcome.unwrap(), 1, "it can be seen to wait");
-        assert_eq!(disk.waiting(), 0);
+        assert!(disk.waiting() == 0 && disk.waited() >= AGAIN * 2);
         let broken: io::Result<()> = disk.patiently(|| Err(io::Error::from_raw_os_error(libc::EIO)));
         assert_eq!(broken.unwrap_err().raw_os_error(), Some(libc::EIO));
         disk.give_up();
