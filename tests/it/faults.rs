@@ -40,6 +40,16 @@ fn a_full_disk_loses_nothing_and_ends_nothing() {
 }
 
 #[test]
+fn whatever_a_power_cut_leaves_of_the_disk_nothing_acknowledged_is_lost() {
+    faults(&["power", "--points", "12"]);
+}
+
+#[test]
+fn cut_after_single_bytes_of_an_exchange_every_result_arrives() {
+    faults(&["wire", "--points", "16"]);
+}
+
+#[test]
 fn a_burst_of_files_is_accounted_for() {
     faults(&["burst", "--points", "500"]);
 }

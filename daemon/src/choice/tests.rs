@@ -3,7 +3,7 @@ use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::SeriesKey;
 use crate::floor::store::Store;
-use crate::floor::subject::{CompleteBy, Subject, Verdict};
+use crate::floor::subject::{CompleteBy, Priority, Subject, Verdict};
 use crate::series::ledger::Ending;
 use ctedge_models::scan::{Patterns, Reason};
 use proptest::prelude::*;
@@ -51,6 +51,7 @@ fn series(key: &str) -> Completed {
         revision: 1,
         replaces: None,
         completed_ms: 0,
+        priority: Priority::Routine,
         choice: None,
     };
     Completed { series: Series { subject, folder: key.into() }, refusal: None }

@@ -8,6 +8,7 @@ mod montage;
 pub(crate) mod process;
 pub(crate) mod pseudonym;
 pub(crate) mod run;
+pub(crate) mod schema;
 mod sorting;
 pub(crate) mod status;
 pub(crate) mod watch;
@@ -67,6 +68,8 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Checks this device: folders, ONNX Runtime, model, broker
     Doctor(doctor::Args),
+    /// Prints the contract for machines: JSON Schemas of the messages, and the topics as AsyncAPI
+    Schema(schema::Args),
     /// Prints the pseudonym of a UID under this site's key
     Pseudonym(pseudonym::Args),
     /// A worker process of the daemon; not for people
@@ -100,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args, &config),
         Command::CheckConfig(args) => check_config::run(&args, &config),
         Command::Doctor(args) => doctor::run(&args, &config),
+        Command::Schema(args) => schema::run(&args, &config),
         Command::Pseudonym(args) => pseudonym::run(&args, &config),
         Command::Worker(args) => Ok(worker::run(&args)),
     };

@@ -22,7 +22,7 @@ pub(crate) fn day(ms: i64) -> String {
 }
 
 /// A running stopwatch on the monotonic clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {

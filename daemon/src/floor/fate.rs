@@ -84,7 +84,6 @@ impl Code {
     ];
 
     /// Every code.
-    #[cfg(test)]
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         Reason::ALL.into_iter().map(Self::Scan).chain(Self::OWN.into_iter().map(|(code, _)| code))
     }

@@ -106,7 +106,10 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [DELIVERIES, URGENCY];
+
+/// Results are counted through to their delivery.
+const DELIVERIES: &str = "
 ALTER TABLE outbox ADD COLUMN result_id TEXT;
 ALTER TABLE outbox ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
@@ -118,7 +121,10 @@ INSERT INTO counters (day, name, value)
         - (SELECT COUNT(*) FROM outbox WHERE topic LIKE '%/result/%')
     WHERE EXISTS (SELECT 1 FROM counters WHERE name IN ('flagged', 'clear', 'inconclusive', 'rejected', 'failed'));
 UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
-"];
+";
+
+/// Complete series that go before others.
+const URGENCY: &str = "ALTER TABLE work ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0";
 
 impl Store {
     /// Opens or makes the database file.

@@ -90,6 +90,8 @@ pub(crate) struct Claim {
     pub(crate) path: PathBuf,
     /// Which folder it came from; unknown after a restart.
     pub(crate) source: Option<Source>,
+    /// Since when it is ours.
+    pub(crate) since: Stopwatch,
 }
 
 /// A folder of the drop folder, or an archive, as a hash: its name may hold a patient's name.
@@ -139,7 +141,7 @@ pub(crate) struct Room<'a> {
 pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicBool) -> Result<(), IntakeError> {
     let Room { settings, incoming, spool, .. } = room;
     for path in spool.claimed()? {
-        let again = Arrival::File(Claim { path, source: None });
+        let again = Arrival::File(Claim { path, source: None, since: Stopwatch::start() });
         if idle(|| arrivals.send(again).is_err()) {
             return Ok(());
         }
@@ -210,7 +212,7 @@ impl Room<'_> {
             };
         }
         match self.disk.patiently(|| self.spool.claim(settled)) {
-            Ok(path) => Some(Arrival::File(Claim { path, source: Some(source) })),
+            Ok(path) => Some(Arrival::File(Claim { path, source: Some(source), since: Stopwatch::start() })),
             // The sender took it back or replaced it: the next listing tells.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {

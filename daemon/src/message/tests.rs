@@ -2,7 +2,7 @@ use super::payload::Overall;
 use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{SeriesKey, StudyKey};
-use crate::floor::subject::{Choice, CompleteBy, Subject, Verdict};
+use crate::floor::subject::{Choice, CompleteBy, Priority, Subject, Verdict};
 use crate::report::{Flag, ModelRun, Outcome, Timing};
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Reason;
@@ -21,6 +21,7 @@ fn report() -> Report {
             replaces: Some("r1_old".into()),
             choice: None,
             completed_ms: 0,
+            priority: Priority::Routine,
         },
         outcome: Outcome::Flagged,
         refusal: None,

@@ -240,7 +240,8 @@ impl House {
     }
 
     fn series_room(&self) -> series::Room<'_> {
-        let mut headers = HeaderReader::new(&self.config.volume, vec![self.config.paths.spool.clone()]);
+        let mut headers =
+            HeaderReader::new(&self.config.volume, &self.config.series.urgent, vec![self.config.paths.spool.clone()]);
         series::Room {
             settings: &self.config.series,
             site: &self.site,

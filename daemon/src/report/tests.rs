@@ -1,7 +1,7 @@
 use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
-use crate::floor::subject::CompleteBy;
+use crate::floor::subject::{CompleteBy, Priority};
 use crate::infer::Provider;
 use ctedge_models::scan::{Format, Reason};
 
@@ -55,6 +55,7 @@ fn subject() -> Subject {
         replaces: None,
         choice: None,
         completed_ms: 0,
+        priority: Priority::Routine,
     }
 }
 

@@ -23,7 +23,7 @@ use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::subject::{CompleteBy, Subject};
 use crate::intake::{Arrival, IntakeError, Spool};
-use ctedge_models::scan::{Header, Unpacked};
+use ctedge_models::scan::{Header, Unpacked, Urgent};
 use gather::Gather;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     pub(crate) quarantine_h: f64,
     /// MiB of them that are kept at most; 0 for as many as the disk takes.
     pub(crate) quarantine_mib: u64,
+    /// Which words of a header make a series go before others.
+    pub(crate) urgent: Urgent,
 }
 
 impl Default for Settings {
@@ -58,6 +60,7 @@ impl Default for Settings {
             keep_mib: 0,
             quarantine_h: 720.0,
             quarantine_mib: 20_480,
+            urgent: Urgent::default(),
         }
     }
 }
@@ -169,20 +172,30 @@ pub(crate) fn run(
     let (mut caught_up, mut waited) = (false, room.disk.waited());
     loop {
         let patience = if caught_up { gather.patience(clock.elapsed()) } else { LONGEST_WAIT };
-        match idle(|| arrivals.recv_timeout(patience)) {
-            Ok(Arrival::CaughtUp) => caught_up = true,
-            Ok(Arrival::File(claim)) => room.sort(&claim, &mut gather, clock.elapsed())?,
+        let arrival = idle(|| arrivals.recv_timeout(patience));
+        let mut now = clock.elapsed();
+        match arrival {
+            Ok(Arrival::CaughtUp) => {
+                caught_up = true;
+                gather.listens(now);
+            }
+            Ok(Arrival::File(claim)) => {
+                // Others may wait behind it: nothing is known of them up to now, only up to when this one came.
+                now = now.saturating_sub(claim.since.elapsed());
+                room.sort(&claim, &mut gather, now)?;
+            }
             Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
-        // While this room waits for room on the disk it sees no files come: no series has been quiet meanwhile.
-        let waited_before = std::mem::replace(&mut waited, room.disk.waited());
-        gather.away(waited.saturating_sub(waited_before));
+        // Who waits for room on the disk sees no files come: no series has been quiet meanwhile.
+        if std::mem::replace(&mut waited, room.disk.waited()) != room.disk.waited() {
+            gather.listens(clock.elapsed());
+        }
         if !caught_up {
             continue;
         }
-        for key in gather.complete(clock.elapsed()) {
+        for key in gather.complete(now) {
             let Some(ready) = room.complete(&key, &mut gather, clock.elapsed())? else { continue };
             if idle(|| completed.send(ready).is_err()) {
                 return Ok(());

@@ -11,7 +11,7 @@ use crate::floor::worker::memory::Memory;
 use crate::floor::worker::scan::{self, Answer, Request};
 use crate::floor::worker::walls::{Isolation, Reach};
 use crate::floor::worker::{Jail, Worker};
-use ctedge_models::scan::{Facts, Limits, Patterns, Reason, ScanError, Traits, Unpacked, VoxelKind};
+use ctedge_models::scan::{Facts, Limits, Patterns, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -227,6 +227,7 @@ fn of_the_disk(error: ScanError) -> io::Error {
 #[derive(Debug)]
 pub(crate) struct HeaderReader<'a> {
     settings: &'a Settings,
+    urgent: &'a Urgent,
     reach: Reach,
     worker: Option<Worker>,
     asked: u32,
@@ -236,10 +237,10 @@ pub(crate) struct HeaderReader<'a> {
 const FILES_OF_A_WORKER: u32 = 512;
 
 impl<'a> HeaderReader<'a> {
-    /// For files below these folders. Starts no worker yet.
-    pub(crate) fn new(settings: &'a Settings, folders: Vec<PathBuf>) -> Self {
+    /// For files below these folders; `urgent` says which of their words make a series so. Starts no worker yet.
+    pub(crate) fn new(settings: &'a Settings, urgent: &'a Urgent, folders: Vec<PathBuf>) -> Self {
         let reach = Reach { read: folders, ..Reach::default() };
-        Self { settings, reach, worker: None, asked: 0 }
+        Self { settings, urgent, reach, worker: None, asked: 0 }
     }
 
     /// Which series a file belongs to.
@@ -255,7 +256,8 @@ impl<'a> HeaderReader<'a> {
             }
         };
         self.asked += 1;
-        let request = Request::Header { path: path.to_owned(), limits: self.settings.limits.clone() };
+        let (limits, urgent) = (self.settings.limits.clone(), self.urgent.clone());
+        let request = Request::Header { path: path.to_owned(), limits, urgent };
         let answer = worker.ask::<_, Answer>(&request, None, self.settings.wall());
         match answer {
             Ok((Answer::Header(header), _)) => {

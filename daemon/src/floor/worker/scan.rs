@@ -7,7 +7,7 @@ use super::walls::{self, Isolation, Reach};
 use super::{Desk, Jail, Lost, Worker};
 use crate::floor::fate::{Code, Refusal};
 use ctedge_models::scan::{
-    self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, VoxelKind,
+    self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind,
 };
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub(crate) enum Request {
         path: PathBuf,
         /// Its bounds.
         limits: Limits,
+        /// Which of its words, which stay with the worker, make it urgent.
+        urgent: Urgent,
     },
     /// Write the members of this archive into a folder.
     Unpack {
@@ -121,8 +123,8 @@ pub(crate) fn work() -> io::Result<()> {
     desk.answer(&walls::close(Duty::Scan, &reach)?, None)?;
     while let Some((request, _)) = desk.next::<Request>()? {
         match request {
-            Request::Header { path, limits } => {
-                let answer = scan::header(&path, &limits);
+            Request::Header { path, limits, urgent } => {
+                let answer = scan::header(&path, &limits, &urgent);
                 desk.answer(&answer.map_or_else(|error| no_scan(&path, error), Answer::Header), None)?;
             }
             Request::Unpack { archive, into, limits } => {

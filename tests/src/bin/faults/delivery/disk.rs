@@ -1,6 +1,5 @@
 //! A disk that has no room: what was to be done waits, what is kept goes, and nothing is lost.
 
-use super::burst::ended;
 use super::{Stand, lost};
 use crate::scene::{PATIENCE, below};
 use anyhow::{Context, ensure};
@@ -105,7 +104,9 @@ fn waits(stand: &mut Stand, folder: &Path, clock: &Elapsed) -> anyhow::Result<bo
     let again = process::wait_until(PATIENCE, || Ok(set_aside.is_file()))?;
     let mut held = recovered && starts == 0 && shown.starts_with("failed") && well && again;
     held &= event.is_some_and(|event| event.contains("\"stopped\""));
-    held &= ended(stand, clock, "disk")?;
+    let breaches = stand.breaches()?;
+    breaches.iter().take(20).for_each(|breach| clock.say(&format!("FAIL {breach}")));
+    held &= breaches.is_empty();
     Ok(robbed(stand, folder, clock)? && held)
 }
 
