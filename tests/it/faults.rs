@@ -53,3 +53,13 @@ fn cut_after_single_bytes_of_an_exchange_every_result_arrives() {
 fn a_burst_of_files_is_accounted_for() {
     faults(&["burst", "--points", "500"]);
 }
+
+#[test]
+fn a_series_that_takes_its_worker_down_does_so_twice_and_the_others_are_read() {
+    faults(&["poison", "--points", "6"]);
+}
+
+#[test]
+fn hung_runs_are_ended_and_climb_the_ladder() {
+    faults(&["wedge", "--points", "2"]);
+}

@@ -268,7 +268,7 @@ impl Bench {
         let (out_sender, out_receiver) = sync_channel(16);
         std::thread::scope(|scope| {
             let ended = scope.spawn(move || {
-                let read_traits = |folder: &Path| Some(Ok(traits(&[folder.to_str().unwrap()], 1.0, 300.0)));
+                let read_traits = |series: &Series| Some(Ok(traits(&[series.folder.to_str().unwrap()], 1.0, 300.0)));
                 let room = Room { settings: &self.settings, store: &self.store, read_traits: Box::new(read_traits) };
                 run(room, &in_receiver, &out_sender)
             });

@@ -53,6 +53,10 @@ pub(crate) enum Code {
     InferMemory,
     /// The model gave values that are no numbers.
     InferNotFinite,
+    /// The device restarted while it worked on this series.
+    DeviceRestarted,
+    /// The daemon died while it worked on this series, again and again.
+    Interrupted,
     /// No rule of choice fits the series.
     NotChosen,
     /// Another series of the study was chosen.
@@ -69,7 +73,7 @@ pub(crate) enum Blame {
 }
 
 impl Code {
-    const OWN: [(Self, &'static str); 11] = [
+    const OWN: [(Self, &'static str); 13] = [
         (Self::ScanCrashed, "scan_crashed"),
         (Self::ScanMemory, "scan_memory"),
         (Self::ScanCpu, "scan_cpu"),
@@ -79,6 +83,8 @@ impl Code {
         (Self::InferTime, "infer_time"),
         (Self::InferMemory, "infer_memory"),
         (Self::InferNotFinite, "infer_not_finite"),
+        (Self::DeviceRestarted, "device_restarted"),
+        (Self::Interrupted, "interrupted"),
         (Self::NotChosen, "not_chosen"),
         (Self::OtherChosen, "other_chosen"),
     ];
@@ -106,9 +112,13 @@ impl Code {
             | Self::ScanTime
             | Self::NotChosen
             | Self::OtherChosen => Blame::Input,
-            Self::InferFailed | Self::InferCrashed | Self::InferTime | Self::InferMemory | Self::InferNotFinite => {
-                Blame::Device
-            }
+            Self::InferFailed
+            | Self::InferCrashed
+            | Self::InferTime
+            | Self::InferMemory
+            | Self::InferNotFinite
+            | Self::DeviceRestarted
+            | Self::Interrupted => Blame::Device,
         }
     }
 

@@ -106,7 +106,7 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 2] = [DELIVERIES, URGENCY];
+const STEPS: [&str; 3] = [DELIVERIES, ATTEMPTS, URGENCY];
 
 /// Results are counted through to their delivery.
 const DELIVERIES: &str = "
@@ -125,6 +125,20 @@ UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/
 
 /// Complete series that go before others.
 const URGENCY: &str = "ALTER TABLE work ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0";
+/// Attempts at completed series, noted before they begin. `ended` is the reason of a failed one, and NULL while it runs.
+const ATTEMPTS: &str = "
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    series_key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('choose', 'read', 'infer')),
+    number INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    began_ms INTEGER NOT NULL,
+    ended TEXT
+) STRICT;
+CREATE INDEX attempts_of ON attempts (series_key);
+";
 
 impl Store {
     /// Opens or makes the database file.

@@ -76,7 +76,7 @@ pub(crate) enum Overall {
 /// One thing that can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `broker`, `receive`, `disk`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `disk`, `memory`, `thermal`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,
@@ -131,6 +131,30 @@ pub(crate) struct DiskLow {
     pub(crate) used_percent: u64,
     /// MiB that may still be written.
     pub(crate) free_mib: u64,
+}
+
+/// A step that the device took because inference hung, for `event/inference`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Incident {
+    /// Which: `worker_replaced`, `provider_bad`, `reboot`, `safe_mode`, `probing`, `resumed`, or one of a later version.
+    pub(crate) step: &'static str,
+    /// The execution provider that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<&'static str>,
+    /// For people.
+    pub(crate) detail: String,
+}
+
+/// What happened to the device.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Told")]
+pub(super) struct Told<'a, T> {
+    schema: &'a str,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    #[serde(flatten)]
+    incident: &'a T,
 }
 
 /// Newest state of the device.
@@ -194,20 +218,27 @@ impl Writer {
                 ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
             }
         };
-        self.occurrence(kind, json(&event))
+        self.passing(&format!("event/{kind}"), &event)
+    }
+
+    /// `event/inference`.
+    pub(crate) fn incident(&self, incident: &Incident) -> Message {
+        self.passing(
+            "event/inference",
+            &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident },
+        )
     }
 
     /// `event/disk_low`.
-    pub(crate) fn disk_low(&self, content: &DiskLow) -> Message {
+    pub(crate) fn disk_low(&self, low: &DiskLow) -> Message {
         let at = clock::rfc3339(clock::now_ms());
-        let event = Versioned { schema: "disk_low/1.0", at, version: env!("CARGO_PKG_VERSION"), content };
-        self.occurrence("disk_low", json(&event))
+        self.passing("event/disk_low", &Told { schema: "disk_low/1.0", at, incident: low })
     }
 
-    fn occurrence(&self, kind: &str, payload: Vec<u8>) -> Message {
+    fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {
         Message {
-            topic: self.topics.below(&format!("event/{kind}")),
-            payload,
+            topic: self.topics.below(topic),
+            payload: json(content),
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,

@@ -4,9 +4,9 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
-use super::payload::{DiskLow, Event, Status, Versioned};
+use super::payload::{DiskLow, Event, Status, Told, Versioned};
 use super::result::Sent;
-use super::{Counters, Health, Info, Receipt, SCHEMA_MAJOR, Topics};
+use super::{Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Document {
 }
 
 /// Every kind of message.
-pub(crate) fn documents() -> [Document; 9] {
+pub(crate) fn documents() -> [Document; 10] {
     let state = |name, about, schema| Document {
         name,
         about,
@@ -72,9 +72,17 @@ pub(crate) fn documents() -> [Document; 9] {
         },
         Document {
             topic: "event/disk_low",
+            varies: &[],
             retained: false,
             expiry_s: Some(super::payload::EVENT_EXPIRY_S),
-            ..state("disk_low", "A disk has filled up by a level", of::<Versioned<'static, DiskLow>>)
+            ..state("disk_low", "A disk has filled up by a level", of::<Told<'static, DiskLow>>)
+        },
+        Document {
+            topic: "event/inference",
+            varies: &[],
+            retained: false,
+            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
+            ..state("inference", "A step that the device took because inference hung", of::<Told<'static, Incident>>)
         },
         Document {
             topic: "result/{outcome}",

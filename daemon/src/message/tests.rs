@@ -174,7 +174,9 @@ fn the_contract_shows_what_is_sent() {
     let mut first = Report { facts: Some(facts), ..report() };
     (first.subject.revision, first.subject.replaces) = (1, None);
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
+    let incident = Incident { step: "provider_bad", provider: Some("cuda"), detail: String::new() };
     let sent = [
+        writer.incident(&incident),
         writer.result("r1_x", &place(1), &first).delivered(Delivery { attempt: 1, dup_possible: false }),
         writer.status(State::Online, 17),
         writer.counters(&Counters::of(&[], 0, &Kept::default())),

@@ -54,6 +54,7 @@ impl House {
         info!("stopping");
         notify(&[NotifyState::Stopping]);
         self.tell_to_stop();
+        self.withdraw();
         drop(timeout(GRACE, publisher).await);
         Ok(())
     }

@@ -6,6 +6,7 @@ use crate::floor::store::lock;
 use crate::infer::{Inferred, Model};
 use crate::intake::Retired;
 use crate::report::Report;
+use crate::series::attempts;
 use crate::series::ledger::{self, Ending};
 use crate::{choice, message, outbox, report};
 use std::sync::PoisonError;
@@ -40,7 +41,7 @@ impl House {
         true
     }
 
-    /// Outcome, counter, revision, choice and outbox row: all of it or nothing.
+    /// Outcome, counter, revision, attempts, choice and outbox row: all of it or nothing.
     fn commit(
         &self,
         id: &str,
@@ -50,6 +51,7 @@ impl House {
         lock(&self.store).commit(|transaction| {
             let ending = Ending { outcome: report.outcome.name(), reason };
             report.subject = ledger::finish(transaction, &report.subject, id, ending)?;
+            attempts::forget(transaction, &report.subject.series_key)?;
             choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
             let place = outbox::next_place(transaction)?;
             outbox::put(transaction, &self.writer.result(id, &place, report), clock::now_ms())?;

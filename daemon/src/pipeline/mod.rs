@@ -12,16 +12,17 @@ mod overload;
 mod rebuild;
 mod vitals;
 mod watch;
+mod work;
 
 pub(crate) use watch::of_ledger;
 
-use crate::choice::{self, Completed};
+use crate::choice;
 use crate::config::Config;
 use crate::floor::disk::{Ballast, Disk, Place};
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
-use crate::infer::Inference;
+use crate::infer::Ladder;
 use crate::intake::{self, IntakeError, Spool};
 use crate::message::{State, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
@@ -29,21 +30,22 @@ use crate::publish::{Board, LinkState, Presence, Publisher};
 use crate::receive::{self, Door, Order};
 use crate::series;
 use crate::series::ledger::Step;
-use crate::volume::{self, HeaderReader, Reading};
+use crate::volume::{self, HeaderReader};
 use crate::web::Window;
 use overload::{Deleted, Heat, Shortage};
 use rebuild::ledger;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 use tokio::sync::watch::Sender;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 use vitals::ModelState;
 use watch::{Beats, Tally};
+use work::{PutOff, UnderWay, kept};
 
 /// Why the daemon could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +106,9 @@ struct House {
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
     beats: Beats,
+    put_off: PutOff,
+    under_way: UnderWay,
+    ladder: Mutex<Ladder>,
     isolation: Result<(), String>,
     stop: AtomicBool,
     stopping: Sender<bool>,
@@ -168,6 +173,9 @@ impl House {
             window: Arc::default(),
             tally: Mutex::new(Tally::since(&store)?),
             beats: Beats::new(&config),
+            put_off: PutOff::default(),
+            under_way: UnderWay::default(),
+            ladder: Mutex::new(kept(&store)?),
             store: Arc::new(Mutex::new(store)),
             isolation: volume::isolation(&config.volume),
             stop: AtomicBool::new(false),
@@ -262,71 +270,6 @@ impl House {
         }
     }
 
-    fn read_series(&self, complete: &Receiver<Completed>, readings: &SyncSender<Reading>) {
-        while let Ok(completed) = clock::idle(|| complete.recv()) {
-            let Some(throttled_ms) = self.cool_down() else { return };
-            let Some(reading) = self.read(&completed) else { return };
-            let reading = Reading { throttled_ms, ..reading };
-            if clock::idle(|| readings.send(reading).is_err()) {
-                return;
-            }
-        }
-    }
-
-    fn infer(&self, readings: &Receiver<Reading>) {
-        let Some(mut inference) = self.load_model() else { return };
-        while let Ok(reading) = clock::idle(|| readings.recv()) {
-            let inferred = loop {
-                match inference.run(&reading) {
-                    Ok(inferred) => break inferred,
-                    Err(error) => {
-                        error!(%error, "the model cannot be loaded again");
-                        self.model_is(ModelState::Failed(error.reason));
-                    }
-                }
-                let Some(again) = self.load_model() else { return };
-                inference = again;
-            };
-            if !self.finish(inferred, inference.model()) {
-                return;
-            }
-        }
-    }
-
-    /// Loads the model, again and again until it can be. `None` when the daemon is told to stop.
-    fn load_model(&self) -> Option<Inference> {
-        loop {
-            self.model_is(ModelState::Loading);
-            match Inference::start(&self.config.infer, &self.config.paths.models()) {
-                Ok(inference) => {
-                    let model = inference.model();
-                    info!(
-                        model = model.name,
-                        version = model.version,
-                        provider = model.provider.name(),
-                        runtime = model.runtime,
-                        trained = model.trained,
-                        worker = inference.worker_id(),
-                        golden_difference = model.golden_difference,
-                        "the model is loaded"
-                    );
-                    for reason in &model.passed_over {
-                        warn!(reason, "an execution provider does not run");
-                    }
-                    self.model_is(ModelState::Loaded(Box::new(model.clone())));
-                    return Some(inference);
-                }
-                Err(error) => {
-                    error!(%error, "the model cannot be loaded; series wait in the spool");
-                    self.model_is(ModelState::Failed(error.reason));
-                }
-            }
-            if self.wait(AGAIN) {
-                return None;
-            }
-        }
-    }
-
     /// Sleeps; returns true at once when the daemon is told to stop.
     fn wait(&self, pause: Duration) -> bool {
         clock::wait(pause, &self.stop)
@@ -370,9 +313,5 @@ impl House {
         };
         // Detached: when all rooms end in time, the process is gone before it wakes.
         drop(Builder::new().name("grace".to_owned()).spawn(watch));
-    }
-
-    fn model_is(&self, state: ModelState) {
-        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }

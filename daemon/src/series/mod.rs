@@ -7,6 +7,7 @@
 //! of an archive with its last member.
 
 mod archive;
+pub(crate) mod attempts;
 mod gather;
 pub(crate) mod ledger;
 mod sort;

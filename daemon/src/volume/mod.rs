@@ -10,7 +10,7 @@ use crate::floor::subject::Subject;
 use crate::floor::worker::memory::Memory;
 use crate::floor::worker::scan::{self, Answer, Request};
 use crate::floor::worker::walls::{Isolation, Reach};
-use crate::floor::worker::{Jail, Worker};
+use crate::floor::worker::{Jail, Lost, Worker};
 use ctedge_models::scan::{Facts, Limits, Patterns, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tracing::warn;
+use tracing::{debug, warn};
 
 const MIB: u64 = 1 << 20;
 
@@ -99,65 +99,113 @@ pub(crate) struct Reading {
     pub(crate) throttled_ms: u64,
 }
 
+/// Why a series could not be read this time, for no reason that it gives itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    /// No worker can be started: the device is at fault, and the series waits.
+    #[error("no scan worker can be started: {0}")]
+    NoWorker(#[from] io::Error),
+    /// The device has too little memory for it now: the series waits.
+    #[error("{0}")]
+    NoMemory(String),
+    /// The worker was lost on this series.
+    #[error(transparent)]
+    Lost(Lost),
+}
+
+impl Unread {
+    /// The refusal of a series that gets one attempt only.
+    ///
+    /// # Errors
+    /// No worker can be started.
+    pub(crate) fn refusal(self) -> io::Result<Refusal> {
+        match self {
+            Self::NoWorker(error) => Err(error),
+            Self::NoMemory(told) => Err(io::Error::new(io::ErrorKind::OutOfMemory, told)),
+            Self::Lost(lost) => Ok(scan::refusal(lost)),
+        }
+    }
+}
+
 /// Reads a completed series in a worker of its own.
 ///
 /// # Errors
-/// No worker can be started, or the device has too little memory now ([`io::ErrorKind::OutOfMemory`]): the device is at
-/// fault, and the series waits.
-pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Completed) -> io::Result<Reading> {
+/// It was not read, and its input gives no reason for that.
+pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Completed) -> Result<Reading, Unread> {
     let Series { subject, folder } = series;
     let waited_ms = clock::now_ms().saturating_sub(subject.completed_ms);
     let clock = Stopwatch::start();
     let scan = match refusal {
         Some(refusal) => Err(refusal.clone()),
-        None => decode(settings, folder)?,
+        None => decode(settings, subject, folder)?,
     };
     let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
     Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms(), throttled_ms: 0 })
+}
+
+/// What becomes of a completed series that is refused before it is read.
+pub(crate) fn refused(Completed { series, .. }: &Completed, refusal: Refusal) -> Reading {
+    let waited_ms = clock::now_ms().saturating_sub(series.subject.completed_ms);
+    let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
+    Reading { subject: series.subject.clone(), scan: Err(refusal), queue_ms, decode_ms: 0, throttled_ms: 0 }
+}
+
+/// Reads a series for somebody who stands by and can ask again: a worker that is lost refuses it.
+///
+/// # Errors
+/// No worker can be started.
+pub(crate) fn read_once(settings: &Settings, completed: &Completed) -> io::Result<Reading> {
+    read(settings, completed).or_else(|unread| Ok(refused(completed, unread.refusal()?)))
 }
 
 /// Asks a worker of its own what a completed series is like, without decoding it.
 ///
 /// # Errors
 /// As for [`read`].
-pub(crate) fn traits(settings: &Settings, folder: &Path, patterns: &Patterns) -> io::Result<Result<Traits, Refusal>> {
+pub(crate) fn traits(
+    settings: &Settings,
+    folder: &Path,
+    patterns: &Patterns,
+) -> Result<Result<Traits, Refusal>, Unread> {
     let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
     let (folder, limits) = (folder.to_owned(), settings.limits.clone());
     let request = Request::Traits { folder, limits, patterns: patterns.clone() };
-    Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
-        Ok((Answer::Traits(traits), _)) => Ok(traits),
-        Ok((Answer::Refused(error), _)) => Err(error.into()),
-        Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
-        Err(lost) => Err(scan::refusal(lost)),
-    })
+    match worker.ask::<_, Answer>(&request, None, settings.wall()) {
+        Ok((Answer::Traits(traits), _)) => Ok(Ok(traits)),
+        Ok((Answer::Refused(error), _)) => Ok(Err(error.into())),
+        // In other words than ours answers a worker that somebody else has taken over.
+        Ok(_other) => Err(Unread::Lost(Lost::Crashed)),
+        Err(lost) => Err(Unread::Lost(lost)),
+    }
 }
 
-fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal>> {
+fn decode(settings: &Settings, subject: &Subject, folder: &Path) -> Result<Result<Scan, Refusal>, Unread> {
     let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
+    debug!(series = %subject.series_key, worker = worker.id(), "a scan worker reads a series");
     let memory = Memory::now();
     let free_bytes = memory.map_or(u64::MAX, |memory| memory.available_bytes);
     let memory_bytes = free_bytes.saturating_sub(settings.spare_mib.saturating_mul(MIB));
     let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone(), memory_bytes };
-    Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
+    match worker.ask::<_, Answer>(&request, None, settings.wall()) {
         Ok((Answer::Volume { geometry, kind, facts }, Some(voxels))) => {
-            Ok(Scan { geometry, kind, facts: *facts, voxels })
+            Ok(Ok(Scan { geometry, kind, facts: *facts, voxels }))
         }
-        Ok((Answer::NoMemory { needed_bytes }, _)) => Err(too_large(needed_bytes, memory)?),
-        Ok((Answer::Refused(error), _)) => Err(error.into()),
-        Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
-        Err(lost) => Err(scan::refusal(lost)),
-    })
+        Ok((Answer::NoMemory { needed_bytes }, _)) => too_large(needed_bytes, memory).map(Err),
+        Ok((Answer::Refused(error), _)) => Ok(Err(error.into())),
+        Ok(_other) => Err(Unread::Lost(Lost::Crashed)),
+        Err(lost) => Err(Unread::Lost(lost)),
+    }
 }
 
 /// What becomes of a series whose voxels find no memory: where the device could never have as much, it is refused.
-fn too_large(needed_bytes: u64, memory: Option<Memory>) -> io::Result<Refusal> {
+fn too_large(needed_bytes: u64, memory: Option<Memory>) -> Result<Refusal, Unread> {
     let needs = format!("a volume of {} MiB", needed_bytes / MIB);
     match memory {
         Some(memory) if needed_bytes >= memory.total_bytes => {
             let detail = format!("{needs}, on a device with {} MiB of memory", memory.total_bytes / MIB);
             Ok(Refusal::new(Code::ScanMemory, detail))
         }
-        _ => Err(io::Error::new(io::ErrorKind::OutOfMemory, format!("{needs} waits until there is memory for it"))),
+        _ => Err(Unread::NoMemory(format!("{needs} waits until there is memory for it"))),
     }
 }
 

@@ -12,6 +12,7 @@ mod power;
 mod sample;
 mod scene;
 mod soak;
+mod workers;
 
 use calls::{point, sync};
 use clap::{Parser, ValueEnum};
@@ -20,6 +21,7 @@ use ctedge_tests::stage;
 use delivery::{burst, disk, wire};
 use sample::Sample;
 use std::process::ExitCode;
+use workers::{poison, wedge};
 
 /// Breaks things on purpose and looks whether anything is lost.
 #[derive(Debug, Parser)]
@@ -76,6 +78,10 @@ enum Kind {
     Disk,
     /// Nothing breaks: what does each process hold at most while 600 slices go through?
     Memory,
+    /// Series that take their workers down, among N good ones, with restarts of daemon and machine between; needs root
+    Poison,
+    /// Runs hang until there is safe mode, and N in all; needs root
+    Wedge,
 }
 
 fn main() -> ExitCode {
@@ -94,6 +100,8 @@ fn main() -> ExitCode {
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => disk::run(&clock),
         Kind::Memory => memory::run(&clock),
+        Kind::Poison => poison::run(arguments.points, &clock),
+        Kind::Wedge => wedge::run(arguments.points, &clock),
     };
     stage::ended("faults", held)
 }
