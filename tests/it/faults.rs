@@ -35,6 +35,11 @@ fn whatever_happens_to_broker_and_wire_every_result_arrives() {
 }
 
 #[test]
+fn a_full_disk_loses_nothing_and_ends_nothing() {
+    faults(&["disk"]);
+}
+
+#[test]
 fn whatever_a_power_cut_leaves_of_the_disk_nothing_acknowledged_is_lost() {
     faults(&["power", "--points", "12"]);
 }

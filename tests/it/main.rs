@@ -23,6 +23,7 @@ mod geometry;
 mod harness;
 mod hostile;
 mod objects;
+mod overload;
 mod parity;
 mod phantom;
 mod preset;

@@ -100,6 +100,10 @@ impl Appliance {
             // Off unless asked for: several daemons run beside each other.
             format!("web.listen = {:?}", setup.web.map_or("off".to_owned(), |port| format!("127.0.0.1:{port}"))),
         ];
+        if !setup.more.iter().any(|line| line.starts_with("disk.")) {
+            // How full the disk of this machine is must not matter to a test.
+            lines.extend(["disk.least_mib = 16", "disk.most_mib = 16"].map(str::to_owned));
+        }
         lines.extend(setup.more.iter().cloned());
         Ok(lines.join("\n") + "\n")
     }

@@ -55,6 +55,17 @@ pub fn peak_resident_kb() -> u64 {
     line_kb("/proc/self/status", "VmHWM:").unwrap_or_default()
 }
 
+/// The most resident memory in kB that a process has held at once; nothing when it has gone.
+pub fn peak_kb(pid: u32) -> u64 {
+    line_kb(&format!("/proc/{pid}/status"), "VmHWM:").unwrap_or_default()
+}
+
+/// What a process of the daemon is there for: the last word of its command without the options, e.g. `run` or `scan`.
+pub fn role(pid: u32) -> String {
+    let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split('\0').rfind(|word| !word.is_empty() && !word.starts_with('-')).unwrap_or_default().to_owned()
+}
+
 fn line_kb(path: &str, label: &str) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let line = text.lines().find(|line| line.starts_with(label))?;

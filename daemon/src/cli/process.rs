@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let (mut all, mut chosen) = (Outcomes::Good, Chosen::default());
     for mut found in found {
         chosen.pass(&mut found);
-        let reading = volume::read_once(&config.volume, &found.completed).context("no scan worker can be started")?;
+        let reading = volume::read_once(&config.volume, &found.completed).context("the scan cannot be read now")?;
         let scores = match &reading.scan {
             Err(refusal) => Err(refusal.clone()),
             Ok(scan) => match inference.run(scan) {

@@ -24,7 +24,7 @@ enum Role {
 
 /// Enters the jail and works until the supervisor goes.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    let limits = Jail { memory_bytes: args.memory_bytes, cpu_s: args.cpu_s };
+    let limits = Jail { memory_bytes: args.memory_bytes, cpu_s: args.cpu_s, ..Jail::default() };
     let worked = jail::enter(limits).and_then(|()| match args.role {
         Role::Scan => scan::work(),
         Role::Infer => infer::work(),

@@ -8,6 +8,7 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
+use crate::floor::disk;
 use crate::message::Topics;
 use crate::{choice, infer, intake, outbox, publish, receive, report, series, volume, web};
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub(crate) const DEFAULT_FILE: &str = "/etc/ctedge/config.toml";
 pub(crate) struct Config {
     /// Folders.
     pub(crate) paths: Paths,
+    /// When a disk is too full.
+    pub(crate) disk: disk::Settings,
     /// Intake by network.
     pub(crate) receive: receive::Settings,
     /// The drop folder.
@@ -59,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) mqtt: publish::Settings,
     /// Where the daemon can be watched.
     pub(crate) web: web::Settings,
+    /// What a hot device does.
+    pub(crate) thermal: Thermal,
     /// What is written to the log.
     pub(crate) log: Log,
 }
@@ -99,6 +104,20 @@ impl Paths {
     /// Unpacked models.
     pub(crate) fn models(&self) -> PathBuf {
         self.state.join("models")
+    }
+}
+
+/// What a device does that is too hot.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Thermal {
+    /// Seconds of the pause between two series, at most: it ends when the device has cooled down. 0 for none.
+    pub(crate) pause_s: f64,
+}
+
+impl Default for Thermal {
+    fn default() -> Self {
+        Self { pause_s: 20.0 }
     }
 }
 
@@ -183,6 +202,7 @@ impl Config {
 
     fn problems(&self) -> Vec<String> {
         let rooms = [
+            self.disk.problems(),
             self.receive.problems(),
             self.intake.problems(),
             self.series.problems(),
@@ -194,6 +214,9 @@ impl Config {
             self.mqtt.problems(),
         ];
         let mut problems = rooms.concat();
+        if !(0.0..=3600.0).contains(&self.thermal.pause_s) {
+            problems.push(format!("thermal.pause_s = {}: must lie between 0 and 3600 seconds", self.thermal.pause_s));
+        }
         problems.extend(Topics::new(&self.mqtt.prefix, &self.mqtt.device).err().map(|error| error.to_string()));
         if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
             problems.push(format!("log.level = {:?}: {error}", self.log.level));

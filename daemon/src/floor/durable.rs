@@ -17,7 +17,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary.push(".tmp");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
+    synced(file.sync_all())?;
     fs::rename(&temporary, path)?;
     sync_folder(folder)
 }
@@ -36,13 +36,16 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// Copies a file to another filesystem and makes the copy durable before returning.
+/// Copies a file to another filesystem and makes the copy durable before returning. What could not be copied whole leaves
+/// nothing behind, as far as the disk allows.
 pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut source = File::open(from)?;
     let mut target = OpenOptions::new().write(true).create_new(true).mode(0o640).open(to)?;
-    io::copy(&mut source, &mut target)?;
-    target.sync_all()?;
-    sync_folder(parent(to)?)
+    let copied = io::copy(&mut source, &mut target).and_then(|_bytes| synced(target.sync_all()));
+    if copied.is_err() {
+        drop(fs::remove_file(to));
+    }
+    copied.and_then(|()| sync_folder(parent(to)?))
 }
 
 /// Makes a folder and its parents, readable by our user and group only.
@@ -52,12 +55,25 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
 
 /// Makes what was renamed into or out of a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    synced(File::open(path)?.sync_all())
 }
 
 /// Makes everything on the filesystem of a folder durable: one call in place of two for each of thousands of files.
 pub(crate) fn sync_all(folder: &Path) -> io::Result<()> {
-    Ok(rustix::fs::syncfs(File::open(folder)?)?)
+    synced(rustix::fs::syncfs(File::open(folder)?).map_err(io::Error::from))
+}
+
+/// What could not be made durable, whatever the reason.
+#[derive(Debug, thiserror::Error)]
+#[error("not durable: {source}")]
+struct Unsynced {
+    source: io::Error,
+}
+
+/// After a sync that failed nobody knows what is on the disk, and the next one would say that all is well: no error of
+/// this kind is waited out, not even the want of room. The daemon stops, and looks at its next start.
+fn synced(result: io::Result<()>) -> io::Result<()> {
+    result.map_err(|source| io::Error::other(Unsynced { source }))
 }
 
 /// A name that no other file has, and that says nothing: 32 hexadecimal digits.

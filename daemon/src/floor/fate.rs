@@ -49,6 +49,8 @@ pub(crate) enum Code {
     InferCrashed,
     /// The inference worker did not answer in time.
     InferTime,
+    /// The inference worker took more memory than its limit on this volume.
+    InferMemory,
     /// The model gave values that are no numbers.
     InferNotFinite,
     /// The device restarted while it worked on this series.
@@ -71,7 +73,7 @@ pub(crate) enum Blame {
 }
 
 impl Code {
-    const OWN: [(Self, &'static str); 12] = [
+    const OWN: [(Self, &'static str); 13] = [
         (Self::ScanCrashed, "scan_crashed"),
         (Self::ScanMemory, "scan_memory"),
         (Self::ScanCpu, "scan_cpu"),
@@ -79,6 +81,7 @@ impl Code {
         (Self::InferFailed, "infer_failed"),
         (Self::InferCrashed, "infer_crashed"),
         (Self::InferTime, "infer_time"),
+        (Self::InferMemory, "infer_memory"),
         (Self::InferNotFinite, "infer_not_finite"),
         (Self::DeviceRestarted, "device_restarted"),
         (Self::Interrupted, "interrupted"),
@@ -112,6 +115,7 @@ impl Code {
             Self::InferFailed
             | Self::InferCrashed
             | Self::InferTime
+            | Self::InferMemory
             | Self::InferNotFinite
             | Self::DeviceRestarted
             | Self::Interrupted => Blame::Device,

@@ -1,6 +1,7 @@
 //! What every room stands on. It names no room.
 
 pub(crate) mod clock;
+pub(crate) mod disk;
 pub(crate) mod durable;
 pub(crate) mod fate;
 pub(crate) mod limits;

@@ -1,5 +1,6 @@
 //! The daemon's one database: ledger of series, counters and outbox, one commit per transition.
 
+use super::disk::{Ballast, MayLackRoom};
 use super::{clock, durable};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
 use std::io;
@@ -10,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Store {
     connection: Connection,
+    /// Room that is given up when a commit finds none.
+    ballast: Option<Ballast>,
 }
 
 /// The store as the rooms share it. Locked for one commit at a time, never across a wait.
@@ -24,8 +27,21 @@ pub(crate) fn lock(store: &SharedStore) -> MutexGuard<'_, Store> {
 #[derive(Debug, thiserror::Error)]
 #[error("the database: {source}")]
 pub(crate) struct StoreError {
-    #[from]
     source: rusqlite::Error,
+    lacks_room: bool,
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(source: rusqlite::Error) -> Self {
+        let lacks_room = source.sqlite_error_code() == Some(ErrorCode::DiskFull);
+        Self { source, lacks_room }
+    }
+}
+
+impl MayLackRoom for StoreError {
+    fn lacks_room(&self) -> bool {
+        self.lacks_room
+    }
 }
 
 impl StoreError {
@@ -169,7 +185,12 @@ impl Store {
     /// Opens the database of a daemon to read it, whether that runs or not.
     pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        Ok(Self { connection })
+        Ok(Self { connection, ballast: None })
+    }
+
+    /// From now on a commit that finds no room gives this up, so that the next try finds some.
+    pub(crate) fn with_ballast(self, ballast: Ballast) -> Self {
+        Self { ballast: Some(ballast), ..self }
     }
 
     /// A database in memory, for tests.
@@ -182,7 +203,7 @@ impl Store {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.execute_batch(SCHEMA)?;
-        let mut store = Self { connection };
+        let mut store = Self { connection, ballast: None };
         store.commit(|transaction| {
             let had: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
             for (version, step) in (1u32..).zip(STEPS).filter(|(version, _)| *version > had) {
@@ -200,10 +221,37 @@ impl Store {
     }
 
     /// Runs `work` in one transaction: all of it is durable when this returns `Ok`, none of it otherwise.
+    ///
+    /// # Errors
+    /// Those of the database. Where there was no room ([`MayLackRoom`]) the ballast has been released: try again.
     pub(crate) fn commit<T>(
         &mut self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
     ) -> Result<T, StoreError> {
+        self.transact(work).map_err(|source| {
+            let error = StoreError::from(source);
+            let lacks_room = error.lacks_room || self.is_beyond_quota(&error.source);
+            if lacks_room && let Some(ballast) = &self.ballast {
+                ballast.release();
+            }
+            StoreError { lacks_room, ..error }
+        })
+    }
+
+    /// Whether a write failed for a quota: `SQLite` tells it from a full disk, and calls it an error of the disk.
+    fn is_beyond_quota(&self, error: &rusqlite::Error) -> bool {
+        let is_write = matches!(error, rusqlite::Error::SqliteFailure(failure, _)
+            if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_WRITE);
+        #[expect(unsafe_code, reason = "rusqlite does not hand on the operating system's word")]
+        // SAFETY: the handle is that of our own open connection, and the function only reads a number from it.
+        let errno = unsafe { rusqlite::ffi::sqlite3_system_errno(self.connection.handle()) };
+        is_write && errno == rustix::io::Errno::DQUOT.raw_os_error()
+    }
+
+    fn transact<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, rusqlite::Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let value = work(&transaction)?;
         transaction.commit()?;
@@ -256,4 +304,26 @@ pub(crate) fn next_number(transaction: &Transaction<'_>, key: &str) -> Result<i6
         [key],
         |row| row.get(0),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_without_room_gives_up_the_ballast_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let ballast = Ballast::new(folder.path(), 1 << 20);
+        ballast.hold().unwrap();
+        let mut store = Store::open(&folder.path().join("ctedge.db")).unwrap().with_ballast(ballast.clone());
+        let insert = |transaction: &Transaction<'_>| set_fact(transaction, "a", &"x".repeat(1 << 20));
+        let foreign = store.commit(|transaction| transaction.execute("INSERT INTO nowhere VALUES (1)", []).map(drop));
+        assert!(!foreign.unwrap_err().lacks_room() && ballast.is_held(), "another error costs nothing");
+        store.connection.pragma_update(None, "max_page_count", 20).unwrap();
+        assert!(store.commit(insert).unwrap_err().lacks_room());
+        assert!(!ballast.is_held());
+        store.connection.pragma_update(None, "max_page_count", 100_000).unwrap();
+        store.commit(insert).unwrap();
+        assert!(store.read(|connection| fact(connection, "a")).unwrap().is_some_and(|text| text.len() == 1 << 20));
+    }
 }

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) providers: Vec<Provider>,
     /// Threads of the processor; 0 for all cores.
     pub(crate) threads: usize,
+    /// MiB of memory that the inference worker may hold, the volume included; 0 for as many as there are.
+    pub(crate) memory_mib: u64,
     /// Seconds after which a run counts as hung.
     pub(crate) run_s: f64,
     /// Seconds after which loading counts as hung. TensorRT builds an engine for minutes when a model is new.
@@ -83,6 +85,7 @@ impl Default for Settings {
             library: None,
             providers: vec![Provider::Tensorrt, Provider::Cuda, Provider::Cpu],
             threads: 0,
+            memory_mib: 0,
             run_s: 120.0,
             load_s: 1800.0,
             reboot: Vec::new(),
@@ -161,6 +164,8 @@ pub(crate) struct Inferred {
     pub(crate) queue_ms: u64,
     /// Milliseconds of reading.
     pub(crate) decode_ms: u64,
+    /// Milliseconds for which the device paused, too hot to go on.
+    pub(crate) throttled_ms: u64,
 }
 
 /// The model could not be loaded.
@@ -230,7 +235,8 @@ impl Inference {
         // The worker cannot make it where it is missing.
         let made = durable::make_folder(models);
         made.map_err(|error| LoadError::new(format!("{}: {error}", models.display())))?;
-        let started = Worker::start(INFER, Jail::default(), &environment);
+        let resident_bytes = (settings.memory_mib > 0).then(|| settings.memory_mib.saturating_mul(1 << 20));
+        let started = Worker::start(INFER, Jail { resident_bytes, ..Jail::default() }, &environment);
         let mut worker =
             started.map_err(|error| LoadError::new(format!("no inference worker can be started: {error}")))?;
         let request = Request::Load { settings: settings.clone(), models: models.to_owned() };
@@ -313,7 +319,8 @@ impl Unfinished {
     pub(crate) fn code(self) -> Code {
         match self {
             Self::Stopped | Self::Wedged(_) | Self::Lost(Lost::Time) => Code::InferTime,
-            Self::Lost(Lost::Crashed | Lost::Memory | Lost::Cpu) => Code::InferCrashed,
+            Self::Lost(Lost::Memory) => Code::InferMemory,
+            Self::Lost(Lost::Crashed | Lost::Cpu) => Code::InferCrashed,
         }
     }
 }
@@ -321,8 +328,8 @@ impl Unfinished {
 /// What has become of a series of which this was read.
 pub(crate) fn inferred(reading: &Reading, scores: Result<Scores, Refusal>) -> Inferred {
     let facts = reading.scan.as_ref().ok().map(|scan| scan.facts.clone());
-    let Reading { subject, queue_ms, decode_ms, .. } = reading;
-    Inferred { subject: subject.clone(), facts, scores, queue_ms: *queue_ms, decode_ms: *decode_ms }
+    let Reading { queue_ms, decode_ms, throttled_ms, .. } = *reading;
+    Inferred { subject: reading.subject.clone(), facts, scores, queue_ms, decode_ms, throttled_ms }
 }
 
 fn seconds(seconds: f64) -> Duration {

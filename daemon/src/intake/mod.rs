@@ -2,16 +2,20 @@
 //!
 //! In: files that a scanner, a gateway or a person puts into `incoming`. Out: [`Arrival`]s. Owns `incoming` (which it
 //! only ever renames out of) and the folders of the [`Spool`]. The periodic listing is the truth; inotify only makes it
-//! happen sooner, since it loses events under a burst and sees nothing on network shares. It never opens a file.
+//! happen sooner, since it loses events under a burst and sees nothing on network shares. It never opens a file. While the
+//! disk is too full, files stay where they are.
 
+mod kept;
 mod settle;
 mod spool;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use kept::{Doomed, Kept, Shelf};
 pub(crate) use spool::{Retired, Spool};
 
 use crate::floor::clock::{Stopwatch, idle};
+use crate::floor::disk::Disk;
 use notify::Watcher;
 use serde::{Deserialize, Serialize};
 use settle::{Listing, Settling};
@@ -20,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 /// How files are noticed and when they count as arrived.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,17 +121,25 @@ pub(crate) enum IntakeError {
     },
 }
 
+/// What the room works with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room<'a> {
+    /// How files are noticed.
+    pub(crate) settings: &'a Settings,
+    /// The drop folder.
+    pub(crate) incoming: &'a Path,
+    /// Where claimed files go.
+    pub(crate) spool: &'a Spool,
+    /// Whether there is room for more.
+    pub(crate) disk: &'a Disk,
+}
+
 /// Watches the drop folder until `stop` is set or nobody takes arrivals any more.
 ///
-/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait: the drop
-/// folder is the buffer.
-pub(crate) fn run(
-    settings: &Settings,
-    incoming: &Path,
-    spool: &Spool,
-    arrivals: &SyncSender<Arrival>,
-    stop: &AtomicBool,
-) -> Result<(), IntakeError> {
+/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait, and so does a
+/// full disk: the drop folder is the buffer.
+pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicBool) -> Result<(), IntakeError> {
+    let Room { settings, incoming, spool, .. } = room;
     for path in spool.claimed()? {
         let again = Arrival::File(Claim { path, source: None, since: Stopwatch::start() });
         if idle(|| arrivals.send(again).is_err()) {
@@ -140,13 +152,17 @@ pub(crate) fn run(
     let (hints, _watcher) = hints(settings, incoming);
     let mut settling = Settling::new(settings);
     let started = Stopwatch::start();
-    let mut listing_failed = false;
+    let (mut listing_failed, mut gate) = (false, Gate { is_open: true });
     while !stop.load(Ordering::Relaxed) {
         match Listing::of(incoming, settings) {
             Ok(listing) => {
                 listing_failed = false;
+                let waits = listing.size();
                 for settled in settling.step(listing, started.elapsed()) {
-                    let Some(arrival) = claim(&settled, spool, settings) else { continue };
+                    if !gate.lets_in(room.disk, waits) {
+                        break;
+                    }
+                    let Some(arrival) = room.claim(&settled) else { continue };
                     if idle(|| arrivals.send(arrival).is_err()) {
                         return Ok(());
                     }
@@ -163,24 +179,46 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn claim(settled: &Path, spool: &Spool, settings: &Settings) -> Option<Arrival> {
-    let source = Source::of(settled.parent().unwrap_or(settled));
-    if settings.is_marker(settled) {
-        return match std::fs::remove_file(settled) {
-            Ok(()) => Some(Arrival::Marker(source)),
+/// Whether files may come in, as it was told last.
+#[derive(Debug)]
+struct Gate {
+    is_open: bool,
+}
+
+impl Gate {
+    /// Whether there is room for what waits in the drop folder, so many bytes in so many files; and a line in the log where
+    /// that has changed. A file that finds none settles anew.
+    fn lets_in(&mut self, disk: &Disk, (bytes, files): (u64, u64)) -> bool {
+        let before = std::mem::replace(&mut self.is_open, disk.may_claim(bytes, files));
+        match (before, self.is_open) {
+            (true, false) => warn!(files, "the disk is too full; files stay in the drop folder"),
+            (false, true) => info!("there is room again; files are claimed"),
+            (true, true) | (false, false) => {}
+        }
+        self.is_open
+    }
+}
+
+impl Room<'_> {
+    fn claim(self, settled: &Path) -> Option<Arrival> {
+        let source = Source::of(settled.parent().unwrap_or(settled));
+        if self.settings.is_marker(settled) {
+            return match std::fs::remove_file(settled) {
+                Ok(()) => Some(Arrival::Marker(source)),
+                Err(error) => {
+                    warn!(error = %error.kind(), "a marker file cannot be removed from the drop folder");
+                    None
+                }
+            };
+        }
+        match self.disk.patiently(|| self.spool.claim(settled)) {
+            Ok(path) => Some(Arrival::File(Claim { path, source: Some(source), since: Stopwatch::start() })),
+            // The sender took it back or replaced it: the next listing tells.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                warn!(error = %error.kind(), "a marker file cannot be removed from the drop folder");
+                warn!(error = %error.kind(), "a file cannot be claimed from the drop folder; trying again");
                 None
             }
-        };
-    }
-    match spool.claim(settled) {
-        Ok(path) => Some(Arrival::File(Claim { path, source: Some(source), since: Stopwatch::start() })),
-        // The sender took it back or replaced it: the next listing tells.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => {
-            warn!(error = %error.kind(), "a file cannot be claimed from the drop folder; trying again");
-            None
         }
     }
 }

@@ -34,6 +34,12 @@ impl Listing {
         Ok(listing)
     }
 
+    /// Bytes and number of the files.
+    pub(super) fn size(&self) -> (u64, u64) {
+        let bytes = self.files.values().map(|look| look.bytes).sum();
+        (bytes, u64::try_from(self.files.len()).unwrap_or(u64::MAX))
+    }
+
     /// Adds a folder and returns whether it is empty.
     fn add(&mut self, folder: &Path, settings: &Settings, depth: usize) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {

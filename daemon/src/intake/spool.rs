@@ -2,7 +2,8 @@
 //!
 //! `copying/` on its way from another filesystem · `claimed/<random>` just taken from the drop folder · `unpacking/<random>/`
 //! members of a claimed archive · `series/<key>/<digest>` sorted, its series still open ·
-//! `work/<key>/` frozen while it is read · `done/<key>/` kept for late slices · `quarantine/<reason>/<key>/` refused.
+//! `work/<key>/` frozen while it is read · `done/<key>/` kept for late slices · `quarantine/<reason>/<key>/` refused ·
+//! `deleting/<random>/` on its way out.
 //! Names are random, keyed pseudonyms or digests: never anything out of a file. Moves are single renames within one
 //! filesystem, so that a crash leaves every file in exactly one of these places.
 
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 /// The spool's folders.
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 /// Where a finished series goes.
@@ -43,17 +44,19 @@ impl Spool {
     /// Opens the spool, making its folders.
     pub(crate) fn open(root: &Path) -> Result<Self, IntakeError> {
         let spool = Self { root: root.to_owned() };
-        for name in ["claimed", "copying", "unpacking", "series", "work", "done", "quarantine"] {
+        for name in ["claimed", "copying", "unpacking", "series", "work", "done", "quarantine", "deleting"] {
             let path = spool.root.join(name);
             durable::make_folder(&path).map_err(|source| IntakeError::Spool { path, source })?;
         }
         for half in spool.list("copying")? {
             fs::remove_file(&half).map_err(|source| IntakeError::Spool { path: spool.root.join("copying"), source })?;
         }
-        // Their archives are still claimed.
-        for half in spool.list("unpacking")? {
-            let swept = fs::remove_dir_all(&half);
-            swept.map_err(|source| IntakeError::Spool { path: spool.root.join("unpacking"), source })?;
+        // The archives of what was being unpacked are still claimed.
+        for name in ["unpacking", "deleting"] {
+            for half in spool.list(name)? {
+                let swept = fs::remove_dir_all(&half);
+                swept.map_err(|source| IntakeError::Spool { path: spool.root.join(name), source })?;
+            }
         }
         Ok(spool)
     }
@@ -197,20 +200,6 @@ impl Spool {
         Ok(reopened)
     }
 
-    /// Deletes finished series that nobody has added to for `keep`.
-    pub(crate) fn sweep(&self, keep: Duration) -> io::Result<u64> {
-        let mut removed = 0;
-        for entry in fs::read_dir(self.root.join("done"))? {
-            let entry = entry?;
-            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if age > keep {
-                fs::remove_dir_all(entry.path())?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
     fn at(&self, stage: &str, key: &SeriesKey) -> PathBuf {
         self.root.join(stage).join(&key.0)
     }
@@ -227,7 +216,7 @@ impl Spool {
 }
 
 /// Paths in a folder, sorted; an absent folder is empty.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,

@@ -11,7 +11,7 @@ mod schema;
 mod tests;
 
 pub(crate) use counters::{Counters, Kept};
-pub(crate) use payload::{Check, CheckState, Health, Incident, Info, State, StepKind, Writer};
+pub(crate) use payload::{Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer};
 pub(crate) use schema::{asyncapi, documents};
 
 use crate::report::Report;

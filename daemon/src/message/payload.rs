@@ -76,7 +76,7 @@ pub(crate) enum Overall {
 /// One thing that can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `disk`, `memory`, `thermal`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,
@@ -118,6 +118,19 @@ pub(super) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     /// Files of the series.
     instances: Option<u32>,
+}
+
+/// A disk has filled up by a level, for `event/disk_low`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct DiskLow {
+    /// `sparing`, `purging` or `stopped`.
+    pub(crate) level: &'static str,
+    /// Which of the daemon's folders lie on it: `incoming`, `spool`, `state`.
+    pub(crate) folders: Vec<&'static str>,
+    /// Percent that are used, of bytes or of files.
+    pub(crate) used_percent: u64,
+    /// MiB that may still be written.
+    pub(crate) free_mib: u64,
 }
 
 /// A step that the device took because inference hung, for `event/inference`.
@@ -214,6 +227,12 @@ impl Writer {
             "event/inference",
             &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident },
         )
+    }
+
+    /// `event/disk_low`.
+    pub(crate) fn disk_low(&self, low: &DiskLow) -> Message {
+        let at = clock::rfc3339(clock::now_ms());
+        self.passing("event/disk_low", &Told { schema: "disk_low/1.0", at, incident: low })
     }
 
     fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {

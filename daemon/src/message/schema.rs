@@ -4,7 +4,7 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
-use super::payload::{Event, Status, Told, Versioned};
+use super::payload::{DiskLow, Event, Status, Told, Versioned};
 use super::result::Sent;
 use super::{Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Document {
 }
 
 /// Every kind of message.
-pub(crate) fn documents() -> [Document; 9] {
+pub(crate) fn documents() -> [Document; 10] {
     let state = |name, about, schema| Document {
         name,
         about,
@@ -69,6 +69,13 @@ pub(crate) fn documents() -> [Document; 9] {
             retained: false,
             expiry_s: Some(super::payload::EVENT_EXPIRY_S),
             ..state("event", "What happened to a series on its way", of::<Event<'static>>)
+        },
+        Document {
+            topic: "event/disk_low",
+            varies: &[],
+            retained: false,
+            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
+            ..state("disk_low", "A disk has filled up by a level", of::<Told<'static, DiskLow>>)
         },
         Document {
             topic: "event/inference",

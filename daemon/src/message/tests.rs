@@ -182,6 +182,7 @@ fn the_contract_shows_what_is_sent() {
         writer.counters(&Counters::of(&[], 0, &Kept::default())),
         writer.health(&health),
         writer.event(StepKind::Complete(&first.subject)),
+        writer.disk_low(&DiskLow { level: "stopped", folders: vec!["spool"], used_percent: 97, free_mib: 300 }),
     ];
     for message in sent {
         let sent = parsed(&message);

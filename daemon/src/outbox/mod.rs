@@ -176,6 +176,11 @@ pub(crate) fn receipted(transaction: &Transaction<'_>, receipt: &Receipt) -> Res
     Ok(true)
 }
 
+/// Whether a result has not been delivered yet.
+pub(crate) fn holds(connection: &Connection, result_id: &str) -> Result<bool, rusqlite::Error> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM outbox WHERE result_id = ?1)", [result_id], |row| row.get(0))
+}
+
 /// How much waits to be sent, and since when.
 pub(crate) fn waiting(connection: &Connection) -> Result<Waiting, rusqlite::Error> {
     connection.query_row("SELECT COUNT(*), MIN(created_ms) FROM outbox WHERE taken = 0", [], |row| {

@@ -33,7 +33,7 @@ impl House {
                         return Some(Err(refusal));
                     }
                 }
-                Err(error @ Unread::NoWorker(_)) => {
+                Err(error @ (Unread::NoWorker(_) | Unread::NoMemory(_))) => {
                     warn!(%error, "trying again");
                     self.done(attempt)?;
                     if self.wait(AGAIN) {

@@ -20,7 +20,7 @@ impl House {
         let id = message::result_id(&report.subject.identity(), &model.digest, &self.config_digest);
         let reason = report.refusal.as_ref().map(|refusal| refusal.code.name());
         loop {
-            match self.commit(&id, &mut report, reason) {
+            match self.disk.patiently(|| self.commit(&id, &mut report, reason)) {
                 Ok(()) => break,
                 Err(error) => error!(%error, "a result cannot be stored; trying again"),
             }
@@ -34,7 +34,7 @@ impl House {
             series = %key, outcome = report.outcome.name(), reason, result = id,
             revision = report.subject.revision, total_ms = report.timing.total_ms, "series finished"
         );
-        if let Err(error) = self.spool.retire(key, Retired::after(reason)) {
+        if let Err(error) = self.disk.patiently(|| self.spool.retire(key, Retired::after(reason))) {
             error!(series = %key, error = %error.kind(), "the files of a finished series cannot be moved; they stay in work/");
         }
         self.board.wake();

@@ -8,6 +8,7 @@
 mod attend;
 mod choose;
 mod finish;
+mod overload;
 mod rebuild;
 mod vitals;
 mod watch;
@@ -17,6 +18,7 @@ pub(crate) use watch::of_ledger;
 
 use crate::choice;
 use crate::config::Config;
+use crate::floor::disk::{Ballast, Disk, Place};
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
@@ -30,6 +32,7 @@ use crate::series;
 use crate::series::ledger::Step;
 use crate::volume::{self, HeaderReader};
 use crate::web::Window;
+use overload::{Deleted, Heat, Shortage};
 use rebuild::ledger;
 use std::io;
 use std::path::PathBuf;
@@ -90,6 +93,11 @@ struct House {
     site: SiteKey,
     spool: Spool,
     store: SharedStore,
+    disk: Disk,
+    ballast: Ballast,
+    deleted: Deleted,
+    heat: Heat,
+    shortage: Shortage,
     writer: Writer,
     board: Arc<Board>,
     model: Mutex<ModelState>,
@@ -142,11 +150,21 @@ impl House {
         let site = SiteKey::load_or_create(&path).map_err(|source| PipelineError::SiteKey { path, source })?;
         let topics = Topics::new(&config.mqtt.prefix, &config.mqtt.device)?;
         let spool = Spool::open(&config.paths.spool)?;
-        let store = ledger(&config, &spool)?;
+        let paths = config.paths.clone();
+        let folders = [(Place::Incoming, paths.incoming), (Place::Spool, paths.spool), (Place::State, paths.state)];
+        let disk = Disk::new(config.disk, folders);
+        disk.look();
+        let ballast = Ballast::new(&config.paths.state, config.disk.ballast_mib << 20);
+        let store = ledger(&config, &spool, &ballast)?;
         Ok(Self {
             config_digest: config.digest(),
             site,
             spool,
+            disk,
+            ballast,
+            deleted: Deleted::default(),
+            heat: Heat::default(),
+            shortage: Shortage::default(),
             writer: Writer::new(topics, &config.mqtt.device),
             board: Arc::default(),
             model: Mutex::new(ModelState::Loading),
@@ -177,13 +195,17 @@ impl House {
             self.room(scope, "receive", move || {
                 let (settings, file_bytes) = (self.config.receive.clone(), self.config.volume.limits.file_bytes);
                 let order = Order { settings, incoming: incoming.clone(), file_bytes };
-                receive::run(&order, &self.door, &self.stop);
+                receive::run(&order, &self.door, &self.disk, &self.stop);
                 Ok(())
             })?;
         }
+        self.room(scope, "device", move || {
+            self.watch_device();
+            Ok(())
+        })?;
         self.room(scope, "intake", move || {
-            intake::run(&self.config.intake, incoming, &self.spool, &arrivals, &self.stop)
-                .map_err(|error| error.to_string())
+            let room = intake::Room { settings: &self.config.intake, incoming, spool: &self.spool, disk: &self.disk };
+            intake::run(room, &arrivals, &self.stop).map_err(|error| error.to_string())
         })?;
         self.room(scope, "series", move || {
             series::run(self.series_room(), &arrived, &completed).map_err(|error| error.to_string())
@@ -233,6 +255,7 @@ impl House {
             site: &self.site,
             spool: &self.spool,
             store: &self.store,
+            disk: &self.disk,
             read_header: Box::new(move |path| headers.read(path)),
             unpack: Box::new(|archive, into| volume::unpack(&self.config.volume, archive, into)),
             announce: Box::new(|transaction, step| {
@@ -254,6 +277,7 @@ impl House {
 
     fn tell_to_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.disk.give_up();
         self.stopping.send_replace(true);
     }
 

@@ -2,24 +2,39 @@
 
 use super::PipelineError;
 use crate::config::Config;
-use crate::floor::store::Store;
+use crate::floor::disk::{Ballast, MayLackRoom};
+use crate::floor::store::{Store, StoreError};
 use crate::intake::Spool;
 use std::time::Duration;
 use tracing::error;
 
 /// Opens the ledger. A damaged one is kept aside and made anew, and the series of the spool are read once more: whether
-/// their results had been sent is not known any longer, and a repeat has the same id.
-pub(super) fn ledger(config: &Config, spool: &Spool) -> Result<Store, PipelineError> {
+/// their results had been sent is not known any longer, and a repeat has the same id. One that finds no room gets what was
+/// set aside for it.
+pub(super) fn ledger(config: &Config, spool: &Spool, ballast: &Ballast) -> Result<Store, PipelineError> {
     let path = config.paths.database();
-    match Store::open(&path) {
+    let open = || match Store::open(&path) {
+        Err(error) if error.lacks_room() && ballast.release() => Store::open(&path),
+        opened => opened,
+    };
+    let store = opened(config, spool, &open)?;
+    Ok(store.with_ballast(ballast.clone()))
+}
+
+fn opened(
+    config: &Config,
+    spool: &Spool,
+    open: &dyn Fn() -> Result<Store, StoreError>,
+) -> Result<Store, PipelineError> {
+    match open() {
         Err(damage) if damage.is_damage() => {
             error!(error = %damage, "the ledger is damaged; it is kept aside and made anew from the spool");
             let folder = |source| PipelineError::Folder { path: config.paths.spool.clone(), source };
             let again = spool.reopen(Duration::from_secs_f64(config.series.keep_h * 3600.0)).map_err(folder)?;
             let state = |source| PipelineError::Folder { path: config.paths.state.clone(), source };
-            Store::set_aside(&path).map_err(state)?;
+            Store::set_aside(&config.paths.database()).map_err(state)?;
             error!(series = again, "finished series are read again");
-            Ok(Store::open(&path)?)
+            Ok(open()?)
         }
         opened => Ok(opened?),
     }

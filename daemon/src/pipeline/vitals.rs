@@ -34,20 +34,16 @@ pub(super) struct Vitals {
     health: Option<Health>,
     counters: Option<Counters>,
     posted: Option<Stopwatch>,
-    swept: Option<Stopwatch>,
 }
 
 /// State is posted again after this long even if nothing changed: a sign of life.
 const SIGN_OF_LIFE: Duration = Duration::from_mins(1);
 /// A message that has waited this long is worth a look.
 const OLD_MS: i64 = 10 * 60 * 1000;
-/// How often finished series are looked through for ones to delete.
-const SWEEP: Duration = Duration::from_mins(10);
 
 impl Vitals {
     /// Posts what has changed.
     pub(super) fn post(&mut self, house: &House) {
-        self.sweep(house);
         let due = self.posted.as_ref().is_none_or(|posted| posted.elapsed() >= SIGN_OF_LIFE);
         let info = info(house);
         if self.info.as_ref() != Some(&info) {
@@ -71,17 +67,6 @@ impl Vitals {
         }
         if due {
             self.posted = Some(Stopwatch::start());
-        }
-    }
-
-    fn sweep(&mut self, house: &House) {
-        if self.swept.as_ref().is_some_and(|swept| swept.elapsed() < SWEEP) {
-            return;
-        }
-        self.swept = Some(Stopwatch::start());
-        let keep = Duration::from_secs_f64(house.config.series.keep_h * 3600.0);
-        if let Err(error) = house.spool.sweep(keep) {
-            warn!(error = %error.kind(), "finished series cannot be deleted");
         }
     }
 }
@@ -154,6 +139,7 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         Ok(()) => check("isolation", CheckState::Ok, String::new()),
         Err(lacking) => check("isolation", CheckState::Degraded, lacking.clone()),
     });
+    checks.extend([house.disk_check(), house.memory_check(), house.thermal_check()]);
     checks.push(store(house, books.map(|(_, balanced)| balanced)));
     checks.extend(books.map(|(waiting, _)| match waiting {
         Waiting { messages, oldest_ms: Some(oldest) } if clock::now_ms() - oldest > OLD_MS => check(

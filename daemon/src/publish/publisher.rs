@@ -5,6 +5,7 @@ use super::link::{Link, Ticket};
 use super::session::{Grant, Session, SessionError, Signal, Verdict, Version};
 use super::settings::Settings;
 use crate::floor::clock;
+use crate::floor::disk::MayLackRoom;
 use crate::floor::store::{self, SharedStore, StoreError, lock};
 use crate::outbox::{self, Message, Receipt};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -65,7 +66,7 @@ enum Ended {
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// A broker that acknowledges nothing for this long is taken for dead.
 const STALLED: Duration = Duration::from_secs(30);
-/// How often it is looked for results whose receipt has not come.
+/// How often it is looked for results whose receipt has not come, and for room on a full disk.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Time for the last messages when the daemon stops.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -100,10 +101,25 @@ impl Publisher {
         *state = LinkState { problem: Some(problem), ..LinkState::default() };
     }
 
+    /// The number of the next connection. A disk that is full is waited for, in short pauses: there is no need to spare it.
+    async fn number(&self, stop: &mut watch::Receiver<bool>) -> Result<i64, StoreError> {
+        loop {
+            match lock(&self.store).commit(|transaction| store::next_number(transaction, "session")) {
+                Err(error) if error.lacks_room() && !*stop.borrow() => {
+                    self.lost(&SessionError::Lost { reason: error.to_string() });
+                }
+                number => return number,
+            }
+            tokio::select! {
+                () = sleep(LOOK_AGAIN) => {}
+                _ = stop.changed() => {}
+            }
+        }
+    }
+
     /// One connection from beginning to end.
     async fn connection(&self, version: Version, stop: &mut watch::Receiver<bool>, was_connected: &mut bool) -> Ended {
-        let number = lock(&self.store).commit(|transaction| store::next_number(transaction, "session"));
-        let number = match number {
+        let number = match self.number(stop).await {
             Ok(number) => number,
             Err(error) => return Ended::Lost(SessionError::Lost { reason: error.to_string() }),
         };
@@ -123,8 +139,8 @@ impl Publisher {
                 info!(mqtt = version.name(), session = number, "connected to the broker");
                 *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
                     LinkState { connected: true, ..LinkState::default() };
-                let connection =
-                    Connection { publisher: self, number, grant, link: Link::new(grant.in_flight), seen: 0 };
+                let link = Link::new(grant.in_flight);
+                let connection = Connection { publisher: self, number, grant, link, seen: 0, lacks_room: false };
                 connection.serve(session, stop).await.map_or_else(Ended::Lost, |()| Ended::Stopped)
             }
             Err(error) => Ended::Lost(error),
@@ -151,6 +167,8 @@ struct Connection<'a> {
     link: Link,
     /// Version of the board that has been sent.
     seen: u64,
+    /// Whether the ledger could not take down that something is being sent.
+    lacks_room: bool,
 }
 
 impl Connection<'_> {
@@ -182,7 +200,7 @@ impl Connection<'_> {
                     }
                 }
                 _ = stop.changed() => return self.leave(session).await,
-                () = sleep(LOOK_AGAIN), if self.publisher.delivery.receipts => {}
+                () = sleep(LOOK_AGAIN), if self.publisher.delivery.receipts || self.lacks_room => {}
                 () = sleep_until(progress + STALLED), if self.link.under_way() > 0 => return Err(SessionError::Timeout),
             }
         }
@@ -200,7 +218,16 @@ impl Connection<'_> {
             return Ok(());
         }
         let rows = self.link.rows();
-        for outbox::Envelope { seq, message } in self.due(&rows).map_err(|error| stored(&error))? {
+        let due = match self.due(&rows) {
+            // State is told all the same, above all that the disk is full.
+            Err(error) if error.lacks_room() => {
+                self.lacks_room = true;
+                return Ok(());
+            }
+            due => due.map_err(|error| stored(&error))?,
+        };
+        self.lacks_room = false;
+        for outbox::Envelope { seq, message } in due {
             if message.payload.len() > self.largest() {
                 self.refused(seq, "larger than the broker takes");
             } else {

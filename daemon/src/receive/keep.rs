@@ -2,6 +2,7 @@
 
 use super::Order;
 use crate::floor::clock::{Stopwatch, wait};
+use crate::floor::disk::Disk;
 use crate::floor::limits::RECEIVER_BYTES;
 use crate::floor::worker::{Jail, Worker};
 use serde::{Deserialize, Serialize};
@@ -18,9 +19,22 @@ const RECEIVE: &str = "receive";
 pub(super) enum Request {
     /// Listen.
     Open(Box<Order>),
-    /// Say what came since you were asked last.
-    Tell,
+    /// Say what came since you were asked last, and from now on take data sets or not.
+    Tell(Taking),
 }
+
+/// Whether data sets are taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Taking {
+    /// They are.
+    #[default]
+    All,
+    /// The disk is too full: their senders are told so.
+    Nothing,
+}
+
+/// What is said of a disk that is too full.
+pub(super) const NO_ROOM: &str = "the disk is too full; see the check disk";
 
 /// An answer of the worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,14 +79,14 @@ pub(crate) enum Door {
 }
 
 /// Keeps the door open until `stop` is set.
-pub(crate) fn run(order: &Order, door: &Mutex<Door>, stop: &AtomicBool) {
+pub(crate) fn run(order: &Order, door: &Mutex<Door>, disk: &Disk, stop: &AtomicBool) {
     const FIRST: Duration = Duration::from_millis(500);
     const LONGEST: Duration = Duration::from_secs(30);
     let mut pause = FIRST;
     while !stop.load(Ordering::Relaxed) {
         let since = Stopwatch::start();
         let reason = match open(order) {
-            Ok(worker) => attend(worker, door, stop),
+            Ok(worker) => attend(worker, door, disk, stop),
             Err(reason) => reason,
         };
         if stop.load(Ordering::Relaxed) {
@@ -88,7 +102,7 @@ pub(crate) fn run(order: &Order, door: &Mutex<Door>, stop: &AtomicBool) {
 fn open(order: &Order) -> Result<Worker, String> {
     /// Binding a port and reading three certificates.
     const OPENING: Duration = Duration::from_secs(30);
-    let jail = Jail { memory_bytes: Some(RECEIVER_BYTES), cpu_s: None };
+    let jail = Jail { memory_bytes: Some(RECEIVER_BYTES), ..Jail::default() };
     // The allocator would set aside 64 MiB of address space for every other thread.
     let environment = [("MALLOC_ARENA_MAX", "2".to_owned())];
     let started = Worker::start(RECEIVE, jail, &environment);
@@ -107,16 +121,22 @@ fn open(order: &Order) -> Result<Worker, String> {
 }
 
 /// Asks the worker how it goes until it is lost, and returns why.
-fn attend(mut worker: Worker, door: &Mutex<Door>, stop: &AtomicBool) -> String {
+fn attend(mut worker: Worker, door: &Mutex<Door>, disk: &Disk, stop: &AtomicBool) -> String {
     const PULSE: Duration = Duration::from_secs(1);
     /// A worker that is busy writing answers all the same: its callers have threads of their own.
     const ANSWERING: Duration = Duration::from_secs(10);
     set(door, Door::Open);
+    let mut before = Taking::All;
     while !wait(PULSE, stop) {
-        match worker.ask::<_, Answer>(&Request::Tell, None, ANSWERING) {
+        let taking = if disk.may_receive() { Taking::All } else { Taking::Nothing };
+        match worker.ask::<_, Answer>(&Request::Tell(taking), None, ANSWERING) {
             Ok((Answer::Told(tally), _)) => tell(&tally, door),
             Ok((Answer::Open | Answer::Failed { .. }, _)) => return "the worker answered something else".to_owned(),
             Err(lost) => return lost.to_string(),
+        }
+        if taking != before {
+            set(door, if taking == Taking::All { Door::Open } else { Door::Full(NO_ROOM.to_owned()) });
+            before = taking;
         }
     }
     String::new()

@@ -1,5 +1,6 @@
 //! A data set on its way into the drop folder: written as it comes, seen by nobody before it is whole and durable.
 
+use super::keep::NO_ROOM;
 use crate::floor::durable;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -26,6 +27,9 @@ pub(super) enum StoreError {
     /// It is larger than any file may be.
     #[error("a data set beyond volume.limits.file_bytes")]
     TooLarge,
+    /// The supervisor says that the disk is too full.
+    #[error("{NO_ROOM}")]
+    NoRoom,
     /// The folder does not take it.
     #[error("the drop folder: {}", .0.kind())]
     Folder(#[from] io::Error),

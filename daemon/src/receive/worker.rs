@@ -1,7 +1,8 @@
 //! The worker process: listens, gives each caller a thread, and tells the supervisor how it goes.
 
-use super::keep::{Answer, Request, Tally};
+use super::keep::{Answer, Request, Taking, Tally};
 use super::socket::{self, Socket};
+use super::store::StoreError;
 use super::{Order, association, store};
 use crate::floor::worker::Desk;
 use crate::floor::worker::calls::Duty;
@@ -9,6 +10,7 @@ use crate::floor::worker::walls::{self, Reach};
 use rustls::ServerConfig;
 use std::io;
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Builder;
 use std::time::Duration;
@@ -22,21 +24,24 @@ const STACK: usize = 512 << 10;
 /// Works until the supervisor goes.
 pub(crate) fn work() -> io::Result<()> {
     let desk = Desk::open()?;
-    let tally = Arc::default();
+    let (tally, is_full) = (Arc::default(), Arc::default());
     while let Some((request, _)) = desk.next::<Request>()? {
         let answer = match request {
-            Request::Open(order) => match open(*order, &tally) {
+            Request::Open(order) => match open(*order, &tally, &is_full) {
                 Ok(()) => Answer::Open,
                 Err(reason) => Answer::Failed { reason },
             },
-            Request::Tell => Answer::Told(std::mem::take(&mut *lock(&tally))),
+            Request::Tell(taking) => {
+                is_full.store(taking == Taking::Nothing, Ordering::Relaxed);
+                Answer::Told(std::mem::take(&mut *lock(&tally)))
+            }
         };
         desk.answer(&answer, None)?;
     }
     Ok(())
 }
 
-fn open(order: Order, tally: &Arc<Mutex<Tally>>) -> Result<(), String> {
+fn open(order: Order, tally: &Arc<Mutex<Tally>>, is_full: &Arc<AtomicBool>) -> Result<(), String> {
     let listen = order.settings.listen.ok_or_else(|| "receive.listen is not set".to_owned())?;
     let tls = order.settings.tls.as_ref().map(socket::secured).transpose()?;
     store::sweep(&order.incoming).map_err(|error| format!("the drop folder: {}", error.kind()))?;
@@ -45,7 +50,8 @@ fn open(order: Order, tally: &Arc<Mutex<Tally>>) -> Result<(), String> {
     let folder = vec![order.incoming.clone()];
     let reach = Reach { read: folder.clone(), write: folder, ..Reach::default() };
     walls::close(Duty::Receive, &reach).map_err(|error| format!("the worker's walls: {error}"))?;
-    let hall = Hall { order, tls, tally: Arc::clone(tally), callers: Mutex::default() };
+    let (tally, is_full) = (Arc::clone(tally), Arc::clone(is_full));
+    let hall = Hall { order, tls, tally, is_full, callers: Mutex::default() };
     let hall = Arc::new(hall);
     let started = Builder::new().name("door".to_owned()).spawn(move || hall.open(&listener));
     started.map(drop).map_err(|error| error.to_string())
@@ -57,6 +63,8 @@ pub(super) struct Hall {
     pub(super) order: Order,
     tls: Option<Arc<ServerConfig>>,
     tally: Arc<Mutex<Tally>>,
+    /// Whether the supervisor says that the disk is too full.
+    is_full: Arc<AtomicBool>,
     callers: Mutex<Callers>,
 }
 
@@ -121,6 +129,11 @@ impl Hall {
             callers.present.retain(|caller| caller.number != first);
         }
         number
+    }
+
+    /// Whether data sets can be taken.
+    pub(super) fn has_room(&self) -> Result<(), StoreError> {
+        if self.is_full.load(Ordering::Relaxed) { Err(StoreError::NoRoom) } else { Ok(()) }
     }
 
     pub(super) fn tally(&self) -> MutexGuard<'_, Tally> {

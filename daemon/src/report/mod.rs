@@ -45,9 +45,9 @@ impl Settings {
 
 /// Puts together what is known of a series.
 pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> Report {
-    let Inferred { subject, facts, scores, queue_ms, decode_ms } = inferred;
+    let Inferred { subject, facts, scores, queue_ms, decode_ms, throttled_ms } = inferred;
     let total_ms = u64::try_from(clock::now_ms().saturating_sub(subject.completed_ms)).unwrap_or_default();
-    let timing = Timing { queue_ms, decode_ms, total_ms, ..Timing::default() };
+    let timing = Timing { queue_ms, throttled_ms, decode_ms, total_ms, ..Timing::default() };
     match scores {
         Err(refusal) => {
             let outcome = match refusal.code.blame() {
@@ -195,6 +195,8 @@ impl ModelRun {
 pub(crate) struct Timing {
     /// From complete series to the start of reading.
     pub(crate) queue_ms: u64,
+    /// The part of it for which the device paused, too hot to go on.
+    pub(crate) throttled_ms: u64,
     /// Reading and decoding.
     pub(crate) decode_ms: u64,
     /// Volume to tensor.

@@ -6,6 +6,7 @@ use super::gather::Gather;
 use super::sort::{ATTEMPTS, pause};
 use super::{HeaderAnswer, Room, SeriesError};
 use crate::floor::clock::next_piece;
+use crate::floor::disk::{Level, MayLackRoom, Place};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::CompleteBy;
 use crate::intake::{Claim, Source, Spool};
@@ -50,11 +51,27 @@ impl Room<'_> {
         Ok(HeaderAnswer::Refused(self.unpacked(path)?.err().unwrap_or_else(nested)))
     }
 
+    /// Whether the disk is not full for any other reason than what was unpacked so far.
+    fn is_roomy_without(&self, unpacked: TempDir) -> bool {
+        drop(unpacked);
+        self.disk.look();
+        self.disk.volume(Place::Spool).is_some_and(|volume| volume.level < Level::Purging)
+    }
+
     fn unpacked(&self, archive: &Path) -> Result<Result<(TempDir, Unpacked), Refusal>, SeriesError> {
         for attempt in 1..=ATTEMPTS {
-            let folder = self.spool.unpacking()?;
-            match (self.unpack)(archive, folder.path()) {
-                Ok(answer) => return Ok(answer.map(|unpacked| (folder, unpacked))),
+            // What found no room has gone with its folder before the next try.
+            let unpacked = self.disk.patiently(|| {
+                let folder = self.spool.unpacking()?;
+                match (self.unpack)(archive, folder.path()) {
+                    Ok(answer) => Ok(answer.map(|unpacked| (folder, unpacked))),
+                    Err(error) if error.lacks_room() && self.is_roomy_without(folder) => Ok(Err(too_large())),
+                    Err(error) => Err(error),
+                }
+            });
+            match unpacked {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.lacks_room() => return Err(error.into()),
                 Err(error) => {
                     warn!(%error, "an archive cannot be unpacked");
                     pause(attempt);
@@ -63,6 +80,12 @@ impl Room<'_> {
         }
         Err(SeriesError::NoWorker)
     }
+}
+
+/// What an archive is refused with that finds no room on a disk where there is some: there would be none the next time, and
+/// it must not stand in the way of what fits.
+fn too_large() -> Refusal {
+    Refusal::new(Code::Scan(Reason::LimitExceeded), "no room on the disk to unpack it")
 }
 
 /// What a member that is an archive itself is refused with: only what was dropped is unpacked, so that nesting ends.

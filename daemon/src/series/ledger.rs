@@ -160,6 +160,33 @@ pub(super) fn retired(transaction: &Transaction<'_>, series: &SeriesKey) -> Resu
     retired.optional()
 }
 
+/// How it stands with a series whose files are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// More of it has come, or it has no outcome yet.
+    AtWork,
+    /// This ledger knows nothing of it.
+    Unknown,
+    /// It has ended.
+    Ended {
+        /// Its newest result.
+        result_id: String,
+        /// Reason code of a refusal.
+        reason: Option<String>,
+    },
+}
+
+/// How it stands with a series.
+pub(crate) fn standing(connection: &Connection, series: &SeriesKey) -> Result<Standing, rusqlite::Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM work WHERE series_key = ?1)";
+    if connection.query_row(sql, [&series.0], |row| row.get(0))? {
+        return Ok(Standing::AtWork);
+    }
+    let ended = |row: &rusqlite::Row<'_>| Ok(Standing::Ended { result_id: row.get(0)?, reason: row.get(1)? });
+    let sql = "SELECT result_id, reason FROM head WHERE series_key = ?1";
+    Ok(connection.query_row(sql, [&series.0], ended).optional()?.unwrap_or(Standing::Unknown))
+}
+
 /// A counter: name, value today, value in all.
 pub(crate) type Counter = (String, u64, u64);
 

@@ -18,6 +18,7 @@ pub(crate) use archive::nested;
 pub(crate) use sort::series_digest;
 
 use crate::floor::clock::{Stopwatch, idle};
+use crate::floor::disk::Disk;
 use crate::floor::fate::Refusal;
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
@@ -41,13 +42,27 @@ pub(crate) struct Settings {
     pub(crate) trust_expected_count: bool,
     /// Hours for which the files of a finished series are kept, so that late slices meet the ones they belong to.
     pub(crate) keep_h: f64,
+    /// MiB of them that are kept at most; 0 for as many as the disk takes.
+    pub(crate) keep_mib: u64,
+    /// Hours for which refused files are kept.
+    pub(crate) quarantine_h: f64,
+    /// MiB of them that are kept at most; 0 for as many as the disk takes.
+    pub(crate) quarantine_mib: u64,
     /// Which words of a header make a series go before others.
     pub(crate) urgent: Urgent,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0, urgent: Urgent::default() }
+        Self {
+            quiet_s: 30.0,
+            trust_expected_count: true,
+            keep_h: 24.0,
+            keep_mib: 0,
+            quarantine_h: 720.0,
+            quarantine_mib: 20_480,
+            urgent: Urgent::default(),
+        }
     }
 }
 
@@ -58,8 +73,10 @@ impl Settings {
         if !(0.1..=86_400.0).contains(&self.quiet_s) {
             problems.push(format!("series.quiet_s = {}: must lie between 0.1 and 86400 seconds", self.quiet_s));
         }
-        if !(0.0..=8760.0).contains(&self.keep_h) {
-            problems.push(format!("series.keep_h = {}: must lie between 0 and 8760 hours", self.keep_h));
+        for (name, hours) in [("keep_h", self.keep_h), ("quarantine_h", self.quarantine_h)] {
+            if !(0.0..=8760.0).contains(&hours) {
+                problems.push(format!("series.{name} = {hours}: must lie between 0 and 8760 hours"));
+            }
         }
         problems
     }
@@ -96,7 +113,8 @@ pub(crate) enum HeaderAnswer {
     Unavailable,
 }
 
-/// The room's errors, all of them the device's: the daemon stops and finds everything on disk at its next start.
+/// The room's errors, all of them the device's: the daemon stops and finds everything on disk at its next start. A full disk
+/// is none of them: it is waited for.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SeriesError {
     /// The ledger.
@@ -123,6 +141,8 @@ pub(crate) struct Room<'a> {
     pub(crate) spool: &'a Spool,
     /// The ledger.
     pub(crate) store: &'a SharedStore,
+    /// Where work waits when there is no room.
+    pub(crate) disk: &'a Disk,
     /// Asks the jailed worker for a file's header.
     pub(crate) read_header: Box<dyn FnMut(&Path) -> HeaderAnswer + 'a>,
     /// Has a jailed worker unpack an archive into an empty folder.
@@ -150,7 +170,7 @@ pub(crate) fn run(
         }
     }
     // A series of an archive that is still claimed must not be complete before the rest of it has been sorted again.
-    let mut caught_up = false;
+    let (mut caught_up, mut waited) = (false, room.disk.waited());
     loop {
         let patience = if caught_up { gather.patience(clock.elapsed()) } else { LONGEST_WAIT };
         let arrival = idle(|| arrivals.recv_timeout(patience));
@@ -168,6 +188,10 @@ pub(crate) fn run(
             Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        // Who waits for room on the disk sees no files come: no series has been quiet meanwhile.
+        if std::mem::replace(&mut waited, room.disk.waited()) != room.disk.waited() {
+            gather.listens(clock.elapsed());
         }
         if !caught_up {
             continue;

@@ -12,6 +12,7 @@ use crate::floor::subject::{Priority, Subject};
 use crate::intake::Claim;
 use ctedge_models::scan::{Format, Reason};
 use data_encoding::HEXLOWER;
+use rusqlite::Transaction;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
@@ -44,19 +45,26 @@ impl Room<'_> {
         if !gather.knows(&key) {
             self.open(&key, &file.study_key)?;
         }
-        self.spool.sort_in(&claim.path, &key, &file.digest)?;
+        self.disk.patiently(|| self.spool.sort_in(&claim.path, &key, &file.digest))?;
         gather.add(key, file, now);
         Ok(())
     }
 
     fn open(&self, key: &SeriesKey, study: &StudyKey) -> Result<(), SeriesError> {
-        lock(self.store).commit(|transaction| {
+        self.commit(|transaction| {
             if ledger::open(transaction, key, study)? {
                 (self.announce)(transaction, Step::Opened(key, study))?;
             }
             Ok(())
-        })?;
-        Ok(())
+        })
+    }
+
+    /// A commit that waits for room.
+    fn commit<T>(
+        &self,
+        mut work: impl FnMut(&Transaction<'_>) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, SeriesError> {
+        Ok(self.disk.patiently(|| lock(self.store).commit(&mut work))?)
     }
 
     /// Freezes a complete series. `None` while an earlier batch of it is still being read.
@@ -66,7 +74,7 @@ impl Room<'_> {
         gather: &mut Gather,
         now: Duration,
     ) -> Result<Option<Completed>, SeriesError> {
-        let Some(folder) = self.spool.freeze(key)? else {
+        let Some(folder) = self.disk.patiently(|| self.spool.freeze(key))? else {
             gather.blocked(now);
             return Ok(None);
         };
@@ -85,7 +93,7 @@ impl Room<'_> {
             priority: open.priority,
             choice: None,
         };
-        lock(self.store).commit(|transaction| {
+        self.commit(|transaction| {
             ledger::ready(transaction, &subject)?;
             (self.announce)(transaction, Step::Completed(&subject))
         })?;
@@ -100,7 +108,7 @@ impl Room<'_> {
         for key in self.spool.frozen_keys()? {
             again.extend(self.resume_frozen(&key)?);
         }
-        let open = lock(self.store).commit(ledger::open_keys)?;
+        let open = self.commit(ledger::open_keys)?;
         for (key, study) in open {
             gather.expect(key, study, now);
         }
@@ -115,7 +123,7 @@ impl Room<'_> {
     }
 
     fn resume_frozen(&mut self, key: &SeriesKey) -> Result<Option<Completed>, SeriesError> {
-        let (ready, open, retired) = lock(self.store).commit(|transaction| {
+        let (ready, open, retired) = self.commit(|transaction| {
             let open = ledger::open_keys(transaction)?.iter().any(|(open, _)| open == key);
             Ok((ledger::resume(transaction, key)?, open, ledger::retired(transaction, key)?))
         })?;
@@ -125,9 +133,9 @@ impl Room<'_> {
             return Ok(Some(Completed { series, refusal }));
         }
         match retired {
-            Some(retired) if !open => self.spool.retire(key, retired)?,
+            Some(retired) if !open => self.disk.patiently(|| self.spool.retire(key, retired.clone()))?,
             // Frozen, but the ledger had not heard of it yet, or was lost: back to the open series.
-            Some(_) | None => self.spool.thaw(key)?,
+            Some(_) | None => self.disk.patiently(|| self.spool.thaw(key))?,
         }
         Ok(None)
     }

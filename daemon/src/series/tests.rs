@@ -1,6 +1,7 @@
 #![expect(clippy::as_conversions, reason = "small counts")]
 
 use super::*;
+use crate::floor::disk::tests::with_least;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::store::{Store, lock};
@@ -105,6 +106,8 @@ struct Bench {
     site: SiteKey,
     store: SharedStore,
     settings: Settings,
+    /// MiB of the disk that have to be free.
+    least_mib: u64,
 }
 
 impl Bench {
@@ -114,6 +117,7 @@ impl Bench {
             site: SiteKey::from_hex(&"11".repeat(32)).unwrap(),
             store: Arc::new(Mutex::new(Store::in_memory())),
             settings: Settings { quiet_s, ..Settings::default() },
+            least_mib: 0,
         }
     }
 
@@ -132,6 +136,7 @@ impl Bench {
     /// was claimed has been handed over stands among them.
     fn run(&self, arrivals: Vec<Arrival>, want: usize) -> Vec<Completed> {
         let spool = self.spool();
+        let disk = with_least(self.folder.path(), self.least_mib);
         let (in_sender, in_receiver) = sync_channel(64);
         let (out_sender, out_receiver) = sync_channel(64);
         std::thread::scope(|scope| {
@@ -142,6 +147,7 @@ impl Bench {
                     site: &self.site,
                     spool: &spool,
                     store: &self.store,
+                    disk: &disk,
                     read_header: Box::new(move |path| fake_header(path, &mut seen)),
                     unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),
@@ -201,13 +207,17 @@ fn fake_header(path: &Path, seen: &mut BTreeSet<PathBuf>) -> HeaderAnswer {
     }
 }
 
-/// `archive:` and members between bars.
-#[expect(clippy::unnecessary_wraps, reason = "the shape of `Unpack`")]
+/// `archive:` and members between bars; with `full` among them the first attempt finds no room.
 fn fake_unpack(archive: &Path, into: &Path) -> io::Result<Result<Unpacked, Refusal>> {
     let content = fs::read_to_string(archive).unwrap();
     let members: Vec<&str> = content.trim_start_matches("archive:").split('|').collect();
     if members.contains(&"broken") {
         return Ok(Err(Refusal::new(Code::Scan(Reason::Truncated), "cut off")));
+    }
+    let tried = archive.with_file_name("tried");
+    if members.contains(&"full") && !tried.exists() {
+        fs::write(tried, "").unwrap();
+        return Err(io::ErrorKind::StorageFull.into());
     }
     for (number, member) in members.iter().enumerate() {
         fs::write(into.join(number.to_string()), member).unwrap();
@@ -240,6 +250,17 @@ fn a_broken_archive_is_one_stray_with_its_reason_before_and_after_a_restart() {
         assert_eq!(completed[0].series.subject.instances, 1);
     }
     assert_eq!(bench.books(), (1, 1));
+}
+
+#[test]
+fn an_archive_waits_for_room_unless_the_disk_has_room_for_all_but_it() {
+    const ARCHIVE: &str = "archive:a::1|full";
+    let large = Bench::new(60.0);
+    let refusal = large.run(vec![large.claim("1", ARCHIVE)], 1).remove(0).refusal.unwrap();
+    assert_eq!(refusal.code, Code::Scan(Reason::LimitExceeded));
+    let full = Bench { least_mib: 1 << 40, ..Bench::new(60.0) };
+    let completed = full.run(vec![full.claim("1", ARCHIVE)], 2);
+    assert!(completed.iter().any(|ready| ready.refusal.is_none()), "it was unpacked when there was room");
 }
 
 #[test]

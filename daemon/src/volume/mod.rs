@@ -7,10 +7,11 @@ use crate::choice::{Completed, HeaderAnswer, Series};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
+use crate::floor::worker::memory::Memory;
 use crate::floor::worker::scan::{self, Answer, Request};
 use crate::floor::worker::walls::{Isolation, Reach};
 use crate::floor::worker::{Jail, Lost, Worker};
-use ctedge_models::scan::{Facts, Limits, Patterns, Reason, Traits, Unpacked, Urgent, VoxelKind};
+use ctedge_models::scan::{Facts, Limits, Patterns, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -20,12 +21,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing::{debug, warn};
 
+const MIB: u64 = 1 << 20;
+
 /// What the reader of scans may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     /// Address space of a scan worker in MiB, the voxels included.
     pub(crate) memory_mib: u64,
+    /// MiB of the device's memory that the voxels of a series leave free; a series that finds less waits.
+    pub(crate) spare_mib: u64,
     /// Processor time of a scan worker in seconds, for one series.
     pub(crate) cpu_s: u64,
     /// Seconds after which a scan worker is killed, for one series.
@@ -36,7 +41,7 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { memory_mib: 6144, cpu_s: 300, wall_s: 300.0, limits: Limits::default() }
+        Self { memory_mib: 6144, spare_mib: 256, cpu_s: 300, wall_s: 300.0, limits: Limits::default() }
     }
 }
 
@@ -57,7 +62,8 @@ impl Settings {
     }
 
     fn jail(&self) -> Jail {
-        Jail { memory_bytes: Some(self.memory_mib.saturating_mul(1 << 20)), cpu_s: Some(self.cpu_s) }
+        let memory_bytes = Some(self.memory_mib.saturating_mul(1 << 20));
+        Jail { memory_bytes, cpu_s: Some(self.cpu_s), ..Jail::default() }
     }
 
     fn wall(&self) -> Duration {
@@ -89,6 +95,8 @@ pub(crate) struct Reading {
     pub(crate) queue_ms: u64,
     /// Milliseconds of reading.
     pub(crate) decode_ms: u64,
+    /// Milliseconds of `queue_ms` for which the device paused, too hot to go on.
+    pub(crate) throttled_ms: u64,
 }
 
 /// Why a series could not be read this time, for no reason that it gives itself.
@@ -97,6 +105,9 @@ pub(crate) enum Unread {
     /// No worker can be started: the device is at fault, and the series waits.
     #[error("no scan worker can be started: {0}")]
     NoWorker(#[from] io::Error),
+    /// The device has too little memory for it now: the series waits.
+    #[error("{0}")]
+    NoMemory(String),
     /// The worker was lost on this series.
     #[error(transparent)]
     Lost(Lost),
@@ -110,6 +121,7 @@ impl Unread {
     pub(crate) fn refusal(self) -> io::Result<Refusal> {
         match self {
             Self::NoWorker(error) => Err(error),
+            Self::NoMemory(told) => Err(io::Error::new(io::ErrorKind::OutOfMemory, told)),
             Self::Lost(lost) => Ok(scan::refusal(lost)),
         }
     }
@@ -128,14 +140,14 @@ pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Complete
         None => decode(settings, subject, folder)?,
     };
     let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
-    Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms() })
+    Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms(), throttled_ms: 0 })
 }
 
 /// What becomes of a completed series that is refused before it is read.
 pub(crate) fn refused(Completed { series, .. }: &Completed, refusal: Refusal) -> Reading {
     let waited_ms = clock::now_ms().saturating_sub(series.subject.completed_ms);
     let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
-    Reading { subject: series.subject.clone(), scan: Err(refusal), queue_ms, decode_ms: 0 }
+    Reading { subject: series.subject.clone(), scan: Err(refusal), queue_ms, decode_ms: 0, throttled_ms: 0 }
 }
 
 /// Reads a series for somebody who stands by and can ask again: a worker that is lost refuses it.
@@ -170,14 +182,30 @@ pub(crate) fn traits(
 fn decode(settings: &Settings, subject: &Subject, folder: &Path) -> Result<Result<Scan, Refusal>, Unread> {
     let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
     debug!(series = %subject.series_key, worker = worker.id(), "a scan worker reads a series");
-    let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone() };
+    let memory = Memory::now();
+    let free_bytes = memory.map_or(u64::MAX, |memory| memory.available_bytes);
+    let memory_bytes = free_bytes.saturating_sub(settings.spare_mib.saturating_mul(MIB));
+    let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone(), memory_bytes };
     match worker.ask::<_, Answer>(&request, None, settings.wall()) {
         Ok((Answer::Volume { geometry, kind, facts }, Some(voxels))) => {
             Ok(Ok(Scan { geometry, kind, facts: *facts, voxels }))
         }
+        Ok((Answer::NoMemory { needed_bytes }, _)) => too_large(needed_bytes, memory).map(Err),
         Ok((Answer::Refused(error), _)) => Ok(Err(error.into())),
         Ok(_other) => Err(Unread::Lost(Lost::Crashed)),
         Err(lost) => Err(Unread::Lost(lost)),
+    }
+}
+
+/// What becomes of a series whose voxels find no memory: where the device could never have as much, it is refused.
+fn too_large(needed_bytes: u64, memory: Option<Memory>) -> Result<Refusal, Unread> {
+    let needs = format!("a volume of {} MiB", needed_bytes / MIB);
+    match memory {
+        Some(memory) if needed_bytes >= memory.total_bytes => {
+            let detail = format!("{needs}, on a device with {} MiB of memory", memory.total_bytes / MIB);
+            Ok(Refusal::new(Code::ScanMemory, detail))
+        }
+        _ => Err(Unread::NoMemory(format!("{needs} waits until there is memory for it"))),
     }
 }
 
@@ -229,11 +257,18 @@ pub(crate) fn unpack(settings: &Settings, archive: &Path, into: &Path) -> io::Re
     let request = Request::Unpack { archive: archive.to_owned(), into: into.to_owned(), limits };
     Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
         Ok((Answer::Unpacked(unpacked), _)) => Ok(unpacked),
-        Ok((Answer::Refused(error), _)) if error.reason == Reason::Unreadable => return Err(io::Error::other(error)),
+        Ok((Answer::Refused(error), _)) if error.reason == Reason::Unreadable => return Err(of_the_disk(error)),
         Ok((Answer::Refused(error), _)) => Err(error.into()),
         Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
         Err(lost) => Err(scan::refusal(lost)),
     })
+}
+
+/// What the worker says of the disk: it has the words of the standard library for it, and these have ours.
+fn of_the_disk(error: ScanError) -> io::Error {
+    let no_room = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    let kind = no_room.into_iter().find(|kind| kind.to_string() == error.detail);
+    io::Error::new(kind.unwrap_or(io::ErrorKind::Other), error)
 }
 
 /// Asks a long-lived worker for the headers of files, and replaces it now and then.
@@ -290,7 +325,9 @@ impl<'a> HeaderReader<'a> {
                 self.worker = Some(worker);
                 HeaderAnswer::Archive
             }
-            Ok((Answer::Volume { .. } | Answer::Traits(_) | Answer::Unpacked(_), _)) => HeaderAnswer::Unavailable,
+            Ok((Answer::Volume { .. } | Answer::Traits(_) | Answer::Unpacked(_) | Answer::NoMemory { .. }, _)) => {
+                HeaderAnswer::Unavailable
+            }
             Err(lost) => HeaderAnswer::Refused(scan::refusal(lost)),
         }
     }

@@ -7,6 +7,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod jail;
+pub(crate) mod memory;
 pub(crate) mod scan;
 pub(crate) mod shared;
 pub(crate) mod walls;
@@ -37,12 +38,16 @@ pub(crate) struct Jail {
     pub(crate) memory_bytes: Option<u64>,
     /// Processor time in seconds.
     pub(crate) cpu_s: Option<u64>,
+    /// Memory that it may hold, in bytes: the supervisor looks while it waits for an answer. For workers whose drivers
+    /// reserve address space beyond all measure.
+    pub(crate) resident_bytes: Option<u64>,
 }
 
 /// A running worker, seen from the supervisor. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Worker {
     child: Child,
+    resident_bytes: Option<u64>,
     socket: OwnedFd,
     last_words: Receiver<String>,
     end: Option<Killed>,
@@ -99,7 +104,7 @@ impl Worker {
         // Ends with the worker. Its words are only searched for the cause of death: they may quote a file.
         let listen = move || drop(sender.send(stderr.map(tail).unwrap_or_default()));
         std::thread::Builder::new().name("last words".to_owned()).spawn(listen)?;
-        Ok(Self { child, socket: ours, last_words, end: None })
+        Ok(Self { child, resident_bytes: jail.resident_bytes, socket: ours, last_words, end: None })
     }
 
     /// Sends a request and waits for its answer.
@@ -134,11 +139,34 @@ impl Worker {
     /// # Errors
     /// The worker died.
     pub(crate) fn hear<A: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<Answer<A>>, Lost> {
-        match receive(self.socket.as_fd(), Some(within)) {
+        match self.await_answer(within).and_then(|()| receive(self.socket.as_fd())) {
             Ok(Some(answer)) => Ok(Some(answer)),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+                self.kill();
+                Err(Lost::Memory)
+            }
             // What is no answer in our words comes from a worker that somebody else has taken over.
             Ok(None) | Err(_) => Err(self.bury()),
+        }
+    }
+
+    /// Waits for an answer, and looks at the worker's memory where that is bounded.
+    fn await_answer(&self, within: Duration) -> io::Result<()> {
+        /// Memory is taken a page at a time: in this time a hundred MiB or so.
+        const LOOK: Duration = Duration::from_millis(20);
+        let Some(most) = self.resident_bytes else { return wait(self.socket.as_fd(), within) };
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match wait(self.socket.as_fd(), LOOK.min(left)) {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && left > LOOK => {
+                    if memory::resident_bytes(self.id()).is_some_and(|held| held > most) {
+                        return Err(io::ErrorKind::OutOfMemory.into());
+                    }
+                }
+                ended => return ended,
+            }
         }
     }
 
@@ -232,7 +260,7 @@ impl Desk {
 
     /// The next request; `None` when the supervisor has gone.
     pub(crate) fn next<T: DeserializeOwned>(&self) -> io::Result<Option<Answer<T>>> {
-        receive(self.0.as_fd(), None)
+        receive(self.0.as_fd())
     }
 
     /// Answers it.
@@ -256,10 +284,7 @@ fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, descriptor: Option<Bo
     Ok(())
 }
 
-fn receive<T: DeserializeOwned>(socket: BorrowedFd<'_>, within: Option<Duration>) -> io::Result<Option<Answer<T>>> {
-    if let Some(within) = within {
-        wait(socket, within)?;
-    }
+fn receive<T: DeserializeOwned>(socket: BorrowedFd<'_>) -> io::Result<Option<Answer<T>>> {
     let mut bytes = vec![0u8; WORKER_MESSAGE_BYTES];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

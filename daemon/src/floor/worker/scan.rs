@@ -55,6 +55,8 @@ pub(crate) enum Request {
         folder: PathBuf,
         /// Its bounds.
         limits: Limits,
+        /// Bytes that its voxels may take of the device's memory now.
+        memory_bytes: u64,
     },
 }
 
@@ -77,6 +79,11 @@ pub(crate) enum Answer {
         kind: VoxelKind,
         /// How it came about.
         facts: Box<Facts>,
+    },
+    /// The device has not as much memory now as the voxels need.
+    NoMemory {
+        /// So many bytes.
+        needed_bytes: u64,
     },
     /// The input is at fault.
     Refused(ScanError),
@@ -128,9 +135,10 @@ pub(crate) fn work() -> io::Result<()> {
                 let traits = plan(&folder, &limits).map(|plan| plan.traits(&patterns));
                 desk.answer(&traits.map_or_else(Answer::Refused, Answer::Traits), None)?;
             }
-            Request::Volume { folder, limits } => match volume(&folder, &limits) {
+            Request::Volume { folder, limits, memory_bytes } => match volume(&folder, &limits, memory_bytes) {
                 Ok((answer, voxels)) => desk.answer(&answer, Some(voxels.as_fd()))?,
-                Err(error) => desk.answer(&Answer::Refused(error), None)?,
+                Err(Unfilled::Refused(error)) => desk.answer(&Answer::Refused(error), None)?,
+                Err(Unfilled::NoMemory { needed_bytes }) => desk.answer(&Answer::NoMemory { needed_bytes }, None)?,
             },
         }
     }
@@ -150,29 +158,51 @@ fn plan(folder: &Path, limits: &Limits) -> Result<Plan, ScanError> {
     scan::plan(&files, limits)
 }
 
-fn volume(folder: &Path, limits: &Limits) -> Result<(Answer, OwnedFd), ScanError> {
+/// Why there are no voxels.
+enum Unfilled {
+    Refused(ScanError),
+    NoMemory { needed_bytes: u64 },
+}
+
+impl From<ScanError> for Unfilled {
+    fn from(error: ScanError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+fn volume(folder: &Path, limits: &Limits, memory_bytes: u64) -> Result<(Answer, OwnedFd), Unfilled> {
     let plan = plan(folder, limits)?;
-    let (kind, facts, filling) = filled(&plan)?;
+    let (kind, facts, filling) = filled(&plan, memory_bytes)?;
     let voxels = filling.seal().map_err(|error| unreadable(&error))?;
     Ok((Answer::Volume { geometry: plan.geometry().clone(), kind, facts: Box::new(facts) }, voxels))
 }
 
-fn filled(plan: &Plan) -> Result<(VoxelKind, Facts, Filling), ScanError> {
+fn filled(plan: &Plan, memory_bytes: u64) -> Result<(VoxelKind, Facts, Filling), Unfilled> {
     let count = plan.geometry().voxel_count();
     if plan.kind() == VoxelKind::I16 {
-        let mut filling = Filling::new(count * size_of::<i16>()).map_err(|error| no_memory(&error))?;
+        let mut filling = room(count * size_of::<i16>(), memory_bytes)?;
         match plan.fill_i16(filling.as_mut()) {
             Ok(facts) => return Ok((VoxelKind::I16, facts, filling)),
-            Err(FillError::Scan(error)) => return Err(error),
+            Err(FillError::Scan(error)) => return Err(error.into()),
             Err(FillError::TooWide) => {}
         }
     }
-    let mut filling = Filling::new(count * size_of::<f32>()).map_err(|error| no_memory(&error))?;
+    let mut filling = room(count * size_of::<f32>(), memory_bytes)?;
     match plan.fill_f32(filling.as_mut()) {
         Ok(facts) => Ok((VoxelKind::F32, facts, filling)),
-        Err(FillError::Scan(error)) => Err(error),
-        Err(FillError::TooWide) => Err(ScanError::new(Reason::NotHounsfield, "voxels beyond 32-bit numbers")),
+        Err(FillError::Scan(error)) => Err(error.into()),
+        Err(FillError::TooWide) => Err(ScanError::new(Reason::NotHounsfield, "voxels beyond 32-bit numbers").into()),
     }
+}
+
+/// Memory for voxels. It is taken as they are written, so that too much of it would be found out by the whole device: what
+/// there is is asked before.
+fn room(bytes: usize, memory_bytes: u64) -> Result<Filling, Unfilled> {
+    let needed_bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    if needed_bytes > memory_bytes {
+        return Err(Unfilled::NoMemory { needed_bytes });
+    }
+    Ok(Filling::new(bytes).map_err(|error| no_memory(&error))?)
 }
 
 fn unreadable(error: &io::Error) -> ScanError {

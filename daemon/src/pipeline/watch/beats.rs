@@ -23,6 +23,7 @@ impl Beats {
         // A run, the end of its worker, and the loading of another, which may be another provider's.
         let infer = OWN_WORK + (seconds(config.infer.run_s) + seconds(config.infer.load_s)) * 2;
         let rooms = [
+            ("device", OWN_WORK),
             ("receive", OWN_WORK),
             ("intake", OWN_WORK),
             ("series", scan),

@@ -1,21 +1,13 @@
 //! What the kernel says of this device and this process. What it does not say is left out.
 
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::{Access, access};
 use std::fs;
 use std::path::Path;
 
 /// Why files cannot be written into a folder, if they cannot.
 pub(super) fn unusable(folder: &Path) -> Option<String> {
-    if let Err(error) = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK) {
-        return Some(std::io::Error::from(error).kind().to_string());
-    }
-    (free_bytes(folder) == Some(0)).then(|| "the disk is full".to_owned())
-}
-
-/// Bytes that we may still write to the filesystem of a folder.
-pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
-    let stat = statvfs(folder).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    let error = access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK).err()?;
+    Some(std::io::Error::from(error).kind().to_string())
 }
 
 /// A temperature sensor.
@@ -101,7 +93,6 @@ mod tests {
     fn a_folder_that_is_gone_is_unusable() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(unusable(folder.path()), None);
-        assert!(free_bytes(folder.path()).is_some_and(|bytes| bytes > 0));
         assert!(unusable(&folder.path().join("gone")).is_some());
     }
 

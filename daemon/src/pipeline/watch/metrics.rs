@@ -5,6 +5,7 @@ use super::super::vitals::{info, numbers};
 use super::age_s;
 use super::device::{self, Process};
 use super::tally::Tally;
+use crate::floor::disk::Place;
 use crate::message::Counters;
 use crate::outbox::Waiting;
 use crate::web::{Kind, Page};
@@ -45,12 +46,27 @@ impl House {
     }
 
     fn device(&self, page: &mut Page) {
-        let paths = &self.config.paths;
         page.family("ctedge_disk_free_bytes", Kind::Gauge, "Bytes that may still be written.");
-        for (name, path) in [("incoming", &paths.incoming), ("spool", &paths.spool), ("state", &paths.state)] {
-            if let Some(bytes) = device::free_bytes(path) {
-                page.sample(&[("path", name)], bytes);
+        let fills = [Place::Incoming, Place::Spool, Place::State]
+            .map(|place| (place.name(), self.disk.volume(place).map(|volume| volume.fill)));
+        for (name, fill) in fills {
+            if let Some(fill) = fill {
+                page.sample(&[("path", name)], fill.free_bytes);
             }
+        }
+        page.family("ctedge_disk_free_files", Kind::Gauge, "Files that may still be made, where that is bounded.");
+        for (name, fill) in fills {
+            if let Some(fill) = fill.filter(|fill| fill.total_files > 0) {
+                page.sample(&[("path", name)], fill.free_files);
+            }
+        }
+        page.family(
+            "ctedge_deleted_series_total",
+            Kind::Counter,
+            "Series whose kept files were deleted since the start.",
+        );
+        for ((shelf, why), count) in self.deleted.counts() {
+            page.sample(&[("shelf", shelf), ("why", why)], count);
         }
         page.family("ctedge_temperature_celsius", Kind::Gauge, "The kernel's temperature sensors.");
         for zone in device::zones(&self.config.web.thermal) {

@@ -153,6 +153,9 @@ impl House {
         if let Err(error) = numbers(self) {
             return Some(error.to_string());
         }
+        if !self.disk.may_claim(0, 0) {
+            return Some(self.disk_check().detail);
+        }
         let paths = &self.config.paths;
         let folders = [("incoming", &paths.incoming), ("spool", &paths.spool), ("state", &paths.state)];
         folders.into_iter().find_map(|(name, path)| device::unusable(path).map(|reason| format!("{name}: {reason}")))

@@ -94,7 +94,7 @@ impl House {
     /// Commits until that succeeds. `None` when the daemon is told to stop before.
     fn stored<T>(&self, work: impl Fn(&Transaction<'_>) -> Result<T, rusqlite::Error>) -> Option<T> {
         loop {
-            let stored = lock(&self.store).commit(&work);
+            let stored = self.disk.patiently(|| lock(&self.store).commit(&work));
             match stored {
                 Ok(value) => return Some(value),
                 Err(error) => error!(%error, "an attempt cannot be noted; trying again"),

@@ -74,8 +74,10 @@ impl House {
 
     /// Reads a series and hands it on. False when the daemon is told to stop.
     fn read_one(&self, completed: Completed, desk: &mut Desk<'_>) -> bool {
+        let Some(throttled_ms) = self.cool_down() else { return false };
         match self.read(&completed) {
-            Next::Read(reading) => {
+            Next::Read(mut reading) => {
+                reading.throttled_ms = throttled_ms;
                 self.under_way.one_more();
                 self.hand_over(reading, desk)
             }
@@ -155,7 +157,9 @@ impl House {
             Some(Begun::Noted(attempt)) => attempt,
         };
         loop {
-            match volume::read(&self.config.volume, completed) {
+            let read = volume::read(&self.config.volume, completed);
+            self.shortage.set(if let Err(Unread::NoMemory(told)) = &read { Some(told.clone()) } else { None });
+            match read {
                 Ok(reading) if self.done(attempt).is_some() => return Next::Read(Box::new(reading)),
                 Ok(_stopping) => return Next::Stop,
                 Err(Unread::Lost(lost)) => {
@@ -165,7 +169,7 @@ impl House {
                         Some(Failed::Spent(refusal)) => Next::Read(Box::new(volume::refused(completed, refusal))),
                     };
                 }
-                Err(error @ Unread::NoWorker(_)) => warn!(%error, "trying again"),
+                Err(error @ (Unread::NoWorker(_) | Unread::NoMemory(_))) => warn!(%error, "trying again"),
             }
             if self.wait(AGAIN) {
                 return Next::Stop;

@@ -167,7 +167,9 @@ impl Talk<'_> {
             Ask::Store => {
                 let meta = Meta { class: &command.class, instance: &command.instance, syntax: context.syntax };
                 let order = &self.hall.order;
-                Draft::begin(&order.incoming, order.file_bytes, &meta).map_err(|error| self.failed(&error))
+                let room = self.hall.has_room();
+                let draft = room.and_then(|()| Draft::begin(&order.incoming, order.file_bytes, &meta));
+                draft.map_err(|error| self.failed(&error))
             }
         };
         match draft {

@@ -218,11 +218,8 @@ fn too_much() -> ScanError {
     ScanError::new(Reason::LimitExceeded, detail)
 }
 
-/// A full disk would be as full at the next attempt: the archive must not stand in the way of what fits.
+/// The disk is at fault; whoever asked knows whether to wait for room on it.
 #[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn unwritten(error: io::Error) -> ScanError {
-    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
-        return ScanError::new(Reason::LimitExceeded, "no room on the disk to unpack it");
-    }
     file::unreadable(&error)
 }

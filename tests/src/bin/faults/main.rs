@@ -6,6 +6,7 @@ mod calls;
 mod check;
 mod deep;
 mod delivery;
+mod memory;
 mod native;
 mod power;
 mod sample;
@@ -17,7 +18,7 @@ use calls::{point, sync};
 use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
-use delivery::{burst, wire};
+use delivery::{burst, disk, wire};
 use sample::Sample;
 use std::process::ExitCode;
 use workers::{poison, wedge};
@@ -75,6 +76,8 @@ enum Kind {
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
     Disk,
+    /// Nothing breaks: what does each process hold at most while 600 slices go through?
+    Memory,
     /// Series that take their workers down, among N good ones, with restarts of daemon and machine between; needs root
     Poison,
     /// Runs hang until there is safe mode, and N in all; needs root
@@ -95,7 +98,8 @@ fn main() -> ExitCode {
         Kind::Wire => wire::run(&arguments.sample(), &clock),
         Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
-        Kind::Disk => burst::full_disk(&clock),
+        Kind::Disk => disk::run(&clock),
+        Kind::Memory => memory::run(&clock),
         Kind::Poison => poison::run(arguments.points, &clock),
         Kind::Wedge => wedge::run(arguments.points, &clock),
     };

@@ -5,6 +5,7 @@
 //! it has acknowledged and not passed on; so the subscriber says what it has, as the contract's receipts are for.
 
 pub(crate) mod burst;
+pub(crate) mod disk;
 pub(crate) mod packets;
 pub(crate) mod proxy;
 pub(crate) mod wire;
@@ -46,7 +47,7 @@ pub(crate) struct Stand {
     pub(crate) scene: Scene,
     pub(crate) proxy: Proxy,
     pub(crate) dropped: usize,
-    /// Lines of the daemon's configuration: [`RECEIPTS`] or none.
+    /// Lines of the daemon's configuration, e.g. [`RECEIPTS`].
     more: &'static [&'static str],
     /// Messages that were looked through for results to receipt.
     receipted: usize,
@@ -86,7 +87,7 @@ impl Stand {
     pub(crate) fn receipt(&mut self) -> anyhow::Result<()> {
         let messages = self.scene.subscriber.messages();
         let receipts: Vec<String> = messages.iter().skip(self.receipted).filter_map(receipt).collect();
-        if receipts.is_empty() || self.more.is_empty() {
+        if receipts.is_empty() || !self.asks_for_receipts() {
             return Ok(());
         }
         let port = self.scene.broker.port().to_string();
@@ -103,12 +104,16 @@ impl Stand {
         Ok(())
     }
 
+    fn asks_for_receipts(&self) -> bool {
+        self.more.contains(&RECEIPTS[0])
+    }
+
     /// Whether every result has arrived, by the daemon's newest books.
     fn is_closed(&self) -> bool {
         let messages = self.scene.subscriber.messages();
         let books = messages.iter().rev().find(|message| message.topic.ends_with("/counters"));
         let count = |name: &str| books.and_then(|books| books.payload.pointer(&format!("/delivery/{name}"))?.as_u64());
-        let closed = count(if self.more.is_empty() { "published" } else { "receipted" });
+        let closed = count(if self.asks_for_receipts() { "receipted" } else { "published" });
         closed == u64::try_from(self.dropped).ok() && [count("queued"), count("unreceipted")] == [Some(0), Some(0)]
     }
 
