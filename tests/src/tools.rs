@@ -22,7 +22,7 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 16] = [
+pub const TOOLS: [Tool; 17] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
     tool("openssl", "openssl", "certificates of a broker"),
