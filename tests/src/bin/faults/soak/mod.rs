@@ -291,7 +291,7 @@ fn fast_clock() -> anyhow::Result<String> {
     let mut libraries = places.iter().map(|place| Path::new(place).join("faketime/libfaketimeMT.so.1"));
     let library = libraries.find(|path| path.exists());
     let library =
-        library.context("libfaketime is missing: apt-get install faketime, or `cargo verify --only tools`")?;
+        library.context("libfaketime is missing: apt-get install faketime")?;
     let waits = crate::native::library("waits", include_str!("waits.c"))?;
     Ok(format!("{} {}", waits.display(), library.display()))
 }
