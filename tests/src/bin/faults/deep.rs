@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Every kind with its figure.
-const STEPS: [(Kind, &[&str]); 10] = [
+const STEPS: [(Kind, &[&str]); 13] = [
     (Kind::Fsync, &[]),
     (Kind::Kill, &["--points", "500"]),
     (Kind::Recover, &["--points", "100"]),
@@ -26,6 +26,9 @@ const STEPS: [(Kind, &[&str]); 10] = [
     (Kind::Wire, &["--all"]),
     (Kind::Burst, &["--points", "5000"]),
     (Kind::Disk, &[]),
+    (Kind::Poison, &["--points", "20"]),
+    (Kind::Wedge, &["--points", "20"]),
+    (Kind::Memory, &[]),
     (Kind::Soak, &["--hours", "10"]),
 ];
 

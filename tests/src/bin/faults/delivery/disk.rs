@@ -198,7 +198,7 @@ impl Stand {
 
     /// Removes the last series, which could not be written whole.
     fn take_back(&mut self) -> anyhow::Result<()> {
-        let path = self.scene.appliance.incoming().join(format!("{}.dcm", self.dropped));
+        let path = self.scene.appliance.incoming().join(format!("{}.part", self.dropped));
         self.dropped -= 1;
         match fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),

@@ -79,7 +79,11 @@ impl Stand {
     pub(crate) fn feed(&mut self) -> anyhow::Result<()> {
         self.dropped += 1;
         let text = format!("series number {} is no scan\n", self.dropped).repeat(12);
-        Ok(fs::write(self.scene.appliance.incoming().join(format!("{}.dcm", self.dropped)), text)?)
+        let target = self.scene.appliance.incoming().join(format!("{}.dcm", self.dropped));
+        // Whole at once: where the machine is busy, a file that is still empty may have settled.
+        let part = target.with_extension("part");
+        fs::write(&part, text)?;
+        Ok(fs::rename(&part, &target)?)
     }
 
     /// Says of every result that has come since that it is safe. A broker that is away hears it later; one that forgets it

@@ -290,8 +290,7 @@ fn fast_clock() -> anyhow::Result<String> {
     let places = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib"];
     let mut libraries = places.iter().map(|place| Path::new(place).join("faketime/libfaketimeMT.so.1"));
     let library = libraries.find(|path| path.exists());
-    let library =
-        library.context("libfaketime is missing: apt-get install faketime, or `cargo verify --only tools`")?;
+    let library = library.context("libfaketime is missing: apt-get install faketime")?;
     let waits = crate::native::library("waits", include_str!("waits.c"))?;
     Ok(format!("{} {}", waits.display(), library.display()))
 }
