@@ -13,7 +13,9 @@ use ctedge_models::scan::write;
 use ctedge_models::volume::{Geometry, Volume, Voxels};
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::process;
+use data_encoding::HEXLOWER;
 use rustix::process::{Pid, Signal, kill_process};
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -48,12 +50,15 @@ fn block(folder: &TempDir, name: &str, size: [usize; 3], hu: i16) -> anyhow::Res
     Ok(path)
 }
 
-/// The pseudonym of the series in a file, as the daemon will make it.
-fn key_of(scene: &Scene, file: &Path) -> anyhow::Result<String> {
-    let told = scene.appliance.command(&["inspect", "--json"]).arg(file).output()?;
-    let told: serde_json::Value = serde_json::from_slice(&told.stdout)?;
-    let key = told.get("series_key").and_then(serde_json::Value::as_str);
-    Ok(key.with_context(|| told.to_string())?.to_owned())
+/// The pseudonym of a series, as the daemon will make it: of its UID, or of the one file that it is.
+fn key_of(scene: &Scene, uid: &str) -> anyhow::Result<String> {
+    let told = process::output(&mut scene.appliance.command(&["pseudonym", "--series", uid]))?;
+    Ok(told.trim().to_owned())
+}
+
+/// What stands for the UID of a series that is one file of NIfTI.
+fn uid_of(file: &Path) -> anyhow::Result<String> {
+    Ok(format!("nifti:{}", HEXLOWER.encode(&Sha256::digest(std::fs::read(file)?))))
 }
 
 fn signal(pid: u64, signal: Signal) -> anyhow::Result<()> {

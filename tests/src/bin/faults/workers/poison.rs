@@ -1,7 +1,7 @@
 //! Series that take their worker down among good ones, while daemon and machine are restarted between the attempts.
 
 use super::diary::{Diary, Line};
-use super::{LENIENCE, RUN_S, block, key_of, machine, may_mount, model, scene, signal};
+use super::{LENIENCE, RUN_S, block, key_of, machine, may_mount, model, scene, signal, uid_of};
 use crate::scene::{PATIENCE, Scene, below};
 use anyhow::{Context, ensure};
 use ctedge_tests::arrival::{self, Manner};
@@ -68,7 +68,7 @@ fn starve(worker: u64) -> anyhow::Result<()> {
 /// The doomed series: each of its kind, and its files. Those that have to be struck take long enough to be.
 struct Doomed {
     files: Vec<(Kind, Vec<PathBuf>)>,
-    _many: Made,
+    many: Made,
     folder: TempDir,
 }
 
@@ -78,20 +78,23 @@ impl Doomed {
         let many = series::make(&Plan { slices: 400, size: 64, ..Plan::small(1, 97) })?;
         let one = |file| vec![file];
         let files = vec![
-            (Kind::Crash, one(block(&folder, "crash", [512, 512, 80], 110)?)),
+            (Kind::Crash, one(block(&folder, "crash", [512, 512, 240], 110)?)),
             (Kind::Memory, many.series.first().cloned().unwrap_or_default()),
-            (Kind::Hang, one(block(&folder, "hang", [512, 512, 80], 130)?)),
+            (Kind::Hang, one(block(&folder, "hang", [512, 512, 120], 130)?)),
             (Kind::Loop, one(block(&folder, "loop", [64, 64, 64], model::BRIGHT_HU)?)),
-            (Kind::Machine, one(block(&folder, "machine", [512, 512, 80], 140)?)),
+            (Kind::Machine, one(block(&folder, "machine", [512, 512, 240], 140)?)),
         ];
-        Ok(Self { files, _many: many, folder })
+        Ok(Self { files, many, folder })
     }
 
     /// Their pseudonyms.
     fn keys(&self, scene: &Scene) -> anyhow::Result<BTreeMap<String, Kind>> {
         let key = |(kind, files): &(Kind, Vec<PathBuf>)| {
-            let first = files.first().context("a file")?;
-            Ok((key_of(scene, if files.len() > 1 { first.parent().unwrap_or(first) } else { first })?, *kind))
+            let uid = match files.as_slice() {
+                [file] => uid_of(file)?,
+                _many => self.many.uids(0)?.1,
+            };
+            Ok((key_of(scene, &uid)?, *kind))
         };
         self.files.iter().map(key).collect()
     }
@@ -283,8 +286,8 @@ fn control(folder: &TempDir, clock: &Elapsed) -> anyhow::Result<bool> {
     const FORGET: &str =
         "import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute('DELETE FROM attempts'); d.commit()";
     let mut scene = scene(&[])?;
-    let file = block(folder, "control", [512, 512, 80], 110)?;
-    let doomed = BTreeMap::from([(key_of(&scene, &file)?, Kind::Crash)]);
+    let file = block(folder, "control", [512, 512, 240], 110)?;
+    let doomed = BTreeMap::from([(key_of(&scene, &uid_of(&file)?)?, Kind::Crash)]);
     let mut diary = Diary::new(scene.appliance.path("log"));
     arrival::drop_files(&[file], &scene.appliance.incoming(), "doomed", Manner::Rename)?;
     for _life in 0..3 {
