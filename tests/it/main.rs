@@ -16,6 +16,7 @@ mod code;
 mod crash;
 mod delivery;
 mod door;
+mod evidence;
 mod export;
 mod faults;
 mod frames;

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub(crate) mod audit;
 pub(crate) mod check_config;
 mod choosing;
 pub(crate) mod doctor;
@@ -67,6 +68,8 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Checks this device: folders, ONNX Runtime, model, broker
     Doctor(doctor::Args),
+    /// Shows the audit log, or checks that nothing in it was changed, left out or cut off
+    Audit(audit::Args),
     /// Prints the pseudonym of a UID under this site's key
     Pseudonym(pseudonym::Args),
     /// A worker process of the daemon; not for people
@@ -100,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args, &config),
         Command::CheckConfig(args) => check_config::run(&args, &config),
         Command::Doctor(args) => doctor::run(&args, &config),
+        Command::Audit(args) => audit::run(&args, &config),
         Command::Pseudonym(args) => pseudonym::run(&args, &config),
         Command::Worker(args) => Ok(worker::run(&args)),
     };

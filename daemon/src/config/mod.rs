@@ -9,7 +9,7 @@ mod layers;
 mod tests;
 
 use crate::message::Topics;
-use crate::{choice, infer, intake, outbox, publish, receive, report, series, volume, web};
+use crate::{choice, evidence, infer, intake, outbox, publish, receive, report, series, volume, web};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub(crate) report: report::Settings,
     /// When a result counts as delivered.
     pub(crate) outbox: outbox::Settings,
+    /// How long evidence is kept.
+    pub(crate) evidence: evidence::Settings,
     /// The broker.
     pub(crate) mqtt: publish::Settings,
     /// Where the daemon can be watched.
@@ -181,6 +183,12 @@ impl Config {
         data_encoding::HEXLOWER.encode(&Sha256::digest(text))
     }
 
+    /// SHA-256 over all settings, hex: whether anything has changed.
+    pub(crate) fn digest_of_all(&self) -> String {
+        use sha2::{Digest, Sha256};
+        data_encoding::HEXLOWER.encode(&Sha256::digest(serde_json::json!(self).to_string()))
+    }
+
     fn problems(&self) -> Vec<String> {
         let rooms = [
             self.receive.problems(),
@@ -191,6 +199,7 @@ impl Config {
             self.infer.problems(),
             self.report.problems(),
             self.outbox.problems(),
+            self.evidence.problems(),
             self.mqtt.problems(),
         ];
         let mut problems = rooms.concat();

@@ -90,7 +90,10 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [DELIVERY, EVIDENCE];
+
+/// Results are numbered and chained, and may wait for a receipt.
+const DELIVERY: &str = "
 ALTER TABLE outbox ADD COLUMN result_id TEXT;
 ALTER TABLE outbox ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
@@ -102,7 +105,17 @@ INSERT INTO counters (day, name, value)
         - (SELECT COUNT(*) FROM outbox WHERE topic LIKE '%/result/%')
     WHERE EXISTS (SELECT 1 FROM counters WHERE name IN ('flagged', 'clear', 'inconclusive', 'rejected', 'failed'));
 UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
-"];
+";
+
+/// The audit log.
+const EVIDENCE: &str = "
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_age ON audit (at_ms);
+";
 
 impl Store {
     /// Opens or makes the database file.
@@ -149,6 +162,13 @@ impl Store {
     /// Opens the database of a daemon to read it, whether that runs or not.
     pub(crate) fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(Self { connection })
+    }
+
+    /// Opens the database of a daemon to write beside it. One that is not there is not made.
+    pub(crate) fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(Self { connection })
     }
 

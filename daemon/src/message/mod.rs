@@ -8,7 +8,7 @@ mod payload;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use counters::{Counters, Kept};
+pub(crate) use counters::{AuditHead, Counters, Kept};
 pub(crate) use payload::{Check, CheckState, Health, Info, State, StepKind, Writer};
 
 use crate::report::Report;

@@ -113,7 +113,9 @@ fn counters_balance_as_the_ledger_does() {
             .map(|(name, today, total)| (name.to_owned(), today, total))
             .into();
     let kept = Kept { queued: 1, unreceipted: 1, ledger: "l1_a".into(), last_seq: 4 };
-    let payload = parsed(&writer().counters(&Counters::of(&books, 1, &kept)));
+    let audit = AuditHead { seq: 9, sha256: "ab".into() };
+    let payload = parsed(&writer().counters(&Counters { audit: Some(audit), ..Counters::of(&books, 1, &kept) }));
+    assert_eq!(payload["audit"], json!({"seq": 9, "sha256": "ab"}));
     assert_eq!(payload["total"]["received"], 5);
     assert_eq!(payload["today"]["received"], 2);
     assert_eq!(payload["delivery"], json!({"queued": 1, "unreceipted": 1, "published": 2, "receipted": 0}));
@@ -173,10 +175,11 @@ fn the_contract_shows_what_is_sent() {
     let mut first = Report { facts: Some(facts), ..report() };
     (first.subject.revision, first.subject.replaces) = (1, None);
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
+    let audit = AuditHead { seq: 61, sha256: String::new() };
     let sent = [
         writer.result("r1_x", &place(1), &first).delivered(Delivery { attempt: 1, dup_possible: false }),
         writer.status(State::Online, 17),
-        writer.counters(&Counters::of(&[], 0, &Kept::default())),
+        writer.counters(&Counters { audit: Some(audit), ..Counters::of(&[], 0, &Kept::default()) }),
         writer.health(&health),
         writer.event(StepKind::Complete(&first.subject)),
     ];

@@ -7,6 +7,7 @@
 
 mod attend;
 mod choose;
+mod evidence;
 mod finish;
 mod rebuild;
 mod vitals;
@@ -16,6 +17,7 @@ pub(crate) use watch::of_ledger;
 
 use crate::choice::{self, Completed};
 use crate::config::Config;
+use crate::evidence::{Alarm, Alarms, Event};
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
@@ -24,7 +26,7 @@ use crate::intake::{self, IntakeError, Spool};
 use crate::message::{State, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
 use crate::publish::{Board, LinkState, Presence, Publisher};
-use crate::receive::{self, Door, Order};
+use crate::receive::{self, Door, Doorway, Order};
 use crate::series;
 use crate::series::ledger::Step;
 use crate::volume::{self, HeaderReader, Reading};
@@ -95,6 +97,7 @@ struct House {
     door: Mutex<Door>,
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
+    alarms: Arc<Mutex<Alarms>>,
     beats: Beats,
     isolation: Result<(), String>,
     stop: AtomicBool,
@@ -110,6 +113,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
     let house = House::open(config)?;
+    house.enter_start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::scope(|scope| {
         let started = house.start_rooms(scope);
@@ -119,6 +123,7 @@ pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
             house.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert("main");
             error!(%error, "the daemon stops");
         }
+        house.enter_stop();
         // A room that hangs in a driver must not hold the daemon up: everything it works on is safe on disk.
         house.leave_after(GRACE);
     });
@@ -149,6 +154,7 @@ impl House {
             door: Mutex::default(),
             window: Arc::default(),
             tally: Mutex::new(Tally::since(&store)?),
+            alarms: Arc::default(),
             beats: Beats::new(&config),
             store: Arc::new(Mutex::new(store)),
             isolation: volume::isolation(&config.volume),
@@ -169,7 +175,8 @@ impl House {
             self.room(scope, "receive", move || {
                 let (settings, file_bytes) = (self.config.receive.clone(), self.config.volume.limits.file_bytes);
                 let order = Order { settings, incoming: incoming.clone(), file_bytes };
-                receive::run(&order, &self.door, &self.stop);
+                let turned_away = |times, who: &str| self.alarm(Alarm::Association, times, who);
+                receive::run(&order, &Doorway { door: &self.door, stop: &self.stop, turned_away: &turned_away });
                 Ok(())
             })?;
         }
@@ -229,7 +236,10 @@ impl House {
             announce: Box::new(|transaction, step| {
                 let step = match step {
                     Step::Opened(series, study) => StepKind::Received(series, study),
-                    Step::Completed(subject) => StepKind::Complete(subject),
+                    Step::Completed(subject) => {
+                        crate::evidence::append(transaction, Event::TakenIn(subject))?;
+                        StepKind::Complete(subject)
+                    }
                 };
                 outbox::put(transaction, &self.writer.event(step), clock::now_ms())?;
                 self.board.wake();
@@ -295,6 +305,7 @@ impl House {
                     for reason in &model.passed_over {
                         warn!(reason, "an execution provider does not run");
                     }
+                    self.enter_model(&model.digest);
                     self.model_is(ModelState::Loaded(Box::new(model.clone())));
                     return Some(inference);
                 }
@@ -337,6 +348,8 @@ impl House {
             status: Box::new(status),
             delivery: self.config.outbox.clone(),
             receipts: self.writer.receipts(),
+            delivered: Box::new(evidence::delivered),
+            turned_away: evidence::turned_away(&self.alarms),
         }
     }
 
