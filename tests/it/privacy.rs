@@ -1,5 +1,6 @@
 //! Patient data stays inside; ONNX Runtime stays in our folders.
 
+use crate::evidence;
 use crate::scene::Scene;
 use ctedge_tests::arrival::{self, Manner};
 use ctedge_tests::process;
@@ -25,6 +26,14 @@ fn told(scene: &Scene, secrets: &[String]) -> Vec<String> {
         let done = scene.appliance.command(arguments).output().unwrap();
         assert!(!done.stdout.is_empty());
         places.push((format!("what {arguments:?} prints"), [done.stdout, done.stderr].concat()));
+    }
+    for arguments in [["audit", "show"].as_slice(), &["audit", "show", "--json"], &["audit", "show", "--xml"]] {
+        let done = scene.appliance.command(arguments).output().unwrap();
+        assert!(String::from_utf8_lossy(&done.stdout).contains("110104") || arguments.len() == 2);
+        places.push((format!("what {arguments:?} prints"), [done.stdout, done.stderr].concat()));
+    }
+    for (name, text) in evidence::bundle(scene, &["--quick"]) {
+        places.push((format!("{name} of the bundle for support"), text.into_bytes()));
     }
     for folder in ["spool", "state"] {
         names(&scene.appliance.path(folder), &mut places);
@@ -84,6 +93,25 @@ fn nothing_of_the_patient_leaves_the_box() {
     for secret in &secrets[1..] {
         assert!(!complaint.contains(secret.as_str()), "{secret} in an error of inspect: {complaint}");
     }
+}
+
+#[test]
+fn no_process_of_the_daemon_leaves_a_core_dump() {
+    let mut scene = Scene::start();
+    let daemon = scene.appliance.pid().unwrap().to_string();
+    let parent = |process: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("PPid:")).map(|pid| pid.trim().to_owned())
+    };
+    let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let workers: Vec<String> = names.filter(|name| parent(name).as_ref() == Some(&daemon)).collect();
+    assert!(!workers.is_empty(), "the inference worker is a child of the daemon");
+    for process in workers.iter().chain([&daemon]) {
+        let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "process {process}: {core}");
+    }
+    scene.appliance.stop().unwrap();
 }
 
 #[test]

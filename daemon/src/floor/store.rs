@@ -107,7 +107,7 @@ INSERT INTO counters (day, name, value)
 UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
 ";
 
-/// The audit log.
+/// The audit log and the flight recorder.
 const EVIDENCE: &str = "
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
@@ -115,6 +115,15 @@ CREATE TABLE audit (
     record TEXT NOT NULL
 ) STRICT;
 CREATE INDEX audit_age ON audit (at_ms);
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    result_id TEXT NOT NULL,
+    series_key TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+CREATE INDEX decisions_result ON decisions (result_id);
+CREATE INDEX decisions_series ON decisions (series_key);
 ";
 
 impl Store {
@@ -236,6 +245,12 @@ pub(crate) fn set_fact(transaction: &Transaction<'_>, key: &str, value: &str) ->
 pub(crate) fn number(connection: &Connection, key: &str) -> Result<i64, rusqlite::Error> {
     let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
     Ok(value.optional()?.unwrap_or_default())
+}
+
+/// Replaces a stored number.
+pub(crate) fn set_number(transaction: &Transaction<'_>, key: &str, value: i64) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+    transaction.execute(sql, (key, value)).map(drop)
 }
 
 /// Counts something that happened today.

@@ -155,6 +155,8 @@ pub(crate) struct Inferred {
     pub(crate) queue_ms: u64,
     /// Milliseconds of reading.
     pub(crate) decode_ms: u64,
+    /// How inference workers were lost on it, oldest first.
+    pub(crate) faults: Vec<String>,
 }
 
 /// The model could not be loaded.
@@ -244,24 +246,30 @@ impl Inference {
     /// # Errors
     /// The model cannot be loaded again; the reading comes back with the error.
     pub(crate) fn run(&mut self, reading: &Reading) -> Result<Inferred, LoadError> {
+        let mut faults = Vec::new();
         let (facts, scores) = match &reading.scan {
             Err(refusal) => (None, Err(refusal.clone())),
-            Ok(scan) => (Some(scan.facts.clone()), self.scores(scan)?),
+            Ok(scan) => (Some(scan.facts.clone()), self.scores(scan, &mut faults)?),
         };
         let Reading { subject, queue_ms, decode_ms, .. } = reading;
-        Ok(Inferred { subject: subject.clone(), facts, scores, queue_ms: *queue_ms, decode_ms: *decode_ms })
+        let subject = subject.clone();
+        Ok(Inferred { subject, facts, scores, queue_ms: *queue_ms, decode_ms: *decode_ms, faults })
     }
 
-    fn scores(&mut self, scan: &Scan) -> Result<Result<Scores, Refusal>, LoadError> {
+    fn scores(&mut self, scan: &Scan, faults: &mut Vec<String>) -> Result<Result<Scores, Refusal>, LoadError> {
         match self.attempt(scan) {
             Ok(answered) => return Ok(answered),
-            Err(lost) => warn!(%lost, "the inference worker is lost; trying once more with a new one"),
+            Err(lost) => {
+                warn!(%lost, "the inference worker is lost; trying once more with a new one");
+                faults.push(lost.to_string());
+            }
         }
         *self = Self::start(&self.settings, &self.models)?;
         Ok(match self.attempt(scan) {
             Ok(answered) => answered,
             Err(lost) => {
                 error!(%lost, "the inference worker is lost again");
+                faults.push(lost.to_string());
                 *self = Self::start(&self.settings, &self.models)?;
                 let code = if lost == Lost::Time { Code::InferTime } else { Code::InferCrashed };
                 Err(Refusal::new(code, lost.to_string()))

@@ -1,13 +1,14 @@
 //! The end of a series: one commit, and then its files move on.
 
+use super::evidence::Ran;
 use super::{AGAIN, House};
 use crate::floor::clock;
-use crate::floor::store::lock;
+use crate::floor::store::{StoreError, lock};
 use crate::infer::{Inferred, Model};
 use crate::intake::Retired;
 use crate::report::Report;
 use crate::series::ledger::{self, Ending};
-use crate::{choice, message, outbox, report};
+use crate::{choice, evidence, message, outbox, report};
 use std::sync::PoisonError;
 use tracing::{error, info};
 
@@ -15,11 +16,12 @@ impl House {
     /// Reports a series, stores its result and retires its files. Returns false when the daemon is told to stop before that
     /// could be done; the series is then done again at the next start.
     pub(super) fn finish(&self, inferred: Inferred, model: &Model) -> bool {
+        let ran = Ran::of(&inferred);
         let mut report = report::report(&self.config.report, inferred, model);
         let id = message::result_id(&report.subject.identity(), &model.digest, &self.config_digest);
         let reason = report.refusal.as_ref().map(|refusal| refusal.code.name());
         loop {
-            match self.commit(&id, &mut report, reason) {
+            match self.commit(&id, &mut report, model, &ran) {
                 Ok(()) => break,
                 Err(error) => error!(%error, "a result cannot be stored; trying again"),
             }
@@ -40,20 +42,17 @@ impl House {
         true
     }
 
-    /// Outcome, counter, revision, choice and outbox row: all of it or nothing.
-    fn commit(
-        &self,
-        id: &str,
-        report: &mut Report,
-        reason: Option<&str>,
-    ) -> Result<(), crate::floor::store::StoreError> {
+    /// Outcome, counter, revision, choice, outbox row and the recorder's: all of it or nothing.
+    fn commit(&self, id: &str, report: &mut Report, model: &Model, ran: &Ran) -> Result<(), StoreError> {
+        let most_bytes = u64::from(self.config.evidence.recorder_mib) << 20;
+        let reason = report.refusal.as_ref().map(|refusal| refusal.code.name());
         lock(&self.store).commit(|transaction| {
             let ending = Ending { outcome: report.outcome.name(), reason };
             report.subject = ledger::finish(transaction, &report.subject, id, ending)?;
             choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
             let place = outbox::next_place(transaction)?;
             outbox::put(transaction, &self.writer.result(id, &place, report), clock::now_ms())?;
-            Ok(())
+            evidence::record(transaction, &ran.decision(id, report, model, &self.config_digest), most_bytes)
         })
     }
 }

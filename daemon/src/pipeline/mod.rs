@@ -13,6 +13,7 @@ mod rebuild;
 mod vitals;
 mod watch;
 
+pub(crate) use evidence::{Heard, Ran, diag};
 pub(crate) use watch::of_ledger;
 
 use crate::choice::{self, Completed};

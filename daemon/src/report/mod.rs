@@ -44,7 +44,7 @@ impl Settings {
 
 /// Puts together what is known of a series.
 pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> Report {
-    let Inferred { subject, facts, scores, queue_ms, decode_ms } = inferred;
+    let Inferred { subject, facts, scores, queue_ms, decode_ms, .. } = inferred;
     let total_ms = u64::try_from(clock::now_ms().saturating_sub(subject.completed_ms)).unwrap_or_default();
     let timing = Timing { queue_ms, decode_ms, total_ms, ..Timing::default() };
     match scores {

@@ -40,7 +40,14 @@ fn inferred(logits: [f32; 2], warnings: Vec<Warning>) -> Inferred {
         warnings,
     };
     let scores = Scores { logits: logits.to_vec(), preprocess_ms: 1, infer_ms: 2 };
-    Inferred { subject: subject(), facts: Some(facts), scores: Ok(scores), queue_ms: 3, decode_ms: 4 }
+    Inferred {
+        subject: subject(),
+        facts: Some(facts),
+        scores: Ok(scores),
+        queue_ms: 3,
+        decode_ms: 4,
+        faults: Vec::new(),
+    }
 }
 
 fn subject() -> Subject {

@@ -14,7 +14,7 @@ mod sort;
 mod tests;
 
 pub(crate) use archive::nested;
-pub(crate) use sort::series_digest;
+pub(crate) use sort::{file_digest, series_digest};
 
 use crate::floor::clock::{Stopwatch, idle};
 use crate::floor::fate::Refusal;

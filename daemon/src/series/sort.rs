@@ -212,7 +212,8 @@ pub(crate) fn series_digest(sorted_digests: &[String]) -> String {
     HEXLOWER.encode(&hasher.finalize())
 }
 
-fn file_digest(path: &Path) -> io::Result<String> {
+/// SHA-256 of a file's bytes, hex.
+pub(crate) fn file_digest(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 16];

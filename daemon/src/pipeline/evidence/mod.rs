@@ -1,5 +1,11 @@
 //! The daemon's own moments entered into the audit log, and what has to be done for the log now and then.
 
+mod diag;
+mod ran;
+
+pub(crate) use diag::{Heard, diag};
+pub(crate) use ran::Ran;
+
 use super::House;
 use crate::evidence::{self, Alarm, Alarms, Delivered, Event, Haste};
 use crate::floor::clock;
