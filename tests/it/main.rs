@@ -28,6 +28,7 @@ mod parity;
 mod phantom;
 mod preset;
 mod privacy;
+mod pseudonyms;
 mod receive;
 mod rooms;
 mod scene;

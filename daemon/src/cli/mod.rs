@@ -6,6 +6,7 @@ mod choosing;
 pub(crate) mod diag;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+pub(crate) mod key;
 mod montage;
 pub(crate) mod process;
 pub(crate) mod pseudonym;
@@ -78,6 +79,8 @@ enum Command {
     Audit(audit::Args),
     /// Prints the pseudonym of a UID under this site's key
     Pseudonym(pseudonym::Args),
+    /// The site's key of pseudonyms: its generations, a new one, and the end of the old ones
+    Key(key::Args),
     /// A worker process of the daemon; not for people
     #[command(hide = true)]
     Worker(worker::Args),
@@ -113,6 +116,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Diag(args) => diag::run(&args, &config),
         Command::Audit(args) => audit::run(&args, &config),
         Command::Pseudonym(args) => pseudonym::run(&args, &config),
+        Command::Key(args) => key::run(&args, &config),
         Command::Worker(args) => Ok(worker::run(&args)),
     };
     ended.unwrap_or_else(|error| {

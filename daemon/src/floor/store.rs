@@ -107,7 +107,7 @@ INSERT INTO counters (day, name, value)
 UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
 ";
 
-/// The audit log and the flight recorder.
+/// The audit log, the flight recorder, and names of series under older generations of the site's key.
 const EVIDENCE: &str = "
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
@@ -121,6 +121,12 @@ CREATE TABLE decisions (
     series_key TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
     record TEXT NOT NULL
+) STRICT;
+CREATE TABLE aliases (
+    series_key TEXT NOT NULL,
+    also_study TEXT NOT NULL,
+    also_series TEXT NOT NULL,
+    PRIMARY KEY (series_key, also_series)
 ) STRICT;
 CREATE INDEX decisions_result ON decisions (result_id);
 CREATE INDEX decisions_series ON decisions (series_key);

@@ -2,7 +2,7 @@
 
 use super::{Counters, EVENT_PRIORITY, Message, Place, Topics, urgency};
 use crate::floor::clock;
-use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Subject};
 use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
 use ctedge_models::scan::Facts;
@@ -137,6 +137,8 @@ struct ResultPayload<'a> {
     device: &'a str,
     study_key: &'a StudyKey,
     series_key: &'a SeriesKey,
+    #[serde(skip_serializing_if = "<[Names]>::is_empty")]
+    also: &'a [Names],
     outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason_code: Option<&'a str>,
@@ -271,6 +273,7 @@ impl Writer {
             device: &self.device,
             study_key,
             series_key,
+            also: &report.also,
             outcome: report.outcome,
             reason_code: report.refusal.as_ref().map(|refusal| refusal.code.name()),
             reason_detail: report.refusal.as_ref().map(|refusal| refusal.detail.as_str()),

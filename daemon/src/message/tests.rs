@@ -1,7 +1,7 @@
 use super::payload::Overall;
 use super::*;
 use crate::floor::fate::{Code, Refusal};
-use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Subject, Verdict};
 use crate::report::{Flag, ModelRun, Outcome, Timing};
 use ctedge_models::labels::Label;
@@ -38,6 +38,7 @@ fn report() -> Report {
             intended_use: "research".into(),
         }),
         timing: Timing::default(),
+        also: Vec::new(),
     }
 }
 
@@ -75,6 +76,14 @@ fn results_are_not_retained_and_stay_small() {
     assert_eq!((&payload["model"]["ep"], &payload["model"]["trained"]), (&json!("cpu"), &json!(false)));
     assert_eq!((&payload["input"]["files"], &payload["input"]["complete_by"]), (&json!(30), &json!("marker")));
     assert_eq!(payload["review_status"], "unverified_draft");
+}
+
+#[test]
+fn other_names_are_told_where_there_are_any() {
+    let also = vec![Names { study_key: StudyKey("sk2_a".into()), series_key: SeriesKey("ek2_b".into()) }];
+    let message = writer().result("r1_x", &place(7), &Report { also, ..report() });
+    assert_eq!(parsed(&message)["also"], json!([{"study_key": "sk2_a", "series_key": "ek2_b"}]));
+    assert!(parsed(&writer().result("r1_x", &place(7), &report())).get("also").is_none());
 }
 
 #[test]

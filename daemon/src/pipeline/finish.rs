@@ -49,6 +49,7 @@ impl House {
         lock(&self.store).commit(|transaction| {
             let ending = Ending { outcome: report.outcome.name(), reason };
             report.subject = ledger::finish(transaction, &report.subject, id, ending)?;
+            report.also = ledger::aliases(transaction, &report.subject.series_key)?;
             choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
             let place = outbox::next_place(transaction)?;
             outbox::put(transaction, &self.writer.result(id, &place, report), clock::now_ms())?;

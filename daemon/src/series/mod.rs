@@ -9,6 +9,7 @@
 mod archive;
 mod gather;
 pub(crate) mod ledger;
+mod naming;
 mod sort;
 #[cfg(test)]
 mod tests;

@@ -3,16 +3,18 @@
 use super::archive;
 use super::gather::{Gather, Sorted};
 use super::ledger::{self, Step};
+use super::naming::Named;
 use super::{Completed, HeaderAnswer, Room, Series, SeriesError};
 use crate::floor::clock;
 use crate::floor::fate::{Code, Refusal};
-use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::store::lock;
 use crate::floor::subject::Subject;
 use crate::intake::Claim;
 use ctedge_models::scan::{Format, Reason};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -21,6 +23,14 @@ use tracing::{error, info};
 
 /// Attempts to have a header read before the room gives up on its worker.
 pub(super) const ATTEMPTS: u32 = 5;
+
+/// A file and the series it belongs to.
+struct Identified {
+    key: SeriesKey,
+    file: Sorted,
+    /// What the series is called under other generations of the site's key.
+    also: Vec<Names>,
+}
 
 impl Room<'_> {
     /// Asks what a claimed file is and puts it, or the members of an archive, into its series.
@@ -40,17 +50,28 @@ impl Room<'_> {
         gather: &mut Gather,
         now: Duration,
     ) -> Result<(), SeriesError> {
-        let Some((key, file)) = self.identify(claim, answer)? else { return Ok(()) };
+        let Some(identified) = self.identify(claim, answer, gather)? else { return Ok(()) };
+        self.put(claim, identified, gather, now)
+    }
+
+    fn put(
+        &mut self,
+        claim: &Claim,
+        Identified { key, file, also }: Identified,
+        gather: &mut Gather,
+        now: Duration,
+    ) -> Result<(), SeriesError> {
         if !gather.knows(&key) {
-            self.open(&key, &file.study_key)?;
+            self.open(&key, &file.study_key, &also)?;
         }
         self.spool.sort_in(&claim.path, &key, &file.digest)?;
         gather.add(key, file, now);
         Ok(())
     }
 
-    fn open(&self, key: &SeriesKey, study: &StudyKey) -> Result<(), SeriesError> {
+    fn open(&self, key: &SeriesKey, study: &StudyKey, also: &[Names]) -> Result<(), SeriesError> {
         lock(self.store).commit(|transaction| {
+            ledger::note_aliases(transaction, key, also)?;
             if ledger::open(transaction, key, study)? {
                 (self.announce)(transaction, Step::Opened(key, study))?;
             }
@@ -100,13 +121,21 @@ impl Room<'_> {
             again.extend(self.resume_frozen(&key)?);
         }
         let open = lock(self.store).commit(ledger::open_keys)?;
+        let studies: BTreeMap<SeriesKey, StudyKey> = open.iter().cloned().collect();
         for (key, study) in open {
             gather.expect(key, study, now);
         }
         for key in self.spool.open_keys()? {
             for path in self.spool.open_files(&key)? {
                 let answer = self.ask_again(&path)?;
-                self.place(&Claim { path, source: None }, answer, gather, now)?;
+                let claim = Claim { path, source: None };
+                let Some(mut identified) = self.identify(&claim, answer, gather)? else { continue };
+                // Its folder has its name, also where that is of a generation that was dropped since.
+                identified.key = key.clone();
+                if let Some(study) = studies.get(&key) {
+                    identified.file.study_key = study.clone();
+                }
+                self.put(&claim, identified, gather, now)?;
                 clock::next_piece();
             }
         }
@@ -157,26 +186,32 @@ impl Room<'_> {
     }
 
     /// Which series a file belongs to. `None` when it has vanished.
-    fn identify(&self, claim: &Claim, answer: HeaderAnswer) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+    fn identify(
+        &self,
+        claim: &Claim,
+        answer: HeaderAnswer,
+        gather: &Gather,
+    ) -> Result<Option<Identified>, SeriesError> {
         let header = match answer {
             HeaderAnswer::Header(header) => header,
-            HeaderAnswer::Refused(refusal) => return self.stray(claim, refusal),
-            HeaderAnswer::Archive => return self.stray(claim, archive::nested()),
+            HeaderAnswer::Refused(refusal) => return self.stray(claim, refusal, gather),
+            HeaderAnswer::Archive => return self.stray(claim, archive::nested(), gather),
             HeaderAnswer::Unavailable => return Err(SeriesError::NoWorker),
         };
-        let sorted = Sorted {
-            study_key: self.site.study(&header.study_uid),
+        let Named { names, also } = self.name(&header.study_uid, &header.series_uid, gather)?;
+        let file = Sorted {
+            study_key: names.study_key,
             digest: header.digest,
             expected: header.expected,
             single_file: header.format == Format::Nifti,
             source: claim.source,
             refusal: None,
         };
-        Ok(Some((self.site.series(&header.series_uid), sorted)))
+        Ok(Some(Identified { key: names.series_key, file, also }))
     }
 
     /// A file that belongs to no series is a series of its own, known by its bytes.
-    fn stray(&self, claim: &Claim, refusal: Refusal) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+    fn stray(&self, claim: &Claim, refusal: Refusal, gather: &Gather) -> Result<Option<Identified>, SeriesError> {
         let digest = match file_digest(&claim.path) {
             Ok(digest) => digest,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -184,15 +219,16 @@ impl Room<'_> {
         };
         info!(reason = refusal.code.name(), "a file belongs to no series");
         let identity = format!("file:{digest}");
-        let sorted = Sorted {
-            study_key: self.site.study(&identity),
+        let Named { names, also } = self.name(&identity, &identity, gather)?;
+        let file = Sorted {
+            study_key: names.study_key,
             digest,
             expected: None,
             single_file: true,
             source: claim.source,
             refusal: Some(refusal),
         };
-        Ok(Some((self.site.series(&identity), sorted)))
+        Ok(Some(Identified { key: names.series_key, file, also }))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::evidence::{self, Alarm, Alarms, Delivered, Event, Haste};
 use crate::floor::clock;
 use crate::floor::store::{Store, StoreError, lock};
 use crate::publish::{TurnedAway, Witness};
+use crate::series::ledger;
 use rusqlite::Transaction;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{error, info};
@@ -43,6 +44,10 @@ impl House {
                 evidence::append(transaction, Event::Rebuilt)?;
             }
             evidence::note_digest(transaction, "configuration", &self.config.digest_of_all())?;
+            evidence::note_digest(transaction, "site_key", &self.site.fingerprint())?;
+            if self.site.generations().len() == 1 {
+                ledger::forget_aliases(transaction)?;
+            }
             evidence::append(transaction, Event::Started)
         })
     }
