@@ -8,6 +8,7 @@ mod layers;
 #[cfg(test)]
 mod tests;
 
+use crate::floor::phi::{self, Encryption};
 use crate::message::Topics;
 use crate::{choice, evidence, infer, intake, outbox, publish, receive, report, series, volume, web};
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) outbox: outbox::Settings,
     /// How long evidence is kept.
     pub(crate) evidence: evidence::Settings,
+    /// What of a patient leaves the device.
+    pub(crate) phi: phi::Settings,
     /// The broker.
     pub(crate) mqtt: publish::Settings,
     /// Where the daemon can be watched.
@@ -203,6 +206,8 @@ impl Config {
             self.mqtt.problems(),
         ];
         let mut problems = rooms.concat();
+        let encryption = if self.mqtt.tls.is_some() { Encryption::Tls } else { Encryption::Without };
+        problems.extend(self.phi.problems(encryption));
         problems.extend(Topics::new(&self.mqtt.prefix, &self.mqtt.device).err().map(|error| error.to_string()));
         if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
             problems.push(format!("log.level = {:?}: {error}", self.log.level));

@@ -22,6 +22,11 @@ pub(crate) enum Event<'a> {
         /// Who said that it has it.
         to: Delivered,
     },
+    /// Identifiers of its patient go out with a result.
+    Disclosed {
+        /// Id of the result.
+        result_id: &'a str,
+    },
     /// Somebody was turned away.
     Refused {
         /// From what.
@@ -163,6 +168,11 @@ fn said(event: Event<'_>) -> Said {
             };
             let objects = vec![object("result", result_id, &[])];
             Said { event: EXPORT, action: "R", objects, detail: Some(to.to_owned()), ..plain }
+        }
+        Event::Disclosed { result_id } => {
+            let objects = vec![object("result", result_id, &[])];
+            let detail = Some("identifiers of its patient go to the broker".to_owned());
+            Said { event: EXPORT, action: "R", objects, detail, ..plain }
         }
         Event::Refused { alarm, times, detail } => {
             let kind = match alarm {

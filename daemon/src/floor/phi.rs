@@ -1,12 +1,73 @@
 //! Keyed pseudonyms in place of what identifies a patient.
 
 use crate::floor::durable;
+use ctedge_models::scan::Which;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
 use std::path::Path;
+
+/// What of a patient leaves the device.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// `pseudonymous`, `accession` or `full`.
+    pub(crate) mode: Mode,
+    /// The sentence that has to be written for any other mode than the first.
+    pub(crate) acknowledgement: String,
+}
+
+/// What is published of a patient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mode {
+    /// Pseudonyms alone.
+    #[default]
+    Pseudonymous,
+    /// Accession numbers as well, on the topic `idmap`.
+    Accession,
+    /// Accession numbers and patients' ids, on the topic `idmap`.
+    Full,
+}
+
+/// Who writes this knows what the mode does.
+const ACKNOWLEDGEMENT: &str = "Identifiers of patients leave this device, and this site is allowed to let them.";
+
+impl Settings {
+    /// What has to be read out of files, if anything.
+    pub(crate) fn which(&self) -> Option<Which> {
+        match self.mode {
+            Mode::Pseudonymous => None,
+            Mode::Accession => Some(Which::Accession),
+            Mode::Full => Some(Which::AccessionAndPatient),
+        }
+    }
+
+    /// What is wrong with the values, one sentence each; `encryption` is that of the connection to the broker.
+    pub(crate) fn problems(&self, encryption: Encryption) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.which().is_some() && self.acknowledgement != ACKNOWLEDGEMENT {
+            problems.push(format!(
+                "phi.mode publishes identifiers of patients: write phi.acknowledgement = {ACKNOWLEDGEMENT:?}"
+            ));
+        }
+        if self.which().is_some() && encryption == Encryption::Without {
+            problems.push("phi.mode publishes identifiers of patients: mqtt.tls must be set".to_owned());
+        }
+        problems
+    }
+}
+
+/// Whether the connection to the broker is encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encryption {
+    /// It is.
+    Tls,
+    /// It is not.
+    Without,
+}
 
 /// Pseudonym of a study: the same for everybody who holds the site key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

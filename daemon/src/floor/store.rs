@@ -107,7 +107,7 @@ INSERT INTO counters (day, name, value)
 UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
 ";
 
-/// The audit log, the flight recorder, and names of series under older generations of the site's key.
+/// The audit log, the flight recorder, other names of series, and identifiers where the site publishes them.
 const EVIDENCE: &str = "
 CREATE TABLE audit (
     seq INTEGER PRIMARY KEY,
@@ -127,6 +127,11 @@ CREATE TABLE aliases (
     also_study TEXT NOT NULL,
     also_series TEXT NOT NULL,
     PRIMARY KEY (series_key, also_series)
+) STRICT;
+CREATE TABLE identifiers (
+    series_key TEXT PRIMARY KEY,
+    accession_number TEXT,
+    patient_id TEXT
 ) STRICT;
 CREATE INDEX decisions_result ON decisions (result_id);
 CREATE INDEX decisions_series ON decisions (series_key);
@@ -185,6 +190,13 @@ impl Store {
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         Ok(Self { connection })
+    }
+
+    /// From now on overwrites what it deletes.
+    pub(crate) fn delete_securely(&self) -> Result<(), StoreError> {
+        // It answers with the new value.
+        self.connection.query_row("PRAGMA secure_delete = ON", [], |_row| Ok(()))?;
+        Ok(())
     }
 
     /// A database in memory, for tests.

@@ -5,7 +5,7 @@ use crate::floor::clock;
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Subject};
 use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
-use ctedge_models::scan::Facts;
+use ctedge_models::scan::{Facts, Identifiers};
 use serde::Serialize;
 
 /// Seconds for which the broker keeps a result for a subscriber with a persistent session.
@@ -111,6 +111,18 @@ struct Event<'a> {
     complete_by: Option<CompleteBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
     instances: Option<u32>,
+}
+
+#[derive(Debug, Serialize)]
+struct IdMap<'a> {
+    schema: &'a str,
+    at: String,
+    device: &'a str,
+    id: &'a str,
+    study_key: &'a StudyKey,
+    series_key: &'a SeriesKey,
+    #[serde(flatten)]
+    identifiers: &'a Identifiers,
 }
 
 #[derive(Debug, Serialize)]
@@ -250,6 +262,25 @@ impl Writer {
             expiry_s: Some(RESULT_EXPIRY_S),
             priority: urgency(report),
             result_id: Some(id.to_owned()),
+        }
+    }
+
+    /// The topic of identifiers.
+    pub(crate) fn idmap_topic(&self) -> String {
+        self.topics.below("idmap")
+    }
+
+    /// `idmap`: the only message that names a patient, where the site wants it.
+    pub(crate) fn idmap(&self, id: &str, subject: &Subject, identifiers: &Identifiers) -> Message {
+        let Subject { study_key, series_key, .. } = subject;
+        let (at, schema) = (clock::rfc3339(clock::now_ms()), "idmap/1.0");
+        Message {
+            topic: self.idmap_topic(),
+            payload: json(&IdMap { schema, at, device: &self.device, id, study_key, series_key, identifiers }),
+            retain: false,
+            expiry_s: Some(EVENT_EXPIRY_S),
+            priority: EVENT_PRIORITY,
+            result_id: None,
         }
     }
 

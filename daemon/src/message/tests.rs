@@ -87,6 +87,20 @@ fn other_names_are_told_where_there_are_any() {
 }
 
 #[test]
+fn identifiers_are_on_one_topic_not_retained_and_not_printed() {
+    use ctedge_models::scan::Identifiers;
+    let identifiers = Identifiers { accession_number: Some("ZQAQZ".into()), patient_id: Some("ZQPQZ".into()) };
+    let message = writer().idmap("r1_x", &report().subject, &identifiers);
+    assert_eq!(
+        (message.topic.as_str(), message.retain, message.expiry_s),
+        ("ctedge/v1/box-1/idmap", false, Some(86_400))
+    );
+    assert_eq!((&parsed(&message)["accession_number"], &parsed(&message)["id"]), (&json!("ZQAQZ"), &json!("r1_x")));
+    let printed = format!("{message:?} {identifiers:?}");
+    assert!(!printed.contains("ZQ"), "{printed}");
+}
+
+#[test]
 fn refusals_say_why() {
     let refusal = Refusal::new(Code::Scan(Reason::GantryTilt), "slices sheared by 18.50 degrees (gantry tilt)");
     let refused =
@@ -165,7 +179,7 @@ fn examples() -> Vec<Value> {
 #[test]
 fn the_contract_shows_what_is_sent() {
     use crate::report::Report;
-    use ctedge_models::scan::{Facts, Format};
+    use ctedge_models::scan::{Facts, Format, Identifiers};
     let writer = writer();
     let facts = Facts {
         format: Format::Dicom,
@@ -184,6 +198,7 @@ fn the_contract_shows_what_is_sent() {
     let mut first = Report { facts: Some(facts), ..report() };
     (first.subject.revision, first.subject.replaces) = (1, None);
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
+    let identifiers = Identifiers { accession_number: Some("4711".into()), patient_id: None };
     let audit = AuditHead { seq: 61, sha256: String::new() };
     let sent = [
         writer.result("r1_x", &place(1), &first).delivered(Delivery { attempt: 1, dup_possible: false }),
@@ -191,6 +206,7 @@ fn the_contract_shows_what_is_sent() {
         writer.counters(&Counters { audit: Some(audit), ..Counters::of(&[], 0, &Kept::default()) }),
         writer.health(&health),
         writer.event(StepKind::Complete(&first.subject)),
+        writer.idmap("r1_x", &first.subject, &identifiers),
     ];
     for message in sent {
         let sent = parsed(&message);

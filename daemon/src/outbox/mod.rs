@@ -179,6 +179,16 @@ pub(crate) fn receipted(transaction: &Transaction<'_>, receipt: &Receipt) -> Res
     Ok(true)
 }
 
+/// Whether messages of a topic wait.
+pub(crate) fn holds(connection: &Connection, topic: &str) -> Result<bool, rusqlite::Error> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM outbox WHERE topic = ?1)", [topic], |row| row.get(0))
+}
+
+/// Forgets messages of a topic that are not wanted any more.
+pub(crate) fn discard(transaction: &Transaction<'_>, topic: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute("DELETE FROM outbox WHERE topic = ?1", [topic]).map(drop)
+}
+
 /// How much waits to be sent, and since when.
 pub(crate) fn waiting(connection: &Connection) -> Result<Waiting, rusqlite::Error> {
     connection.query_row("SELECT COUNT(*), MIN(created_ms) FROM outbox WHERE taken = 0", [], |row| {

@@ -53,6 +53,7 @@ impl House {
             choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
             let place = outbox::next_place(transaction)?;
             outbox::put(transaction, &self.writer.result(id, &place, report), clock::now_ms())?;
+            self.disclose(transaction, id, report, clock::now_ms())?;
             evidence::record(transaction, &ran.decision(id, report, model, &self.config_digest), most_bytes)
         })
     }

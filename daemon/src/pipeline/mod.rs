@@ -99,6 +99,7 @@ struct House {
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
     alarms: Arc<Mutex<Alarms>>,
+    residue: AtomicBool,
     beats: Beats,
     isolation: Result<(), String>,
     stop: AtomicBool,
@@ -114,6 +115,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
     let house = House::open(config)?;
+    house.begin_disclosure()?;
     house.enter_start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::scope(|scope| {
@@ -156,6 +158,7 @@ impl House {
             window: Arc::default(),
             tally: Mutex::new(Tally::since(&store)?),
             alarms: Arc::default(),
+            residue: AtomicBool::new(false),
             beats: Beats::new(&config),
             store: Arc::new(Mutex::new(store)),
             isolation: volume::isolation(&config.volume),
@@ -233,6 +236,7 @@ impl House {
             spool: &self.spool,
             store: &self.store,
             read_header: Box::new(move |path| headers.read(path)),
+            read_identifiers: self.patients(),
             unpack: Box::new(|archive, into| volume::unpack(&self.config.volume, archive, into)),
             announce: Box::new(|transaction, step| {
                 let step = match step {

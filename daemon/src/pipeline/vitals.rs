@@ -48,6 +48,7 @@ impl Vitals {
     pub(super) fn post(&mut self, house: &House) {
         self.sweep(house);
         house.enter_alarms(Haste::Wait);
+        house.remove_residue();
         let due = self.posted.as_ref().is_none_or(|posted| posted.elapsed() >= SIGN_OF_LIFE);
         let info = info(house);
         if self.info.as_ref() != Some(&info) {

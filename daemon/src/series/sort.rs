@@ -2,6 +2,7 @@
 
 use super::archive;
 use super::gather::{Gather, Sorted};
+use super::identifiers;
 use super::ledger::{self, Step};
 use super::naming::Named;
 use super::{Completed, HeaderAnswer, Room, Series, SeriesError};
@@ -11,7 +12,7 @@ use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::store::lock;
 use crate::floor::subject::Subject;
 use crate::intake::Claim;
-use ctedge_models::scan::{Format, Reason};
+use ctedge_models::scan::{Format, Identifiers, Reason};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Attempts to have a header read before the room gives up on its worker.
 pub(super) const ATTEMPTS: u32 = 5;
@@ -62,16 +63,34 @@ impl Room<'_> {
         now: Duration,
     ) -> Result<(), SeriesError> {
         if !gather.knows(&key) {
-            self.open(&key, &file.study_key, &also)?;
+            let is_scan = file.refusal.is_none();
+            let read = self.read_identifiers.as_mut().filter(|_| is_scan);
+            let identifiers = read.and_then(|read| {
+                let identifiers = read(&claim.path);
+                if identifiers.is_none() {
+                    warn!(series = %key, "identifiers of the patient cannot be read; none are published");
+                }
+                identifiers
+            });
+            self.open(&key, &file.study_key, &also, identifiers.as_ref())?;
         }
         self.spool.sort_in(&claim.path, &key, &file.digest)?;
         gather.add(key, file, now);
         Ok(())
     }
 
-    fn open(&self, key: &SeriesKey, study: &StudyKey, also: &[Names]) -> Result<(), SeriesError> {
+    fn open(
+        &self,
+        key: &SeriesKey,
+        study: &StudyKey,
+        also: &[Names],
+        patient: Option<&Identifiers>,
+    ) -> Result<(), SeriesError> {
         lock(self.store).commit(|transaction| {
             ledger::note_aliases(transaction, key, also)?;
+            if let Some(patient) = patient {
+                identifiers::keep(transaction, key, patient)?;
+            }
             if ledger::open(transaction, key, study)? {
                 (self.announce)(transaction, Step::Opened(key, study))?;
             }

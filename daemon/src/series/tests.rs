@@ -131,6 +131,7 @@ impl Bench {
                     spool: &spool,
                     store: &self.store,
                     read_header: Box::new(fake_header),
+                    read_identifiers: None,
                     unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),
                 };

@@ -1,6 +1,7 @@
 //! The daemon's own moments entered into the audit log, and what has to be done for the log now and then.
 
 mod diag;
+mod disclosure;
 mod ran;
 
 pub(crate) use diag::{Heard, diag};
