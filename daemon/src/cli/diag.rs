@@ -19,7 +19,7 @@ use std::process::ExitCode;
                         send it on."
 )]
 pub(crate) struct Args {
-    /// The file [default: ctedge-diag-<time>.tar.zst in the current folder]
+    /// The file [default: ctedge-diag-TIME.tar.zst in the current folder]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Leave `ctedge doctor` out, which loads the model
