@@ -1,10 +1,11 @@
 //! The 18 abnormalities of CT-RATE, in the official column order of its label files.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One of the 18 CT-RATE abnormalities. The order is that of the data set's label files and of every 18-vector in the
 /// project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the variant is the finding's name")]
 pub enum Label {

@@ -4,9 +4,9 @@ use crate::scene::{PATIENCE, Scene};
 use ctedge_tests::appliance::{Appliance, Setup};
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
-use ctedge_tests::process;
 use ctedge_tests::series::{self, Plan};
-use ctedge_tests::subscriber::Subscriber;
+use ctedge_tests::subscriber::{Message, Subscriber};
+use ctedge_tests::{place, process};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -116,4 +116,16 @@ fn results_arrive_in_mqtt_3_1_1_too() {
     scene.drop_files(&made.series[0], "s", Manner::Copy);
     scene.results(1);
     assert!(scene.appliance.log().contains("3.1.1"), "{}", scene.appliance.log_end());
+}
+
+#[test]
+fn the_contract_can_be_had_from_the_broker() {
+    let scene = Scene::with(|setup| setup.more = vec!["mqtt.schemas = true".to_owned()]);
+    let contract = place::root().join("daemon/contract");
+    let committed = std::fs::read(contract.join("result.schema.json")).unwrap();
+    let committed: serde_json::Value = serde_json::from_slice(&committed).unwrap();
+    let came = |messages: &[Message]| {
+        messages.iter().any(|message| message.topic.ends_with("/schema/result/1") && message.payload == committed)
+    };
+    scene.subscriber.wait(PATIENCE, came).unwrap();
 }

@@ -35,6 +35,26 @@ fn whatever_happens_to_broker_and_wire_every_result_arrives() {
 }
 
 #[test]
+fn whatever_a_power_cut_leaves_of_the_disk_nothing_acknowledged_is_lost() {
+    faults(&["power", "--points", "12"]);
+}
+
+#[test]
+fn cut_after_single_bytes_of_an_exchange_every_result_arrives() {
+    faults(&["wire", "--points", "16"]);
+}
+
+#[test]
 fn a_burst_of_files_is_accounted_for() {
     faults(&["burst", "--points", "500"]);
+}
+
+#[test]
+fn a_series_that_takes_its_worker_down_does_so_twice_and_the_others_are_read() {
+    faults(&["poison", "--points", "6"]);
+}
+
+#[test]
+fn hung_runs_are_ended_and_climb_the_ladder() {
+    faults(&["wedge", "--points", "2"]);
 }

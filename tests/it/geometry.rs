@@ -1,6 +1,6 @@
 //! What the reader makes of real scans, beside dcm2niix and nibabel.
 
-use ctedge_models::scan::{self, Limits};
+use ctedge_models::scan::{self, Limits, Urgent};
 use ctedge_models::volume::{Volume, Voxels};
 use ctedge_tests::{arrival, place, tools};
 use std::fs;
@@ -25,7 +25,7 @@ pub(crate) fn files(source: &Path) -> Vec<PathBuf> {
     } else {
         vec![source.to_owned()]
     };
-    files.into_iter().filter(|file| scan::header(file, &Limits::default()).is_ok()).collect()
+    files.into_iter().filter(|file| scan::header(file, &Limits::default(), &Urgent::default()).is_ok()).collect()
 }
 
 /// A volume's voxels in HU.

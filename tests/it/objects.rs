@@ -1,6 +1,6 @@
 //! What other people's test files are told to be: pydicom's own, which hold what goes wrong in the field, and charsets.
 
-use ctedge_models::scan::{self, Limits};
+use ctedge_models::scan::{self, Limits, Urgent};
 use ctedge_tests::{arrival, place};
 use std::collections::BTreeMap;
 
@@ -32,7 +32,8 @@ const TOLD: [(&str, &str); 22] = [
 ];
 
 fn reason(path: &std::path::Path) -> &'static str {
-    let read = scan::header(path, &Limits::default()).and_then(|_| scan::read(&[path.to_owned()], &Limits::default()));
+    let read = scan::header(path, &Limits::default(), &Urgent::default())
+        .and_then(|_| scan::read(&[path.to_owned()], &Limits::default()));
     read.map_or_else(|error| error.reason.name(), |_| "read")
 }
 

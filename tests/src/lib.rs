@@ -5,6 +5,7 @@ pub mod appliance;
 pub mod arrival;
 #[cfg(feature = "demo")]
 pub mod broker;
+pub mod contract;
 pub mod fuzzing;
 pub mod gauge;
 pub mod mosquitto;

@@ -1,10 +1,12 @@
 //! A subscriber that is not ours: `mosquitto_sub` with a session that outlives its connection.
 
+use crate::contract;
 use crate::process::{self, Running};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,7 +42,8 @@ impl Message {
 pub struct Subscriber {
     heard: Arc<Mutex<Vec<Message>>>,
     /// The program that runs now. It goes with its last owner, and we are that but for a moment.
-    _running: Arc<Mutex<Option<Running>>>,
+    running: Arc<Mutex<Option<Running>>>,
+    away: Arc<AtomicBool>,
 }
 
 const MISSING: &str = "mosquitto_sub is missing: apt-get install mosquitto-clients";
@@ -54,19 +57,35 @@ impl Subscriber {
         let heard = Arc::default();
         let running = Arc::default();
         let mut output = connect(port, &id, &running)?;
-        let (hears, owner) = (Arc::clone(&heard), Arc::downgrade(&running));
+        let away = Arc::new(AtomicBool::new(false));
+        let (hears, owner, leaves) = (Arc::clone(&heard), Arc::downgrade(&running), Arc::clone(&away));
         let attend = move || {
+            let mut record = contract::record(&id);
             loop {
-                listen(output, &hears);
+                listen(output, &hears, &mut record);
                 // It leaves when the broker says that it shuts down; with its session it misses nothing.
                 std::thread::sleep(Duration::from_millis(100));
+                while leaves.load(Ordering::Relaxed) && owner.strong_count() > 0 {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
                 let Some(running) = owner.upgrade() else { return };
                 let Ok(again) = connect(port, &id, &running) else { return };
                 output = again;
             }
         };
         std::thread::Builder::new().name("subscriber".to_owned()).spawn(attend)?;
-        Ok(Self { heard, _running: running })
+        Ok(Self { heard, running, away })
+    }
+
+    /// Goes away until [`Subscriber::come_back`]; the broker keeps for it what comes meanwhile, if it can.
+    pub fn leave(&self) {
+        self.away.store(true, Ordering::Relaxed);
+        drop(lock(&self.running).take());
+    }
+
+    /// Is there again, with its old session.
+    pub fn come_back(&self) {
+        self.away.store(false, Ordering::Relaxed);
     }
 
     /// Everything heard so far.
@@ -119,9 +138,10 @@ fn connect(port: u16, id: &str, running: &Mutex<Option<Running>>) -> anyhow::Res
 }
 
 /// Reads lines of `retained topic payload`.
-fn listen(output: ChildStdout, heard: &Mutex<Vec<Message>>) {
+fn listen(output: ChildStdout, heard: &Mutex<Vec<Message>>, record: &mut contract::Record) {
     for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
         if let Some(message) = parse(&String::from_utf8_lossy(&line)) {
+            record.heard(&message.raw);
             lock(heard).push(message);
         }
     }

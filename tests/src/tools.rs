@@ -1,6 +1,6 @@
 //! Other people's programs that the tests compare with: what they are, whether they are here, how to get them.
 
-use crate::{place, process, progress::say};
+use crate::{contract, place, process, progress::say};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::process::Command;
 pub struct Tool {
     /// Name of the program.
     pub program: &'static str,
-    /// Debian package.
+    /// Debian package, or two of which one has it.
     pub package: &'static str,
     /// What it is needed for.
     pub purpose: &'static str,
@@ -22,7 +22,7 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 15] = [
+pub const TOOLS: [Tool; 17] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
     tool("openssl", "openssl", "certificates of a broker"),
@@ -36,8 +36,11 @@ pub const TOOLS: [Tool; 15] = [
     tool("dcmodify", "dcmtk", "plants patient markers in DICOM files"),
     tool("dciodvfy", "dicom3tools", "validates the DICOM files we write"),
     tool("minisign", "minisign", "verifies bundle signatures"),
+    tool("npm", "npm", "gets AsyncAPI's own parser"),
     tool("zip", "zip", "packs series into one file"),
     tool("strace", "strace", "sees system calls"),
+    // Debian moved it from the first to the second.
+    tool("qemu-storage-daemon", "qemu-system-common qemu-utils", "a disk that keeps a log, for power cuts"),
 ];
 
 /// Looks for every tool, and gets what is missing: packages through apt when run as root, Python packages through pip.
@@ -48,12 +51,14 @@ pub fn provide() -> anyhow::Result<()> {
     }
     let python = provide_python()?;
     say(&format!("  {:<14} peers of requirements.txt, in {}", "python", python.display()));
+    let parser = contract::provide_parser()?;
+    say(&format!("  {:<14} AsyncAPI's parser, in {}", "node", parser.display()));
     Ok(())
 }
 
 fn packages() -> anyhow::Result<()> {
     let mut missing: Vec<&str> =
-        TOOLS.iter().filter(|tool| !process::on_path(tool.program)).map(|tool| tool.package).collect();
+        TOOLS.iter().filter(|tool| !process::on_path(tool.program)).flat_map(|tool| tool.package.split(' ')).collect();
     missing.dedup();
     if missing.is_empty() {
         return Ok(());

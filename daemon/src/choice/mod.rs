@@ -21,7 +21,6 @@ use crate::floor::phi::StudyKey;
 use crate::floor::store::{SharedStore, StoreError, lock};
 use crate::series::ledger::{is_filling, is_ready};
 use ctedge_models::scan::Traits;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 use studies::Studies;
@@ -33,12 +32,12 @@ pub(crate) struct Room<'a> {
     pub(crate) settings: &'a Settings,
     /// The ledger.
     pub(crate) store: &'a SharedStore,
-    /// Asks a jailed worker what the series in a folder is like. `None` when the daemon is told to stop.
+    /// Asks a jailed worker what a series is like. `None` when the daemon is told to stop.
     pub(crate) read_traits: Box<TraitsReader<'a>>,
 }
 
-/// Says what the series in a folder is like.
-type TraitsReader<'a> = dyn FnMut(&Path) -> Option<Result<Traits, Refusal>> + 'a;
+/// Says what a series is like.
+type TraitsReader<'a> = dyn FnMut(&Series) -> Option<Result<Traits, Refusal>> + 'a;
 
 /// Hands series on, at once or when their study is decided, until the channel of completed ones closes.
 ///
@@ -95,7 +94,7 @@ impl Room<'_> {
         if series.refusal.is_some() || !self.settings.asks() {
             return Some(series);
         }
-        let traits = (self.read_traits)(&series.series.folder)?;
+        let traits = (self.read_traits)(&series.series)?;
         judge(self.settings, &mut series, traits);
         Some(series)
     }

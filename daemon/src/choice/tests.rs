@@ -3,7 +3,7 @@ use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::SeriesKey;
 use crate::floor::store::Store;
-use crate::floor::subject::{CompleteBy, Subject, Verdict};
+use crate::floor::subject::{CompleteBy, Priority, Subject, Verdict};
 use crate::series::ledger::Ending;
 use ctedge_models::scan::{Patterns, Reason};
 use proptest::prelude::*;
@@ -51,6 +51,7 @@ fn series(key: &str) -> Completed {
         revision: 1,
         replaces: None,
         completed_ms: 0,
+        priority: Priority::Routine,
         choice: None,
     };
     Completed { series: Series { subject, folder: key.into() }, refusal: None }
@@ -267,7 +268,7 @@ impl Bench {
         let (out_sender, out_receiver) = sync_channel(16);
         std::thread::scope(|scope| {
             let ended = scope.spawn(move || {
-                let read_traits = |folder: &Path| Some(Ok(traits(&[folder.to_str().unwrap()], 1.0, 300.0)));
+                let read_traits = |series: &Series| Some(Ok(traits(&[series.folder.to_str().unwrap()], 1.0, 300.0)));
                 let room = Room { settings: &self.settings, store: &self.store, read_traits: Box::new(read_traits) };
                 run(room, &in_receiver, &out_sender)
             });

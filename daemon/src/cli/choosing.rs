@@ -18,6 +18,7 @@ pub(super) fn judged(mut found: Vec<Found>, config: &Config) -> anyhow::Result<V
     let patterns = config.choice.patterns();
     for series in found.iter_mut().map(|found| &mut found.completed).filter(|series| series.refusal.is_none()) {
         let traits = volume::traits(&config.volume, &series.series.folder, &patterns);
+        let traits = traits.or_else(|unread| Ok::<_, std::io::Error>(Err(unread.refusal()?)));
         choice::judge(&config.choice, series, traits.context("no scan worker can be started")?);
     }
     if config.choice.mode == Mode::Best {

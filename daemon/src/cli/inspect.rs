@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     table.set_header(["series", "files", "modality", "voxels", "spacing mm", "orientation", "HU", "problems"]);
     let mut all = Outcomes::Good;
     for found in sorting::sorted(&args.path, config)? {
-        let reading = volume::read(&config.volume, &found.completed).context("no scan worker can be started")?;
+        let reading = volume::read_once(&config.volume, &found.completed).context("no scan worker can be started")?;
         if reading.scan.is_err() {
             all = Outcomes::Bad;
         }

@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod pseudonym;
 pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod schema;
 mod sorting;
 pub(crate) mod status;
 pub(crate) mod watch;
@@ -77,6 +78,8 @@ enum Command {
     Diag(diag::Args),
     /// Shows the audit log, or checks that nothing in it was changed, left out or cut off
     Audit(audit::Args),
+    /// Prints the contract for machines: JSON Schemas of the messages, and the topics as AsyncAPI
+    Schema(schema::Args),
     /// Prints the pseudonym of a UID under this site's key
     Pseudonym(pseudonym::Args),
     /// The site's key of pseudonyms: its generations, a new one, and the end of the old ones
@@ -115,6 +118,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Replay(args) => Ok(replay::run(&args, &config)),
         Command::Diag(args) => diag::run(&args, &config),
         Command::Audit(args) => audit::run(&args, &config),
+        Command::Schema(args) => schema::run(&args, &config),
         Command::Pseudonym(args) => pseudonym::run(&args, &config),
         Command::Key(args) => key::run(&args, &config),
         Command::Worker(args) => Ok(worker::run(&args)),

@@ -3,8 +3,9 @@
 use super::choosing::{self, Chosen};
 use super::{Outcomes, complain, say, sorting};
 use crate::config::Config;
+use crate::floor::fate::Refusal;
 use crate::floor::subject::Choice;
-use crate::infer::{Inference, Model};
+use crate::infer::{Inference, Model, inferred};
 use crate::message::{self, Place, Topics, Writer};
 use crate::report::{self, Report};
 use crate::volume;
@@ -39,8 +40,18 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let (mut all, mut chosen) = (Outcomes::Good, Chosen::default());
     for mut found in found {
         chosen.pass(&mut found);
-        let reading = volume::read(&config.volume, &found.completed).context("no scan worker can be started")?;
-        let inferred = inference.run(&reading)?;
+        let reading = volume::read_once(&config.volume, &found.completed).context("no scan worker can be started")?;
+        let scores = match &reading.scan {
+            Err(refusal) => Err(refusal.clone()),
+            Ok(scan) => match inference.run(scan) {
+                Ok(scores) => scores,
+                Err(unfinished) => {
+                    inference = Inference::start(&config.infer, &config.paths.models())?;
+                    Err(Refusal::new(unfinished.code(), unfinished.to_string()))
+                }
+            },
+        };
+        let inferred = inferred(&reading, scores);
         let report = report::report(&config.report, inferred, inference.model());
         let id = message::result_id(&report.subject.identity(), &inference.model().digest, &config.digest());
         chosen.note(&report, config);

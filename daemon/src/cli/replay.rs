@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::evidence::{self, Decision, logits_digest};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::store::Store;
-use crate::infer::{Inference, Settings};
+use crate::infer::{Inference, Settings, inferred};
 use crate::intake::Spool;
 use crate::pipeline::Ran;
 use crate::series::{Completed, HeaderAnswer, Series, file_digest, nested, series_digest};
@@ -81,8 +81,12 @@ fn replayed(args: &Args, config: &Config) -> anyhow::Result<(Decision, Decision)
         );
     }
     let completed = Completed { series: Series { subject: recorded.subject.clone(), folder }, refusal };
-    let reading = volume::read(&config.volume, &completed).context("no scan worker can be started")?;
-    let inferred = inference.run(&reading)?;
+    let reading = volume::read_once(&config.volume, &completed).context("no scan worker can be started")?;
+    let scores = match &reading.scan {
+        Err(refusal) => Err(refusal.clone()),
+        Ok(scan) => inference.run(scan).context("the model")?,
+    };
+    let inferred = inferred(&reading, scores);
     let ran = Ran::of(&inferred);
     let report = report::report(&config.report, inferred, inference.model());
     let id = message::result_id(&report.subject.identity(), &inference.model().digest, &config.digest());
@@ -123,7 +127,7 @@ fn refusal(recorded: &Decision, folder: &Path, config: &Config) -> anyhow::Resul
     }
     let mut entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     let (Some(only), true) = (entries.pop(), entries.is_empty()) else { return Ok(None) };
-    let mut reader = HeaderReader::new(&config.volume, vec![folder.to_owned()]);
+    let mut reader = HeaderReader::new(&config.volume, &config.series.urgent, vec![folder.to_owned()]);
     Ok(match reader.read(&only.path()) {
         HeaderAnswer::Header(_) => None,
         HeaderAnswer::Refused(refusal) => Some(refusal),

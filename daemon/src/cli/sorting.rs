@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::floor::clock;
 use crate::floor::fate::Refusal;
 use crate::floor::phi::SiteKey;
-use crate::floor::subject::{CompleteBy, Subject};
+use crate::floor::subject::{CompleteBy, Priority, Subject};
 use crate::series::{Completed, HeaderAnswer, Series, nested, series_digest};
 use crate::volume::{self, HeaderReader};
 use anyhow::{Context, bail};
@@ -42,7 +42,7 @@ pub(super) fn sorted(path: &Path, config: &Config) -> anyhow::Result<Vec<Found>>
     let unpacked = Rc::new(temporary()?);
     let folders = files.iter().filter_map(|file| Some(file.canonicalize().ok()?.parent()?.to_owned())).collect();
     let folders = [volume::gathered(folders), vec![unpacked.path().to_owned()]].concat();
-    let mut reader = HeaderReader::new(&config.volume, folders);
+    let mut reader = HeaderReader::new(&config.volume, &config.series.urgent, folders);
     let mut series: BTreeMap<String, Gathered> = BTreeMap::new();
     for (number, named) in files.iter().enumerate() {
         let file = named.canonicalize().with_context(|| named.display().to_string())?;
@@ -130,6 +130,7 @@ impl Gathered {
             revision: 1,
             replaces: None,
             completed_ms: clock::now_ms(),
+            priority: Priority::Routine,
             choice: None,
         };
         let series = Series { subject, folder: links.path().to_owned() };

@@ -34,7 +34,7 @@ pub(crate) struct Decision {
     pub(crate) logits: Vec<f32>,
     /// Digest over their bytes, hex: equal means equal bit by bit.
     pub(crate) logits_sha256: String,
-    /// How inference workers were lost meanwhile, oldest first.
+    /// How earlier attempts at it failed, oldest first: stage and reason.
     pub(crate) faults: Vec<String>,
     /// Where the time went, in ms.
     pub(crate) timing: serde_json::Value,
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::floor::phi::{SeriesKey, StudyKey};
     use crate::floor::store::Store;
-    use crate::floor::subject::CompleteBy;
+    use crate::floor::subject::{CompleteBy, Priority};
 
     fn of(number: usize) -> Decision {
         let subject = Subject {
@@ -120,6 +120,7 @@ mod tests {
             series_key: SeriesKey(format!("ek1_{}", number % 10)),
             digest: String::new(),
             instances: 1,
+            priority: Priority::Routine,
             expected: None,
             complete_by: CompleteBy::Marker,
             revision: 1,

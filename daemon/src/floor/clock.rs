@@ -27,8 +27,17 @@ pub(crate) fn day(ms: i64) -> String {
     rfc3339(ms).chars().take(10).collect()
 }
 
+/// Which run of the machine this is: another name after each of its restarts. Empty where the kernel does not say.
+pub(crate) fn boot() -> &'static str {
+    static BOOT: LazyLock<String> = LazyLock::new(|| {
+        let name = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        name.map(|name| name.trim().to_owned()).unwrap_or_default()
+    });
+    &BOOT
+}
+
 /// A running stopwatch on the monotonic clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {

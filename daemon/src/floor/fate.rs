@@ -51,6 +51,10 @@ pub(crate) enum Code {
     InferTime,
     /// The model gave values that are no numbers.
     InferNotFinite,
+    /// The device restarted while it worked on this series.
+    DeviceRestarted,
+    /// The daemon died while it worked on this series, again and again.
+    Interrupted,
     /// No rule of choice fits the series.
     NotChosen,
     /// Another series of the study was chosen.
@@ -67,7 +71,7 @@ pub(crate) enum Blame {
 }
 
 impl Code {
-    const OWN: [(Self, &'static str); 10] = [
+    const OWN: [(Self, &'static str); 12] = [
         (Self::ScanCrashed, "scan_crashed"),
         (Self::ScanMemory, "scan_memory"),
         (Self::ScanCpu, "scan_cpu"),
@@ -76,12 +80,13 @@ impl Code {
         (Self::InferCrashed, "infer_crashed"),
         (Self::InferTime, "infer_time"),
         (Self::InferNotFinite, "infer_not_finite"),
+        (Self::DeviceRestarted, "device_restarted"),
+        (Self::Interrupted, "interrupted"),
         (Self::NotChosen, "not_chosen"),
         (Self::OtherChosen, "other_chosen"),
     ];
 
     /// Every code.
-    #[cfg(test)]
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         Reason::ALL.into_iter().map(Self::Scan).chain(Self::OWN.into_iter().map(|(code, _)| code))
     }
@@ -104,7 +109,12 @@ impl Code {
             | Self::ScanTime
             | Self::NotChosen
             | Self::OtherChosen => Blame::Input,
-            Self::InferFailed | Self::InferCrashed | Self::InferTime | Self::InferNotFinite => Blame::Device,
+            Self::InferFailed
+            | Self::InferCrashed
+            | Self::InferTime
+            | Self::InferNotFinite
+            | Self::DeviceRestarted
+            | Self::Interrupted => Blame::Device,
         }
     }
 

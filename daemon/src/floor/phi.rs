@@ -4,6 +4,7 @@ use crate::floor::durable;
 use ctedge_models::scan::Which;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
@@ -70,12 +71,12 @@ pub(crate) enum Encryption {
 }
 
 /// Pseudonym of a study: the same for everybody who holds the site key.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(crate) struct StudyKey(pub(crate) String);
 
 /// Pseudonym of a series, also the name of its folder in the spool.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(crate) struct SeriesKey(pub(crate) String);
 
@@ -86,7 +87,7 @@ impl fmt::Display for SeriesKey {
 }
 
 /// What a series is called under one generation of the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Names {
     /// Pseudonym of its study.
     pub(crate) study_key: StudyKey,

@@ -90,10 +90,10 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 2] = [DELIVERY, EVIDENCE];
+const STEPS: [&str; 4] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE];
 
-/// Results are numbered and chained, and may wait for a receipt.
-const DELIVERY: &str = "
+/// Results are counted through to their delivery.
+const DELIVERIES: &str = "
 ALTER TABLE outbox ADD COLUMN result_id TEXT;
 ALTER TABLE outbox ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE outbox ADD COLUMN due_ms INTEGER NOT NULL DEFAULT 0;
@@ -122,6 +122,8 @@ CREATE TABLE decisions (
     at_ms INTEGER NOT NULL,
     record TEXT NOT NULL
 ) STRICT;
+CREATE INDEX decisions_result ON decisions (result_id);
+CREATE INDEX decisions_series ON decisions (series_key);
 CREATE TABLE aliases (
     series_key TEXT NOT NULL,
     also_study TEXT NOT NULL,
@@ -133,8 +135,23 @@ CREATE TABLE identifiers (
     accession_number TEXT,
     patient_id TEXT
 ) STRICT;
-CREATE INDEX decisions_result ON decisions (result_id);
-CREATE INDEX decisions_series ON decisions (series_key);
+";
+
+/// Complete series that go before others.
+const URGENCY: &str = "ALTER TABLE work ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0";
+/// Attempts at completed series, noted before they begin. `ended` is the reason of a failed one, and NULL while it runs.
+const ATTEMPTS: &str = "
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    series_key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('choose', 'read', 'infer')),
+    number INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    began_ms INTEGER NOT NULL,
+    ended TEXT
+) STRICT;
+CREATE INDEX attempts_of ON attempts (series_key);
 ";
 
 impl Store {

@@ -1,6 +1,7 @@
 //! Which series a piece of work, a message or a log line speaks of.
 
 use super::phi::{SeriesKey, StudyKey};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A completed series as every room to the right of `series` sees it, free of patient data.
@@ -24,6 +25,8 @@ pub(crate) struct Subject {
     pub(crate) replaces: Option<String>,
     /// When the series counted as complete, ms since 1970.
     pub(crate) completed_ms: i64,
+    /// Whether it goes before others.
+    pub(crate) priority: Priority,
     /// What the rules of choice say of it; `None` where there are none, and before they were asked.
     pub(crate) choice: Option<Choice>,
 }
@@ -38,8 +41,19 @@ impl Subject {
     }
 }
 
+/// Whether a series goes before others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Priority {
+    /// It waits its turn.
+    #[default]
+    Routine,
+    /// It is read next, as the words of its header ask (`series.urgent`).
+    Urgent,
+}
+
 /// What the rules of choice say of a series. Published with its result: it holds the site's words, and numbers.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Choice {
     /// Whether the series is read.
     pub(crate) verdict: Verdict,
@@ -64,7 +78,7 @@ pub(crate) struct Choice {
 }
 
 /// Whether a series is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Verdict {
     /// It is.
@@ -87,7 +101,7 @@ impl Verdict {
 }
 
 /// The evidence on which a series counted as complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum CompleteBy {
     /// No new file for the configured quiet period.

@@ -3,18 +3,21 @@
 //! In: [`Reading`]s. Out: [`Inferred`]. Owns `state/models`, where bundles are unpacked, and the provider's caches in it.
 //! The supervisor only starts the worker, passes the voxels' descriptor on, and outlives a driver that hangs.
 
+mod ladder;
 mod library;
 mod model;
 mod onnx;
 mod worker;
 
+pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
 pub(crate) use worker::work;
 
 use crate::floor::durable;
 use crate::floor::fate::{Code, Refusal};
+use crate::floor::limits::ASKING;
 use crate::floor::subject::Subject;
-use crate::floor::worker::{Jail, Lost, Worker};
+use crate::floor::worker::{Jail, Killed, Lost, Worker};
 use crate::volume::{Reading, Scan};
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::scan::{Facts, VoxelKind};
@@ -23,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tracing::{error, warn};
+use tracing::warn;
 
 /// The model and where it runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) run_s: f64,
     /// Seconds after which loading counts as hung. TensorRT builds an engine for minutes when a model is new.
     pub(crate) load_s: f64,
+    /// The command that restarts the machine where no provider is left that does not hang; without words it never is.
+    pub(crate) reboot: Vec<String>,
 }
 
 /// Where ONNX Runtime runs a graph.
@@ -80,6 +85,7 @@ impl Default for Settings {
             threads: 0,
             run_s: 120.0,
             load_s: 1800.0,
+            reboot: Vec::new(),
         }
     }
 }
@@ -155,8 +161,6 @@ pub(crate) struct Inferred {
     pub(crate) queue_ms: u64,
     /// Milliseconds of reading.
     pub(crate) decode_ms: u64,
-    /// How inference workers were lost on it, oldest first.
-    pub(crate) faults: Vec<String>,
 }
 
 /// The model could not be loaded.
@@ -165,6 +169,14 @@ pub(crate) struct Inferred {
 pub(crate) struct LoadError {
     /// Why, and what to do about it.
     pub(crate) reason: String,
+    /// What became of the worker, if loading hung.
+    pub(crate) hung: Option<Killed>,
+}
+
+impl LoadError {
+    fn new(reason: String) -> Self {
+        Self { reason, hung: None }
+    }
 }
 
 /// A request to the inference worker.
@@ -173,7 +185,9 @@ enum Request {
     /// Open the bundle, load ONNX Runtime, pass the golden volume.
     Load { settings: Settings, models: PathBuf },
     /// Run the model on the volume whose voxels come with this message.
-    Run { geometry: Geometry, kind: VoxelKind },
+    ///
+    /// The worker ends the run itself after `within_s`.
+    Run { geometry: Geometry, kind: VoxelKind, within_s: f64 },
 }
 
 /// An answer of the inference worker.
@@ -181,6 +195,8 @@ enum Request {
 enum Answer {
     Loaded(Box<Model>),
     Scores(Scores),
+    /// The run took too long, and ended when it was asked to.
+    Stopped,
     /// A request that could not be fulfilled.
     Failed {
         code: Code,
@@ -194,11 +210,10 @@ const CUDA_CACHE: &str = "CUDA_CACHE_PATH";
 /// Role name of the inference worker.
 pub(crate) const INFER: &str = "infer";
 
-/// The inference worker as the supervisor holds it. After a crash or a hang it starts a new one.
+/// The inference worker as the supervisor holds it, with a model loaded.
 #[derive(Debug)]
 pub(crate) struct Inference {
-    settings: Settings,
-    models: PathBuf,
+    run_s: f64,
     worker: Worker,
     model: Model,
 }
@@ -214,21 +229,24 @@ impl Inference {
         }
         // The worker cannot make it where it is missing.
         let made = durable::make_folder(models);
-        made.map_err(|error| LoadError { reason: format!("{}: {error}", models.display()) })?;
+        made.map_err(|error| LoadError::new(format!("{}: {error}", models.display())))?;
         let started = Worker::start(INFER, Jail::default(), &environment);
         let mut worker =
-            started.map_err(|error| LoadError { reason: format!("no inference worker can be started: {error}") })?;
+            started.map_err(|error| LoadError::new(format!("no inference worker can be started: {error}")))?;
         let request = Request::Load { settings: settings.clone(), models: models.to_owned() };
         let answer = worker.ask::<_, Answer>(&request, None, seconds(settings.load_s));
         let reason = match answer {
             Ok((Answer::Loaded(model), _)) => {
-                return Ok(Self { settings: settings.clone(), models: models.to_owned(), worker, model: *model });
+                return Ok(Self { run_s: settings.run_s, worker, model: *model });
             }
             Ok((Answer::Failed { reason, .. }, _)) => reason,
-            Ok((Answer::Scores(_), _)) => "the inference worker answered something else".to_owned(),
-            Err(lost) => format!("while loading the model: {lost}"),
+            Ok((Answer::Scores(_) | Answer::Stopped, _)) => "the inference worker answered something else".to_owned(),
+            Err(lost) => {
+                let hung = (lost == Lost::Time).then(|| worker.kill());
+                return Err(LoadError { reason: format!("while loading the model: {lost}"), hung });
+            }
         };
-        Err(LoadError { reason })
+        Err(LoadError::new(reason))
     }
 
     /// The model.
@@ -241,51 +259,70 @@ impl Inference {
         self.worker.id()
     }
 
-    /// Runs the model on what was read. A worker that is lost is replaced and the volume tried once more.
+    /// Says, before all others, why providers were not even tried.
+    pub(crate) fn pass_over(&mut self, reasons: Vec<String>) {
+        self.model.passed_over.splice(0..0, reasons);
+    }
+
+    /// Whether the worker has not died by itself since it was last asked.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.worker.is_alive()
+    }
+
+    /// Runs the model on what was read. A refusal is the model's or the runtime's word on this volume.
     ///
     /// # Errors
-    /// The model cannot be loaded again; the reading comes back with the error.
-    pub(crate) fn run(&mut self, reading: &Reading) -> Result<Inferred, LoadError> {
-        let mut faults = Vec::new();
-        let (facts, scores) = match &reading.scan {
-            Err(refusal) => (None, Err(refusal.clone())),
-            Ok(scan) => (Some(scan.facts.clone()), self.scores(scan, &mut faults)?),
-        };
-        let Reading { subject, queue_ms, decode_ms, .. } = reading;
-        let subject = subject.clone();
-        Ok(Inferred { subject, facts, scores, queue_ms: *queue_ms, decode_ms: *decode_ms, faults })
-    }
-
-    fn scores(&mut self, scan: &Scan, faults: &mut Vec<String>) -> Result<Result<Scores, Refusal>, LoadError> {
-        match self.attempt(scan) {
-            Ok(answered) => return Ok(answered),
-            Err(lost) => {
-                warn!(%lost, "the inference worker is lost; trying once more with a new one");
-                faults.push(lost.to_string());
-            }
+    /// The run came to no end. Unless the worker stopped it, there is no worker any more.
+    pub(crate) fn run(&mut self, scan: &Scan) -> Result<Result<Scores, Refusal>, Unfinished> {
+        let within = seconds(self.run_s);
+        let (geometry, kind, within_s) = (scan.geometry.clone(), scan.kind, self.run_s);
+        self.worker.tell(&Request::Run { geometry, kind, within_s }, Some(scan.voxels.as_fd()))?;
+        let mut answer = self.worker.hear::<Answer>(within)?;
+        if answer.is_none() {
+            warn!(worker = self.worker.id(), "a run is over its budget; its worker has been asked to end it");
+            answer = self.worker.hear(within.mul_f64(ASKING))?;
         }
-        *self = Self::start(&self.settings, &self.models)?;
-        Ok(match self.attempt(scan) {
-            Ok(answered) => answered,
-            Err(lost) => {
-                error!(%lost, "the inference worker is lost again");
-                faults.push(lost.to_string());
-                *self = Self::start(&self.settings, &self.models)?;
-                let code = if lost == Lost::Time { Code::InferTime } else { Code::InferCrashed };
-                Err(Refusal::new(code, lost.to_string()))
+        match answer {
+            Some((Answer::Scores(scores), _)) => Ok(Ok(scores)),
+            Some((Answer::Failed { code, reason }, _)) => Ok(Err(Refusal::new(code, reason))),
+            Some((Answer::Stopped, _)) => Err(Unfinished::Stopped),
+            Some((Answer::Loaded(_), _)) => {
+                Ok(Err(Refusal::new(Code::InferFailed, "the worker answered something else")))
             }
-        })
+            None => Err(Unfinished::Wedged(self.worker.kill())),
+        }
     }
+}
 
-    fn attempt(&mut self, scan: &Scan) -> Result<Result<Scores, Refusal>, Lost> {
-        let request = Request::Run { geometry: scan.geometry.clone(), kind: scan.kind };
-        let answer = self.worker.ask::<_, Answer>(&request, Some(scan.voxels.as_fd()), seconds(self.settings.run_s))?;
-        Ok(match answer {
-            (Answer::Scores(scores), _) => Ok(scores),
-            (Answer::Failed { code, reason }, _) => Err(Refusal::new(code, reason)),
-            (Answer::Loaded(_), _) => Err(Refusal::new(Code::InferFailed, "the worker answered something else")),
-        })
+/// Why a run came to no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unfinished {
+    /// It took too long, and ended when it was asked to.
+    #[error("the run took too long and was ended")]
+    Stopped,
+    /// The worker died.
+    #[error(transparent)]
+    Lost(#[from] Lost),
+    /// It took too long, did not end when it was asked to, and its worker was killed.
+    #[error("the run hung and its worker was killed")]
+    Wedged(Killed),
+}
+
+impl Unfinished {
+    /// The published reason.
+    pub(crate) fn code(self) -> Code {
+        match self {
+            Self::Stopped | Self::Wedged(_) | Self::Lost(Lost::Time) => Code::InferTime,
+            Self::Lost(Lost::Crashed | Lost::Memory | Lost::Cpu) => Code::InferCrashed,
+        }
     }
+}
+
+/// What has become of a series of which this was read.
+pub(crate) fn inferred(reading: &Reading, scores: Result<Scores, Refusal>) -> Inferred {
+    let facts = reading.scan.as_ref().ok().map(|scan| scan.facts.clone());
+    let Reading { subject, queue_ms, decode_ms, .. } = reading;
+    Inferred { subject: subject.clone(), facts, scores, queue_ms: *queue_ms, decode_ms: *decode_ms }
 }
 
 fn seconds(seconds: f64) -> Duration {

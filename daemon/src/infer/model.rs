@@ -1,7 +1,7 @@
 //! A bundle, opened, checked and ready to run.
 
-use super::onnx::{Engine, Graph, Runtime};
-use super::{Model, Scores, Settings, library};
+use super::onnx::{Engine, Graph, Halt, Runtime};
+use super::{Model, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
 use ctedge_models::bundle::{self, Golden, Manifest, TrustedKeys, VerifiedBundle};
@@ -10,6 +10,7 @@ use ctedge_models::spec::PreprocessSpec;
 use ctedge_models::volume::Volume;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// A model that has passed its golden test on this device.
 pub(super) struct Loaded {
@@ -53,18 +54,38 @@ impl Loaded {
         &self.model
     }
 
-    /// Runs the model on a volume.
-    pub(super) fn scores(&mut self, volume: &Volume<'_>) -> Result<Scores, (Code, String)> {
+    /// Runs the model on a volume, for as long as it may.
+    pub(super) fn scores(&mut self, volume: &Volume<'_>, within: Duration) -> Result<Scores, NoScores> {
         let clock = Stopwatch::start();
         let tensor = preprocess::tensor(volume, &self.input);
         let preprocess_ms = clock.ms();
+        let left = within.saturating_sub(clock.elapsed());
         let clock = Stopwatch::start();
-        let logits = self.engine.logits(&tensor).map_err(|reason| (Code::InferFailed, reason))?;
+        let logits = self.engine.logits(&tensor, left)?;
         let infer_ms = clock.ms();
         if logits.iter().all(|logit| logit.is_finite()) {
             Ok(Scores { logits, preprocess_ms, infer_ms })
         } else {
-            Err((Code::InferNotFinite, "the model gave values that are no numbers".to_owned()))
+            let reason = "the model gave values that are no numbers".to_owned();
+            Err(NoScores::Failed { code: Code::InferNotFinite, reason })
+        }
+    }
+}
+
+/// Why a volume has no scores.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum NoScores {
+    /// The run took too long, and ended when it was asked to.
+    Stopped,
+    /// The model or ONNX Runtime failed on it.
+    Failed { code: Code, reason: String },
+}
+
+impl From<Halt> for NoScores {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Stopped => Self::Stopped,
+            Halt::Failed(reason) => Self::Failed { code: Code::InferFailed, reason },
         }
     }
 }
@@ -96,7 +117,7 @@ fn engine(
             if provider != wanted && !settings.providers.contains(&provider) {
                 return Err(format!("ONNX Runtime gave the graph to {}", provider.name()));
             }
-            golden(&mut engine, bundle.manifest()).map(|difference| (engine, difference))
+            golden(&mut engine, bundle.manifest(), seconds(settings.load_s)).map(|difference| (engine, difference))
         });
         match attempt {
             Ok((engine, difference)) => return Ok((engine, difference, passed_over)),
@@ -115,7 +136,7 @@ fn graph(bundle: &VerifiedBundle) -> Result<Graph, String> {
 }
 
 /// Runs the bundle's own phantom through preprocessing and model, and compares with what the trainer computed.
-fn golden(engine: &mut Engine, manifest: &Manifest) -> Result<f32, String> {
+fn golden(engine: &mut Engine, manifest: &Manifest, within: Duration) -> Result<f32, String> {
     let Golden { phantom, tensor_sha256, logits, tolerance } = &manifest.golden;
     let volume = phantom.volume().map_err(|error| format!("the golden volume: {error}"))?;
     let tensor = preprocess::tensor(&volume, &manifest.input);
@@ -124,7 +145,10 @@ fn golden(engine: &mut Engine, manifest: &Manifest) -> Result<f32, String> {
             "the golden volume gives another tensor here than in the trainer: bundle and ctedge do not fit".to_owned()
         );
     }
-    let ours = engine.logits(&tensor)?;
+    let ours = engine.logits(&tensor, within).map_err(|halt| match halt {
+        Halt::Stopped => "the model does not end on the golden volume".to_owned(),
+        Halt::Failed(reason) => reason,
+    })?;
     let worst = ours.iter().zip(logits).map(|(ours, theirs)| (ours - theirs).abs()).fold(0.0, f32::max);
     // Written so that a NaN fails.
     if worst <= *tolerance && ours.iter().all(|logit| logit.is_finite()) {

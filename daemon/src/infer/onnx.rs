@@ -5,14 +5,16 @@ use ctedge_models::preprocess::Tensor;
 use ndarray::Axis;
 use ort::environment::Environment;
 use ort::ep::{CPU, CUDA, ExecutionProviderDispatch, TensorRT};
-use ort::session::Session;
 use ort::session::builder::SessionBuilder;
+use ort::session::{RunOptions, Session, SessionOutputs};
 use ort::value::TensorRef;
 use ort::{AsPointer, ortsys};
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::ptr;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 /// A graph on disk.
 pub(super) struct Graph {
@@ -87,19 +89,64 @@ impl Engine {
         self.provider
     }
 
-    /// Runs the graph. Returns `logits`, one a label.
-    pub(super) fn logits(&mut self, tensor: &Tensor) -> Result<Vec<f32>, String> {
+    /// Runs the graph for as long as it may. Returns `logits`, one a label.
+    pub(super) fn logits(&mut self, tensor: &Tensor, within: Duration) -> Result<Vec<f32>, Halt> {
         let input = tensor.values().view().insert_axis(Axis(0));
-        let input = TensorRef::from_array_view(input).map_err(|error| error.to_string())?;
-        let outputs = self.session.run(ort::inputs!["volume" => input]).map_err(|error| error.to_string())?;
-        let logits = outputs.get("logits").ok_or("the graph has no output `logits`")?;
-        let (_, logits) = logits.try_extract_tensor::<f32>().map_err(|error| error.to_string())?;
+        let input = TensorRef::from_array_view(input)?;
+        let inputs = ort::inputs!["volume" => input];
+        let session = &mut self.session;
+        let options = RunOptions::new()?;
+        let outputs = watched(&options, within, || session.run_with_options(inputs, &options))?;
+        let logits =
+            outputs.get("logits").ok_or_else(|| Halt::Failed("the graph has no output `logits`".to_owned()))?;
+        let (_, logits) = logits.try_extract_tensor::<f32>()?;
         if logits.len() == self.labels {
             Ok(logits.to_vec())
         } else {
-            Err(format!("the graph gave {} logits for {} labels", logits.len(), self.labels))
+            Err(Halt::Failed(format!("the graph gave {} logits for {} labels", logits.len(), self.labels)))
         }
     }
+}
+
+/// Why a run gave nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// It took too long, and ended when it was asked to.
+    Stopped,
+    /// ONNX Runtime refused it.
+    Failed(String),
+}
+
+impl<T> From<ort::Error<T>> for Halt {
+    fn from(error: ort::Error<T>) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs a graph, and from a thread beside it asks ONNX Runtime to end the run when its time is up. A provider that hangs
+/// does not hear it; then the supervisor ends this process.
+fn watched<'run>(
+    options: &RunOptions,
+    within: Duration,
+    run: impl FnOnce() -> ort::Result<SessionOutputs<'run>>,
+) -> Result<SessionOutputs<'run>, Halt> {
+    let (ends, end) = sync_channel::<()>(0);
+    std::thread::scope(|scope| {
+        let watch = move || {
+            let is_over = end.recv_timeout(within) == Err(RecvTimeoutError::Timeout);
+            is_over && options.terminate().is_ok()
+        };
+        let watch = std::thread::Builder::new().name("watch".to_owned()).spawn_scoped(scope, watch);
+        let watch = watch.map_err(|error| Halt::Failed(error.to_string()))?;
+        let outputs = run();
+        drop(ends);
+        match (outputs, watch.join()) {
+            // It was done in the moment in which it was asked to end.
+            (Ok(outputs), _) => Ok(outputs),
+            (Err(_ended), Ok(true)) => Err(Halt::Stopped),
+            (Err(error), Ok(false) | Err(_)) => Err(error.into()),
+        }
+    })
 }
 
 /// Loads the graph with one provider. A provider that is not there is an error here, not a fallback.

@@ -1,7 +1,7 @@
 //! The inference worker: answers requests until the supervisor goes.
 
-use super::model::Loaded;
-use super::{Answer, CUDA_CACHE, Request, Settings};
+use super::model::{Loaded, NoScores};
+use super::{Answer, CUDA_CACHE, Request, Settings, seconds};
 use crate::floor::fate::Code;
 use crate::floor::worker::Desk;
 use crate::floor::worker::calls::Duty;
@@ -11,8 +11,8 @@ use ctedge_models::scan::VoxelKind;
 use ctedge_models::volume::{Geometry, Volume, VolumeError, Voxels};
 use std::borrow::Cow;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Works until the supervisor goes.
 pub(crate) fn work() -> io::Result<()> {
@@ -28,8 +28,11 @@ pub(crate) fn work() -> io::Result<()> {
                 }
                 Err(reason) => failed(reason),
             },
-            (Request::Run { geometry, kind }, Some(voxels)) => match loaded.as_mut() {
-                Some(model) => run(model, geometry, kind, voxels),
+            (Request::Run { geometry, kind, within_s }, Some(voxels)) => match loaded.as_mut() {
+                Some(model) => match Sealed::open(voxels) {
+                    Ok(sealed) => run(model, volume(&sealed, geometry, kind), seconds(within_s)),
+                    Err(error) => failed(format!("the volume's memory: {error}")),
+                },
                 None => failed("no model is loaded".to_owned()),
             },
             (Request::Run { .. }, None) => failed("a volume came without its voxels".to_owned()),
@@ -61,17 +64,15 @@ fn failed(reason: String) -> Answer {
     Answer::Failed { code: Code::InferFailed, reason }
 }
 
-fn run(model: &mut Loaded, geometry: Geometry, kind: VoxelKind, voxels: OwnedFd) -> Answer {
-    let sealed = match Sealed::open(voxels) {
-        Ok(sealed) => sealed,
+fn run(model: &mut Loaded, volume: Result<Volume<'_>, VolumeError>, within: Duration) -> Answer {
+    let scores = match volume {
+        Ok(volume) => model.scores(&volume, within),
         Err(error) => return failed(format!("the volume's memory: {error}")),
     };
-    match volume(&sealed, geometry, kind) {
-        Ok(volume) => match model.scores(&volume) {
-            Ok(scores) => Answer::Scores(scores),
-            Err((code, reason)) => Answer::Failed { code, reason },
-        },
-        Err(error) => failed(format!("the volume's memory: {error}")),
+    match scores {
+        Ok(scores) => Answer::Scores(scores),
+        Err(NoScores::Stopped) => Answer::Stopped,
+        Err(NoScores::Failed { code, reason }) => Answer::Failed { code, reason },
     }
 }
 

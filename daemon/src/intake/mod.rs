@@ -86,6 +86,8 @@ pub(crate) struct Claim {
     pub(crate) path: PathBuf,
     /// Which folder it came from; unknown after a restart.
     pub(crate) source: Option<Source>,
+    /// Since when it is ours.
+    pub(crate) since: Stopwatch,
 }
 
 /// A folder of the drop folder, or an archive, as a hash: its name may hold a patient's name.
@@ -127,7 +129,7 @@ pub(crate) fn run(
     stop: &AtomicBool,
 ) -> Result<(), IntakeError> {
     for path in spool.claimed()? {
-        let again = Arrival::File(Claim { path, source: None });
+        let again = Arrival::File(Claim { path, source: None, since: Stopwatch::start() });
         if idle(|| arrivals.send(again).is_err()) {
             return Ok(());
         }
@@ -173,7 +175,7 @@ fn claim(settled: &Path, spool: &Spool, settings: &Settings) -> Option<Arrival> 
         };
     }
     match spool.claim(settled) {
-        Ok(path) => Some(Arrival::File(Claim { path, source: Some(source) })),
+        Ok(path) => Some(Arrival::File(Claim { path, source: Some(source), since: Stopwatch::start() })),
         // The sender took it back or replaced it: the next listing tells.
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {

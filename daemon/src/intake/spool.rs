@@ -85,12 +85,14 @@ impl Spool {
         tempfile::Builder::new().prefix("").tempdir_in(self.root.join("unpacking"))
     }
 
-    /// The members in such a folder.
+    /// The members in such a folder, made durable: a move may outlive a power cut that its file's bytes do not, and what is
+    /// left then would be taken for another file of the series.
     pub(crate) fn members(unpacking: &TempDir) -> io::Result<Vec<PathBuf>> {
+        durable::sync_all(unpacking.path())?;
         files(unpacking.path())
     }
 
-    /// Deletes a claimed archive, once its members in their series are durable.
+    /// Deletes a claimed archive, once the moves of its members into their series are durable.
     pub(crate) fn let_go(&self, archive: &Path) -> io::Result<()> {
         durable::sync_all(&self.root)?;
         fs::remove_file(archive)?;

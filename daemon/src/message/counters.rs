@@ -3,10 +3,11 @@
 //! Two laws hold in every commit: `received = sum of outcomes + pending`, and `sum of outcomes = queued + unreceipted +
 //! published + receipted`. Each side is counted by itself, so that a series or a result that is lost breaks one of them.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The books, for `counters`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Counters {
     /// Since the daemon was set up.
     pub(crate) total: Books,
@@ -26,7 +27,7 @@ pub(crate) struct Counters {
 }
 
 /// The newest entry of the audit log: whoever has kept this notices when the log was written anew or cut off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct AuditHead {
     /// Its number.
     pub(crate) seq: i64,
@@ -35,7 +36,7 @@ pub(crate) struct AuditHead {
 }
 
 /// Every result is in exactly one of these.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Deliveries {
     /// Waits for a broker.
     pub(crate) queued: u64,
@@ -48,7 +49,7 @@ pub(crate) struct Deliveries {
 }
 
 /// Number of series by outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Books {
     pub(crate) received: u64,
     pub(crate) pending: u64,

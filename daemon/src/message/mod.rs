@@ -5,15 +5,19 @@
 
 mod counters;
 mod payload;
+mod result;
+mod schema;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use counters::{AuditHead, Counters, Kept};
-pub(crate) use payload::{Check, CheckState, Health, Info, State, StepKind, Writer};
+pub(crate) use payload::{Check, CheckState, Health, Incident, Info, State, StepKind, Writer};
+pub(crate) use schema::{asyncapi, documents};
 
 use crate::report::Report;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt;
 
@@ -73,19 +77,30 @@ impl Message {
     /// The result with its last field, `delivery`, which is no part of what the digest covers.
     pub(crate) fn delivered(mut self, delivery: Delivery) -> Self {
         let Delivery { attempt, dup_possible } = delivery;
-        let told = format!(
-            r#","delivery":{{"sha256":"{}","attempt":{attempt},"dup_possible":{dup_possible}}}}}"#,
-            self.sha256()
-        );
+        let told = DeliveryPayload { sha256: &self.sha256(), attempt, dup_possible };
+        let told = serde_json::to_vec(&told).unwrap_or_default();
         if self.payload.pop() == Some(b'}') {
-            self.payload.extend_from_slice(told.as_bytes());
+            self.payload.extend([br#","delivery":"#, told.as_slice(), b"}"].concat());
         }
         self
     }
 }
 
+/// How a result came. Always its last field.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Delivery")]
+struct DeliveryPayload<'a> {
+    /// SHA-256 of the payload before it (closed by its own brace), hex.
+    sha256: &'a str,
+    /// How often the device has sent it, this time included.
+    #[schemars(range(min = 1))]
+    attempt: u32,
+    /// Whether you may have it already.
+    dup_possible: bool,
+}
+
 /// A subscriber's word that it has a result.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 pub(crate) struct Receipt {
     /// `id` of the result.
     pub(crate) id: String,

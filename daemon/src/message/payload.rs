@@ -1,23 +1,23 @@
 //! What stands in the messages. Every struct is the JSON object of one topic; `MQTT.md` explains the fields.
 
-use super::{Counters, EVENT_PRIORITY, Message, Place, Topics, urgency};
+use super::result::ResultPayload;
+use super::schema::{Document, documents};
+use super::{Counters, EVENT_PRIORITY, Message, Place, SCHEMA_MAJOR, Topics, urgency};
 use crate::floor::clock;
-use crate::floor::phi::{Names, SeriesKey, StudyKey};
-use crate::floor::subject::{Choice, CompleteBy, Subject};
-use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
-use ctedge_models::scan::{Facts, Identifiers};
+use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::subject::{CompleteBy, Subject};
+use crate::report::{ModelRun, Report};
+use ctedge_models::scan::Identifiers;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Seconds for which the broker keeps a result for a subscriber with a persistent session.
-const RESULT_EXPIRY_S: u32 = 7 * 24 * 3600;
+pub(super) const RESULT_EXPIRY_S: u32 = 7 * 24 * 3600;
 /// The same for an event.
-const EVENT_EXPIRY_S: u32 = 24 * 3600;
-
-/// Said in every result and in `info`.
-const REVIEW_STATUS: &str = "unverified_draft";
+pub(super) const EVENT_EXPIRY_S: u32 = 24 * 3600;
 
 /// Where the daemon stands, for `status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum State {
     /// Connected and working.
@@ -28,16 +28,20 @@ pub(crate) enum State {
     Offline,
 }
 
-#[derive(Debug, Serialize)]
-struct Status<'a> {
+/// Whether the device is there. Also what the broker says in its name when the connection breaks.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Status<'a> {
     schema: &'a str,
     state: State,
+    /// Rises with every connection: ignore an `offline` whose session is lower than that of the newest `online`.
     session: i64,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
     since: String,
 }
 
 /// What runs on this device, for `info`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub(crate) struct Info {
     /// The model, once it is loaded.
     pub(crate) model: Option<ModelRun>,
@@ -48,7 +52,7 @@ pub(crate) struct Info {
 }
 
 /// How well the daemon is, for `health`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Health {
     /// The worst of the checks.
     pub(crate) overall: Overall,
@@ -57,7 +61,7 @@ pub(crate) struct Health {
 }
 
 /// The daemon's health in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Overall {
     /// All is well.
@@ -71,9 +75,9 @@ pub(crate) enum Overall {
 }
 
 /// One thing that can be wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `broker`, `receive`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,
@@ -101,98 +105,78 @@ pub(crate) enum StepKind<'a> {
     Complete(&'a Subject),
 }
 
-#[derive(Debug, Serialize)]
-struct Event<'a> {
+/// What happened to a series.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Event<'a> {
     schema: &'a str,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
     at: String,
     study_key: &'a StudyKey,
     series_key: &'a SeriesKey,
     #[serde(skip_serializing_if = "Option::is_none")]
     complete_by: Option<CompleteBy>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// Files of the series.
     instances: Option<u32>,
 }
 
-#[derive(Debug, Serialize)]
-struct IdMap<'a> {
+/// Who the patient of a result is, where the site has that published.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "IdMap")]
+pub(super) struct IdMap<'a> {
     schema: &'a str,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
     at: String,
+    /// Name of the device, as in the topic.
     device: &'a str,
+    /// Id of the result.
     id: &'a str,
     study_key: &'a StudyKey,
     series_key: &'a SeriesKey,
-    #[serde(flatten)]
-    identifiers: &'a Identifiers,
+    /// Accession Number (0008,0050) of the series' first file.
+    accession_number: Option<&'a str>,
+    /// Patient ID (0010,0020) of the same; only with `full`.
+    patient_id: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize)]
-struct Versioned<'a, T> {
+/// A step that the device took because inference hung, for `event/inference`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Incident {
+    /// Which: `worker_replaced`, `provider_bad`, `reboot`, `safe_mode`, `probing`, `resumed`, or one of a later version.
+    pub(crate) step: &'static str,
+    /// The execution provider that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<&'static str>,
+    /// For people.
+    pub(crate) detail: String,
+}
+
+/// What happened to the device.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Told")]
+pub(super) struct Told<'a, T> {
     schema: &'a str,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
     at: String,
+    #[serde(flatten)]
+    incident: &'a T,
+}
+
+/// Newest state of the device.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Message")]
+pub(super) struct Versioned<'a, T> {
+    schema: &'a str,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    /// Of the device's software.
     version: &'a str,
     #[serde(flatten)]
     content: &'a T,
-}
-
-#[derive(Debug, Serialize)]
-struct ResultPayload<'a> {
-    schema: &'a str,
-    id: &'a str,
-    revision: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replaces: Option<&'a str>,
-    ledger: &'a str,
-    seq: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prev_sha256: Option<&'a str>,
-    produced_at: String,
-    device: &'a str,
-    study_key: &'a StudyKey,
-    series_key: &'a SeriesKey,
-    #[serde(skip_serializing_if = "<[Names]>::is_empty")]
-    also: &'a [Names],
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason_code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason_detail: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    choice: Option<&'a Choice>,
-    flags: Vec<FlagPayload>,
-    model: Option<ModelPayload<'a>>,
-    input: Input<'a>,
-    timing_ms: Timing,
-    review_status: &'a str,
-    intended_use: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct FlagPayload {
-    code: &'static str,
-    p: f64,
-    t: f64,
-    positive: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct ModelPayload<'a> {
-    name: &'a str,
-    version: &'a str,
-    digest: &'a str,
-    signer: &'a str,
-    trained: bool,
-    ep: &'a str,
-    precision: &'a str,
-    runtime: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct Input<'a> {
-    files: u32,
-    expected: Option<u32>,
-    complete_by: CompleteBy,
-    #[serde(flatten)]
-    facts: Option<&'a Facts>,
 }
 
 /// Writes this device's messages.
@@ -242,10 +226,21 @@ impl Writer {
                 ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
             }
         };
-        let topic = self.topics.below(&format!("event/{kind}"));
+        self.passing(&format!("event/{kind}"), &event)
+    }
+
+    /// `event/inference`.
+    pub(crate) fn incident(&self, incident: &Incident) -> Message {
+        self.passing(
+            "event/inference",
+            &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident },
+        )
+    }
+
+    fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {
         Message {
-            topic,
-            payload: json(&event),
+            topic: self.topics.below(topic),
+            payload: json(content),
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,
@@ -257,7 +252,7 @@ impl Writer {
     pub(crate) fn result(&self, id: &str, place: &Place, report: &Report) -> Message {
         Message {
             topic: self.topics.below(&format!("result/{}", report.outcome.name())),
-            payload: json(&self.result_payload(id, place, report)),
+            payload: json(&ResultPayload::of(&self.device, id, place, report)),
             retain: false,
             expiry_s: Some(RESULT_EXPIRY_S),
             priority: urgency(report),
@@ -273,10 +268,19 @@ impl Writer {
     /// `idmap`: the only message that names a patient, where the site wants it.
     pub(crate) fn idmap(&self, id: &str, subject: &Subject, identifiers: &Identifiers) -> Message {
         let Subject { study_key, series_key, .. } = subject;
-        let (at, schema) = (clock::rfc3339(clock::now_ms()), "idmap/1.0");
+        let map = IdMap {
+            schema: "idmap/1.0",
+            at: clock::rfc3339(clock::now_ms()),
+            device: &self.device,
+            id,
+            study_key,
+            series_key,
+            accession_number: identifiers.accession_number.as_deref(),
+            patient_id: identifiers.patient_id.as_deref(),
+        };
         Message {
             topic: self.idmap_topic(),
-            payload: json(&IdMap { schema, at, device: &self.device, id, study_key, series_key, identifiers }),
+            payload: json(&map),
             retain: false,
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,
@@ -284,43 +288,17 @@ impl Writer {
         }
     }
 
+    /// `schema/{name}/{major}` of every kind of message.
+    pub(crate) fn schemas(&self) -> Vec<Message> {
+        let schema = |document: &Document| {
+            self.retained(&format!("schema/{}/{SCHEMA_MAJOR}", document.name), &document.schema())
+        };
+        documents().iter().map(schema).collect()
+    }
+
     /// The topic on which subscribers say that they have a result.
     pub(crate) fn receipts(&self) -> String {
         self.topics.below("receipt")
-    }
-
-    fn result_payload<'a>(&'a self, id: &'a str, place: &'a Place, report: &'a Report) -> ResultPayload<'a> {
-        let Subject { study_key, series_key, expected, complete_by, instances, revision, replaces, .. } =
-            &report.subject;
-        ResultPayload {
-            schema: "result/1.0",
-            id,
-            revision: *revision,
-            replaces: replaces.as_deref(),
-            ledger: &place.ledger,
-            seq: place.seq,
-            prev_sha256: place.prev_sha256.as_deref(),
-            produced_at: clock::rfc3339(clock::now_ms()),
-            device: &self.device,
-            study_key,
-            series_key,
-            also: &report.also,
-            outcome: report.outcome,
-            reason_code: report.refusal.as_ref().map(|refusal| refusal.code.name()),
-            reason_detail: report.refusal.as_ref().map(|refusal| refusal.detail.as_str()),
-            choice: report.subject.choice.as_ref(),
-            flags: report.flags.iter().map(flag).collect(),
-            model: report.model.as_ref().map(model),
-            input: Input {
-                files: *instances,
-                expected: *expected,
-                complete_by: *complete_by,
-                facts: report.facts.as_ref(),
-            },
-            timing_ms: report.timing,
-            review_status: REVIEW_STATUS,
-            intended_use: report.model.as_ref().map_or(NO_DIAGNOSIS, |model| &model.intended_use),
-        }
     }
 
     fn versioned<T: Serialize>(&self, topic: &str, schema: &str, content: &T) -> Message {
@@ -332,23 +310,6 @@ impl Writer {
         let (topic, payload) = (self.topics.below(topic), json(content));
         Message { topic, payload, retain: true, expiry_s: None, priority: 0, result_id: None }
     }
-}
-
-const NO_DIAGNOSIS: &str = "Draft for review by a physician. Not a diagnosis.";
-
-fn flag(flag: &Flag) -> FlagPayload {
-    let (p, t) = (rounded(flag.probability), rounded(flag.threshold));
-    FlagPayload { code: flag.label.name(), p, t, positive: flag.positive() }
-}
-
-/// Five decimals: more are noise of the arithmetic, and differ between execution providers.
-fn rounded(value: f32) -> f64 {
-    (f64::from(value) * 1e5).round() / 1e5
-}
-
-fn model(run: &ModelRun) -> ModelPayload<'_> {
-    let ModelRun { name, version, digest, signer, trained, provider: ep, precision, runtime, .. } = run;
-    ModelPayload { name, version, digest, signer, trained: *trained, ep, precision, runtime }
 }
 
 /// These structs always become JSON: their maps have text keys, and no number in them is infinite but for what a broken

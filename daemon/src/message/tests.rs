@@ -2,7 +2,7 @@ use super::payload::Overall;
 use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
-use crate::floor::subject::{Choice, CompleteBy, Subject, Verdict};
+use crate::floor::subject::{Choice, CompleteBy, Priority, Subject, Verdict};
 use crate::report::{Flag, ModelRun, Outcome, Timing};
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Reason;
@@ -21,6 +21,7 @@ fn report() -> Report {
             replaces: Some("r1_old".into()),
             choice: None,
             completed_ms: 0,
+            priority: Priority::Routine,
         },
         outcome: Outcome::Flagged,
         refusal: None,
@@ -200,7 +201,9 @@ fn the_contract_shows_what_is_sent() {
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
     let identifiers = Identifiers { accession_number: Some("4711".into()), patient_id: None };
     let audit = AuditHead { seq: 61, sha256: String::new() };
+    let incident = Incident { step: "provider_bad", provider: Some("cuda"), detail: String::new() };
     let sent = [
+        writer.incident(&incident),
         writer.result("r1_x", &place(1), &first).delivered(Delivery { attempt: 1, dup_possible: false }),
         writer.status(State::Online, 17),
         writer.counters(&Counters { audit: Some(audit), ..Counters::of(&[], 0, &Kept::default()) }),

@@ -25,6 +25,9 @@ impl House {
         let mut stopping = self.stopping.subscribe();
         let publisher = tokio::spawn(self.publisher().run(self.stopping.subscribe()));
         let mut asked = self.open_window();
+        if self.config.mqtt.schemas {
+            self.writer.schemas().into_iter().for_each(|schema| self.board.post(schema));
+        }
         notify(&[NotifyState::Ready]);
         info!(device = self.config.mqtt.device, "ctedge is running");
         let (mut vitals, mut told) = (Vitals::default(), Told::default());
@@ -51,6 +54,7 @@ impl House {
         info!("stopping");
         notify(&[NotifyState::Stopping]);
         self.tell_to_stop();
+        self.withdraw();
         drop(timeout(GRACE, publisher).await);
         Ok(())
     }

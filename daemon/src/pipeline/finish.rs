@@ -2,11 +2,13 @@
 
 use super::evidence::Ran;
 use super::{AGAIN, House};
+use crate::evidence::Decision;
 use crate::floor::clock;
 use crate::floor::store::{StoreError, lock};
 use crate::infer::{Inferred, Model};
 use crate::intake::Retired;
 use crate::report::Report;
+use crate::series::attempts;
 use crate::series::ledger::{self, Ending};
 use crate::{choice, evidence, message, outbox, report};
 use std::sync::PoisonError;
@@ -42,7 +44,7 @@ impl House {
         true
     }
 
-    /// Outcome, counter, revision, choice, outbox row and the recorder's: all of it or nothing.
+    /// Outcome, counter, revision, attempts, choice, outbox row and the recorder's: all of it or nothing.
     fn commit(&self, id: &str, report: &mut Report, model: &Model, ran: &Ran) -> Result<(), StoreError> {
         let most_bytes = u64::from(self.config.evidence.recorder_mib) << 20;
         let reason = report.refusal.as_ref().map(|refusal| refusal.code.name());
@@ -50,11 +52,14 @@ impl House {
             let ending = Ending { outcome: report.outcome.name(), reason };
             report.subject = ledger::finish(transaction, &report.subject, id, ending)?;
             report.also = ledger::aliases(transaction, &report.subject.series_key)?;
+            let faults = attempts::told(transaction, &report.subject.series_key)?;
+            attempts::forget(transaction, &report.subject.series_key)?;
             choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
             let place = outbox::next_place(transaction)?;
             outbox::put(transaction, &self.writer.result(id, &place, report), clock::now_ms())?;
             self.disclose(transaction, id, report, clock::now_ms())?;
-            evidence::record(transaction, &ran.decision(id, report, model, &self.config_digest), most_bytes)
+            let decision = ran.decision(id, report, model, &self.config_digest);
+            evidence::record(transaction, &Decision { faults, ..decision }, most_bytes)
         })
     }
 }

@@ -12,17 +12,18 @@ mod finish;
 mod rebuild;
 mod vitals;
 mod watch;
+mod work;
 
 pub(crate) use evidence::{Heard, Ran, diag};
 pub(crate) use watch::of_ledger;
 
-use crate::choice::{self, Completed};
+use crate::choice;
 use crate::config::Config;
 use crate::evidence::{Alarm, Alarms, Event};
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
-use crate::infer::Inference;
+use crate::infer::Ladder;
 use crate::intake::{self, IntakeError, Spool};
 use crate::message::{State, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
@@ -30,20 +31,21 @@ use crate::publish::{Board, LinkState, Presence, Publisher};
 use crate::receive::{self, Door, Doorway, Order};
 use crate::series;
 use crate::series::ledger::Step;
-use crate::volume::{self, HeaderReader, Reading};
+use crate::volume::{self, HeaderReader};
 use crate::web::Window;
 use rebuild::ledger;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::Duration;
 use tokio::sync::watch::Sender;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 use vitals::ModelState;
 use watch::{Beats, Tally};
+use work::{PutOff, UnderWay, kept};
 
 /// Why the daemon could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +103,9 @@ struct House {
     alarms: Arc<Mutex<Alarms>>,
     residue: AtomicBool,
     beats: Beats,
+    put_off: PutOff,
+    under_way: UnderWay,
+    ladder: Mutex<Ladder>,
     isolation: Result<(), String>,
     stop: AtomicBool,
     stopping: Sender<bool>,
@@ -160,6 +165,9 @@ impl House {
             alarms: Arc::default(),
             residue: AtomicBool::new(false),
             beats: Beats::new(&config),
+            put_off: PutOff::default(),
+            under_way: UnderWay::default(),
+            ladder: Mutex::new(kept(&store)?),
             store: Arc::new(Mutex::new(store)),
             isolation: volume::isolation(&config.volume),
             stop: AtomicBool::new(false),
@@ -229,7 +237,8 @@ impl House {
     }
 
     fn series_room(&self) -> series::Room<'_> {
-        let mut headers = HeaderReader::new(&self.config.volume, vec![self.config.paths.spool.clone()]);
+        let mut headers =
+            HeaderReader::new(&self.config.volume, &self.config.series.urgent, vec![self.config.paths.spool.clone()]);
         series::Room {
             settings: &self.config.series,
             site: &self.site,
@@ -250,78 +259,6 @@ impl House {
                 self.board.wake();
                 Ok(())
             }),
-        }
-    }
-
-    fn read_series(&self, complete: &Receiver<Completed>, readings: &SyncSender<Reading>) {
-        while let Ok(completed) = clock::idle(|| complete.recv()) {
-            let reading = loop {
-                match volume::read(&self.config.volume, &completed) {
-                    Ok(reading) => break reading,
-                    Err(error) => warn!(%error, "no scan worker can be started; trying again"),
-                }
-                if self.wait(AGAIN) {
-                    return;
-                }
-            };
-            if clock::idle(|| readings.send(reading).is_err()) {
-                return;
-            }
-        }
-    }
-
-    fn infer(&self, readings: &Receiver<Reading>) {
-        let Some(mut inference) = self.load_model() else { return };
-        while let Ok(reading) = clock::idle(|| readings.recv()) {
-            let inferred = loop {
-                match inference.run(&reading) {
-                    Ok(inferred) => break inferred,
-                    Err(error) => {
-                        error!(%error, "the model cannot be loaded again");
-                        self.model_is(ModelState::Failed(error.reason));
-                    }
-                }
-                let Some(again) = self.load_model() else { return };
-                inference = again;
-            };
-            if !self.finish(inferred, inference.model()) {
-                return;
-            }
-        }
-    }
-
-    /// Loads the model, again and again until it can be. `None` when the daemon is told to stop.
-    fn load_model(&self) -> Option<Inference> {
-        loop {
-            self.model_is(ModelState::Loading);
-            match Inference::start(&self.config.infer, &self.config.paths.models()) {
-                Ok(inference) => {
-                    let model = inference.model();
-                    info!(
-                        model = model.name,
-                        version = model.version,
-                        provider = model.provider.name(),
-                        runtime = model.runtime,
-                        trained = model.trained,
-                        worker = inference.worker_id(),
-                        golden_difference = model.golden_difference,
-                        "the model is loaded"
-                    );
-                    for reason in &model.passed_over {
-                        warn!(reason, "an execution provider does not run");
-                    }
-                    self.enter_model(&model.digest);
-                    self.model_is(ModelState::Loaded(Box::new(model.clone())));
-                    return Some(inference);
-                }
-                Err(error) => {
-                    error!(%error, "the model cannot be loaded; series wait in the spool");
-                    self.model_is(ModelState::Failed(error.reason));
-                }
-            }
-            if self.wait(AGAIN) {
-                return None;
-            }
         }
     }
 
@@ -369,9 +306,5 @@ impl House {
         };
         // Detached: when all rooms end in time, the process is gone before it wakes.
         drop(Builder::new().name("grace".to_owned()).spawn(watch));
-    }
-
-    fn model_is(&self, state: ModelState) {
-        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 }

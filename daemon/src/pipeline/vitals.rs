@@ -24,6 +24,8 @@ pub(super) enum ModelState {
     Loaded(Box<Model>),
     /// Cannot be loaded.
     Failed(String),
+    /// Not loaded, since nothing is inferred: safe mode.
+    Resting,
 }
 
 /// What was posted last.
@@ -121,6 +123,7 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
     match &*house.model.lock().unwrap_or_else(PoisonError::into_inner) {
         ModelState::Loading => checks.push(check("model", CheckState::Warming, "being loaded".to_owned())),
         ModelState::Failed(reason) => checks.push(check("model", CheckState::Failed, reason.clone())),
+        ModelState::Resting => checks.push(check("model", CheckState::Degraded, "not loaded: safe mode".to_owned())),
         ModelState::Loaded(model) => {
             let detail =
                 if model.trained { String::new() } else { "random weights: the flags mean nothing".to_owned() };
@@ -130,6 +133,7 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
             checks.push(check("provider", state, model.passed_over.join("; ")));
         }
     }
+    checks.push(house.inference_check());
     let link = house.link.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let broker = match (&link.problem, link.refused, link.published_to_nobody) {
         (Some(problem), _, _) => check("broker", CheckState::Degraded, problem.clone()),

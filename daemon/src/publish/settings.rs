@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) keep_alive_s: u16,
     /// Largest message in bytes; a smaller limit of the broker counts.
     pub(crate) message_bytes: usize,
+    /// Whether the schemas of the messages are published, retained.
+    pub(crate) schemas: bool,
     /// TLS; without this table the connection is not encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls>,
@@ -75,6 +77,7 @@ impl Default for Settings {
             password_file: None,
             keep_alive_s: 30,
             message_bytes: MESSAGE_BYTES,
+            schemas: false,
             tls: None,
         }
     }

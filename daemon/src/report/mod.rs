@@ -13,6 +13,7 @@ use crate::infer::{Inferred, Model, Scores};
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::Label;
 use ctedge_models::scan::{Facts, Warning};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -112,7 +113,7 @@ pub(crate) struct Report {
 }
 
 /// How a series ended. Every series ends in exactly one; no message never means "normal".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     /// At least one flag is positive.
@@ -162,7 +163,7 @@ impl Flag {
 }
 
 /// The model that made the flags, and how it really ran.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ModelRun {
     /// Model name.
     pub(crate) name: String,
@@ -203,7 +204,7 @@ impl ModelRun {
 
 /// Milliseconds of each step.
 #[expect(clippy::struct_field_names, reason = "the unit stands last in every name")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Timing {
     /// From complete series to the start of reading.
     pub(crate) queue_ms: u64,

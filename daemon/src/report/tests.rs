@@ -1,7 +1,7 @@
 use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
-use crate::floor::subject::CompleteBy;
+use crate::floor::subject::{CompleteBy, Priority};
 use crate::infer::Provider;
 use ctedge_models::scan::{Format, Reason};
 
@@ -40,14 +40,7 @@ fn inferred(logits: [f32; 2], warnings: Vec<Warning>) -> Inferred {
         warnings,
     };
     let scores = Scores { logits: logits.to_vec(), preprocess_ms: 1, infer_ms: 2 };
-    Inferred {
-        subject: subject(),
-        facts: Some(facts),
-        scores: Ok(scores),
-        queue_ms: 3,
-        decode_ms: 4,
-        faults: Vec::new(),
-    }
+    Inferred { subject: subject(), facts: Some(facts), scores: Ok(scores), queue_ms: 3, decode_ms: 4 }
 }
 
 fn subject() -> Subject {
@@ -62,6 +55,7 @@ fn subject() -> Subject {
         replaces: None,
         choice: None,
         completed_ms: 0,
+        priority: Priority::Routine,
     }
 }
 

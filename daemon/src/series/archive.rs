@@ -5,7 +5,7 @@
 use super::gather::Gather;
 use super::sort::{ATTEMPTS, pause};
 use super::{HeaderAnswer, Room, SeriesError};
-use crate::floor::clock::{Stopwatch, next_piece};
+use crate::floor::clock::next_piece;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::CompleteBy;
 use crate::intake::{Claim, Source, Spool};
@@ -23,7 +23,6 @@ impl Room<'_> {
         gather: &mut Gather,
         now: Duration,
     ) -> Result<(), SeriesError> {
-        let clock = Stopwatch::start();
         match self.unpacked(&archive.path)? {
             Err(refusal) => self.place(archive, HeaderAnswer::Refused(refusal), gather, now)?,
             Ok((folder, Unpacked { members, left_out })) => {
@@ -31,14 +30,13 @@ impl Room<'_> {
                 let source = Source::of(&archive.path);
                 for path in Spool::members(&folder)? {
                     let answer = self.ask(&path)?;
-                    self.place(&Claim { path, source: Some(source) }, answer, gather, now)?;
+                    self.place(&Claim { path, source: Some(source), since: archive.since }, answer, gather, now)?;
                     next_piece();
                 }
                 self.spool.let_go(&archive.path)?;
                 gather.all_came(source, CompleteBy::Archive);
             }
         }
-        gather.away(clock.elapsed());
         Ok(())
     }
 

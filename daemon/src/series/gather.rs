@@ -3,7 +3,7 @@
 use super::{LONGEST_WAIT, Settings};
 use crate::floor::fate::Refusal;
 use crate::floor::phi::{SeriesKey, StudyKey};
-use crate::floor::subject::CompleteBy;
+use crate::floor::subject::{CompleteBy, Priority};
 use crate::intake::Source;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,6 +15,7 @@ pub(super) struct Sorted {
     pub(super) digest: String,
     pub(super) expected: Option<u32>,
     pub(super) single_file: bool,
+    pub(super) priority: Priority,
     pub(super) source: Option<Source>,
     pub(super) refusal: Option<Refusal>,
 }
@@ -26,6 +27,7 @@ pub(super) struct Open {
     pub(super) digests: BTreeSet<String>,
     pub(super) expected: Option<u32>,
     pub(super) refusal: Option<Refusal>,
+    pub(super) priority: Priority,
     sources: BTreeSet<Source>,
     evidence: Option<CompleteBy>,
     last: Duration,
@@ -77,6 +79,7 @@ impl Gather {
         open.last = now;
         open.digests.insert(file.digest);
         open.expected = open.expected.max(file.expected);
+        open.priority = open.priority.max(file.priority);
         open.sources.extend(file.source);
         open.refusal = open.refusal.take().or(file.refusal);
         if file.single_file {
@@ -92,6 +95,7 @@ impl Gather {
             digests: BTreeSet::new(),
             expected: None,
             refusal: None,
+            priority: Priority::Routine,
             sources: BTreeSet::new(),
             evidence: None,
             last: now,
@@ -105,10 +109,10 @@ impl Gather {
         }
     }
 
-    /// The room was away for so long: files that came meanwhile have not been seen, so nothing was quiet.
-    pub(super) fn away(&mut self, time: Duration) {
+    /// New files are heard of from `now` on: what came before and has not been seen yet breaks no silence.
+    pub(super) fn listens(&mut self, now: Duration) {
         for open in self.open.values_mut() {
-            open.last += time;
+            open.last = now;
         }
     }
 

@@ -6,7 +6,7 @@
 use crate::floor::clock;
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::store::count;
-use crate::floor::subject::{CompleteBy, Subject};
+use crate::floor::subject::{CompleteBy, Priority, Subject};
 use crate::intake::Retired;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
@@ -85,7 +85,8 @@ pub(super) fn is_under_way(connection: &Connection, study: &StudyKey) -> Result<
 /// Notes that an open series is complete and frozen.
 pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<(), rusqlite::Error> {
     transaction.execute(
-        "UPDATE work SET state = 'ready', digest = ?2, instances = ?3, expected = ?4, complete_by = ?5, completed_ms = ?6
+        "UPDATE work SET state = 'ready', digest = ?2, instances = ?3, expected = ?4, complete_by = ?5, completed_ms = ?6,
+             urgent = ?7
          WHERE series_key = ?1 AND state = 'open'",
         params![
             subject.series_key.0,
@@ -93,7 +94,8 @@ pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<
             subject.instances,
             subject.expected,
             name(subject.complete_by),
-            subject.completed_ms
+            subject.completed_ms,
+            subject.priority == Priority::Urgent
         ],
     )?;
     Ok(())
@@ -103,7 +105,7 @@ pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<
 pub(super) fn resume(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<Option<Subject>, rusqlite::Error> {
     transaction
         .query_row(
-            "SELECT study_key, digest, instances, expected, complete_by, completed_ms FROM work
+            "SELECT study_key, digest, instances, expected, complete_by, completed_ms, urgent FROM work
              WHERE series_key = ?1 AND state = 'ready'",
             [&series.0],
             |row| {
@@ -115,6 +117,7 @@ pub(super) fn resume(transaction: &Transaction<'_>, series: &SeriesKey) -> Resul
                     expected: row.get(3)?,
                     complete_by: evidence(&row.get::<_, String>(4)?),
                     completed_ms: row.get(5)?,
+                    priority: if row.get(6)? { Priority::Urgent } else { Priority::Routine },
                     revision: 1,
                     replaces: None,
                     choice: None,

@@ -7,6 +7,7 @@
 //! of an archive with its last member.
 
 mod archive;
+pub(crate) mod attempts;
 mod gather;
 pub(crate) mod identifiers;
 pub(crate) mod ledger;
@@ -24,7 +25,7 @@ use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::subject::{CompleteBy, Subject};
 use crate::intake::{Arrival, IntakeError, Spool};
-use ctedge_models::scan::{Header, Identifiers, Unpacked};
+use ctedge_models::scan::{Header, Identifiers, Unpacked, Urgent};
 use gather::Gather;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -42,11 +43,13 @@ pub(crate) struct Settings {
     pub(crate) trust_expected_count: bool,
     /// Hours for which the files of a finished series are kept, so that late slices meet the ones they belong to.
     pub(crate) keep_h: f64,
+    /// Which words of a header make a series go before others.
+    pub(crate) urgent: Urgent,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0 }
+        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0, urgent: Urgent::default() }
     }
 }
 
@@ -157,9 +160,18 @@ pub(crate) fn run(
     let mut caught_up = false;
     loop {
         let patience = if caught_up { gather.patience(clock.elapsed()) } else { LONGEST_WAIT };
-        match idle(|| arrivals.recv_timeout(patience)) {
-            Ok(Arrival::CaughtUp) => caught_up = true,
-            Ok(Arrival::File(claim)) => room.sort(&claim, &mut gather, clock.elapsed())?,
+        let arrival = idle(|| arrivals.recv_timeout(patience));
+        let mut now = clock.elapsed();
+        match arrival {
+            Ok(Arrival::CaughtUp) => {
+                caught_up = true;
+                gather.listens(now);
+            }
+            Ok(Arrival::File(claim)) => {
+                // Others may wait behind it: nothing is known of them up to now, only up to when this one came.
+                now = now.saturating_sub(claim.since.elapsed());
+                room.sort(&claim, &mut gather, now)?;
+            }
             Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -167,7 +179,7 @@ pub(crate) fn run(
         if !caught_up {
             continue;
         }
-        for key in gather.complete(clock.elapsed()) {
+        for key in gather.complete(now) {
             let Some(ready) = room.complete(&key, &mut gather, clock.elapsed())? else { continue };
             if idle(|| completed.send(ready).is_err()) {
                 return Ok(());

@@ -6,11 +6,11 @@ use super::identifiers;
 use super::ledger::{self, Step};
 use super::naming::Named;
 use super::{Completed, HeaderAnswer, Room, Series, SeriesError};
-use crate::floor::clock;
+use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::store::lock;
-use crate::floor::subject::Subject;
+use crate::floor::subject::{Priority, Subject};
 use crate::intake::Claim;
 use ctedge_models::scan::{Format, Identifiers, Reason};
 use data_encoding::HEXLOWER;
@@ -122,6 +122,7 @@ impl Room<'_> {
             revision: 1,
             replaces: None,
             completed_ms: clock::now_ms(),
+            priority: open.priority,
             choice: None,
         };
         lock(self.store).commit(|transaction| {
@@ -147,7 +148,7 @@ impl Room<'_> {
         for key in self.spool.open_keys()? {
             for path in self.spool.open_files(&key)? {
                 let answer = self.ask_again(&path)?;
-                let claim = Claim { path, source: None };
+                let claim = Claim { path, source: None, since: Stopwatch::start() };
                 let Some(mut identified) = self.identify(&claim, answer, gather)? else { continue };
                 // Its folder has its name, also where that is of a generation that was dropped since.
                 identified.key = key.clone();
@@ -192,8 +193,16 @@ impl Room<'_> {
         }
     }
 
-    /// Asks what a file is until the worker answers.
+    /// Asks what a file is. A worker may die for what others do, as where memory runs out: only a file that brings down two of
+    /// them is to blame, else it would be missing from its series.
     pub(super) fn ask(&mut self, path: &Path) -> Result<HeaderAnswer, SeriesError> {
+        let answer = self.answered(path)?;
+        let died = matches!(&answer, HeaderAnswer::Refused(refusal) if refusal.code == Code::ScanCrashed);
+        if died { self.answered(path) } else { Ok(answer) }
+    }
+
+    /// Asks until the worker can be asked.
+    fn answered(&mut self, path: &Path) -> Result<HeaderAnswer, SeriesError> {
         for attempt in 1..=ATTEMPTS {
             let answer = (self.read_header)(path);
             if !matches!(answer, HeaderAnswer::Unavailable) {
@@ -223,6 +232,7 @@ impl Room<'_> {
             digest: header.digest,
             expected: header.expected,
             single_file: header.format == Format::Nifti,
+            priority: if header.urgent { Priority::Urgent } else { Priority::Routine },
             source: claim.source,
             refusal: None,
         };
@@ -244,6 +254,7 @@ impl Room<'_> {
             digest,
             expected: None,
             single_file: true,
+            priority: Priority::Routine,
             source: claim.source,
             refusal: Some(refusal),
         };

@@ -4,7 +4,7 @@ use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::store::{Store, lock};
-use crate::floor::subject::CompleteBy;
+use crate::floor::subject::{CompleteBy, Priority};
 use crate::intake::{Claim, Retired};
 use ctedge_models::scan::{Format, Reason};
 use gather::Sorted;
@@ -28,6 +28,7 @@ fn file(digest: &str, expected: Option<u32>) -> Sorted {
         digest: digest.to_owned(),
         expected,
         single_file: false,
+        priority: Priority::Routine,
         source: None,
         refusal: None,
     }
@@ -35,6 +36,16 @@ fn file(digest: &str, expected: Option<u32>) -> Sorted {
 
 fn gather(quiet_s: f64) -> Gather {
     Gather::new(&Settings { quiet_s, ..Settings::default() })
+}
+
+#[test]
+fn one_urgent_file_makes_the_series_urgent() {
+    let mut gather = gather(1.0);
+    let key = SeriesKey("ek1_a".to_owned());
+    gather.add(key.clone(), file("1", None), Duration::ZERO);
+    gather.add(key.clone(), Sorted { priority: Priority::Urgent, ..file("2", None) }, Duration::ZERO);
+    gather.add(key.clone(), file("3", None), Duration::ZERO);
+    assert_eq!(gather.take(&key).unwrap().0.priority, Priority::Urgent);
 }
 
 #[test]
@@ -114,7 +125,7 @@ impl Bench {
         self.spool();
         let path = self.folder.path().join("spool/claimed").join(name);
         fs::write(&path, content).unwrap();
-        Arrival::File(Claim { path, source: None })
+        Arrival::File(Claim { path, source: None, since: Stopwatch::start() })
     }
 
     /// Runs the room until the arrivals are used up and `want` series have come out. They are new, unless the word that what
@@ -125,12 +136,13 @@ impl Bench {
         let (out_sender, out_receiver) = sync_channel(64);
         std::thread::scope(|scope| {
             let room = move || {
+                let mut seen = BTreeSet::new();
                 let room = Room {
                     settings: &self.settings,
                     site: &self.site,
                     spool: &spool,
                     store: &self.store,
-                    read_header: Box::new(fake_header),
+                    read_header: Box::new(move |path| fake_header(path, &mut seen)),
                     read_identifiers: None,
                     unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),
@@ -165,9 +177,16 @@ impl Bench {
     }
 }
 
-fn fake_header(path: &Path) -> HeaderAnswer {
+/// Dies of what begins with `weak` when it sees it for the first time, and of what begins with `deadly` always.
+fn fake_header(path: &Path, seen: &mut BTreeSet<PathBuf>) -> HeaderAnswer {
     let content = fs::read_to_string(path).unwrap();
+    if content.starts_with("deadly") || content.starts_with("weak") && seen.insert(path.to_owned()) {
+        return HeaderAnswer::Refused(Refusal::new(Code::ScanCrashed, "it died"));
+    }
     let digest = data_encoding::HEXLOWER.encode(content.as_bytes());
+    if content.starts_with("slow:") {
+        std::thread::sleep(Duration::from_millis(400));
+    }
     match content.split(':').collect::<Vec<_>>().as_slice() {
         [series, expected, _] => HeaderAnswer::Header(Header {
             study_uid: "1".to_owned(),
@@ -176,6 +195,7 @@ fn fake_header(path: &Path) -> HeaderAnswer {
             expected: expected.parse().ok(),
             modality: None,
             format: Format::Dicom,
+            urgent: false,
         }),
         ["archive", ..] => HeaderAnswer::Archive,
         _ => HeaderAnswer::Refused(Refusal::new(Code::Scan(Reason::NotAScan), "no scan")),
@@ -241,9 +261,29 @@ fn an_archive_that_was_sorted_in_part_is_sorted_again_and_counts_once() {
 fn an_absence_is_no_quiet_period() {
     let mut gather = gather(10.0);
     gather.add(key("a"), file("1", None), secs(0));
-    gather.away(secs(20));
+    gather.listens(secs(20));
     assert!(gather.complete(secs(29)).is_empty());
     assert_eq!(gather.complete(secs(30)), [key("a")]);
+}
+
+#[test]
+fn a_slow_worker_is_no_quiet_period() {
+    let bench = Bench::new(0.3);
+    let claims = ["slow::1", "slow::2", "b::1", "slow::3"];
+    let arrivals = claims.iter().enumerate().map(|(n, content)| bench.claim(&n.to_string(), content)).collect();
+    let completed = bench.run(arrivals, 2);
+    let instances: BTreeSet<u32> = completed.iter().map(|ready| ready.series.subject.instances).collect();
+    assert_eq!(instances, BTreeSet::from([1, 3]), "what waits for the worker has come");
+    assert_eq!(bench.books(), (2, 2));
+}
+
+#[test]
+fn only_a_file_that_brings_down_two_workers_is_to_blame() {
+    let bench = Bench::new(0.3);
+    let completed =
+        bench.run(vec![bench.claim("1", "weak::1"), bench.claim("2", "deadly"), bench.claim("3", "weak::2")], 2);
+    let told = |ready: &Completed| (ready.series.subject.instances, ready.refusal.as_ref().map(|refusal| refusal.code));
+    assert_eq!(completed.iter().map(told).collect::<Vec<_>>(), [(1, Some(Code::ScanCrashed)), (2, None)]);
 }
 
 #[test]

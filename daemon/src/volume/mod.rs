@@ -9,8 +9,8 @@ use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
 use crate::floor::worker::scan::{self, Answer, Request};
 use crate::floor::worker::walls::{Isolation, Reach};
-use crate::floor::worker::{Jail, Worker};
-use ctedge_models::scan::{Facts, Identifiers, Limits, Patterns, Reason, Traits, Unpacked, VoxelKind, Which};
+use crate::floor::worker::{Jail, Lost, Worker};
+use ctedge_models::scan::{Facts, Identifiers, Limits, Patterns, Reason, Traits, Unpacked, Urgent, VoxelKind, Which};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tracing::warn;
+use tracing::{debug, warn};
 
 /// What the reader of scans may use.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -91,49 +91,94 @@ pub(crate) struct Reading {
     pub(crate) decode_ms: u64,
 }
 
+/// Why a series could not be read this time, for no reason that it gives itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unread {
+    /// No worker can be started: the device is at fault, and the series waits.
+    #[error("no scan worker can be started: {0}")]
+    NoWorker(#[from] io::Error),
+    /// The worker was lost on this series.
+    #[error(transparent)]
+    Lost(Lost),
+}
+
+impl Unread {
+    /// The refusal of a series that gets one attempt only.
+    ///
+    /// # Errors
+    /// No worker can be started.
+    pub(crate) fn refusal(self) -> io::Result<Refusal> {
+        match self {
+            Self::NoWorker(error) => Err(error),
+            Self::Lost(lost) => Ok(scan::refusal(lost)),
+        }
+    }
+}
+
 /// Reads a completed series in a worker of its own.
 ///
 /// # Errors
-/// No worker can be started: the device is at fault, and the series waits.
-pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Completed) -> io::Result<Reading> {
+/// It was not read, and its input gives no reason for that.
+pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Completed) -> Result<Reading, Unread> {
     let Series { subject, folder } = series;
     let waited_ms = clock::now_ms().saturating_sub(subject.completed_ms);
     let clock = Stopwatch::start();
     let scan = match refusal {
         Some(refusal) => Err(refusal.clone()),
-        None => decode(settings, folder)?,
+        None => decode(settings, subject, folder)?,
     };
     let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
     Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms() })
+}
+
+/// What becomes of a completed series that is refused before it is read.
+pub(crate) fn refused(Completed { series, .. }: &Completed, refusal: Refusal) -> Reading {
+    let waited_ms = clock::now_ms().saturating_sub(series.subject.completed_ms);
+    let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
+    Reading { subject: series.subject.clone(), scan: Err(refusal), queue_ms, decode_ms: 0 }
+}
+
+/// Reads a series for somebody who stands by and can ask again: a worker that is lost refuses it.
+///
+/// # Errors
+/// No worker can be started.
+pub(crate) fn read_once(settings: &Settings, completed: &Completed) -> io::Result<Reading> {
+    read(settings, completed).or_else(|unread| Ok(refused(completed, unread.refusal()?)))
 }
 
 /// Asks a worker of its own what a completed series is like, without decoding it.
 ///
 /// # Errors
 /// As for [`read`].
-pub(crate) fn traits(settings: &Settings, folder: &Path, patterns: &Patterns) -> io::Result<Result<Traits, Refusal>> {
+pub(crate) fn traits(
+    settings: &Settings,
+    folder: &Path,
+    patterns: &Patterns,
+) -> Result<Result<Traits, Refusal>, Unread> {
     let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
     let (folder, limits) = (folder.to_owned(), settings.limits.clone());
     let request = Request::Traits { folder, limits, patterns: patterns.clone() };
-    Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
-        Ok((Answer::Traits(traits), _)) => Ok(traits),
-        Ok((Answer::Refused(error), _)) => Err(error.into()),
-        Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
-        Err(lost) => Err(scan::refusal(lost)),
-    })
+    match worker.ask::<_, Answer>(&request, None, settings.wall()) {
+        Ok((Answer::Traits(traits), _)) => Ok(Ok(traits)),
+        Ok((Answer::Refused(error), _)) => Ok(Err(error.into())),
+        // In other words than ours answers a worker that somebody else has taken over.
+        Ok(_other) => Err(Unread::Lost(Lost::Crashed)),
+        Err(lost) => Err(Unread::Lost(lost)),
+    }
 }
 
-fn decode(settings: &Settings, folder: &Path) -> io::Result<Result<Scan, Refusal>> {
+fn decode(settings: &Settings, subject: &Subject, folder: &Path) -> Result<Result<Scan, Refusal>, Unread> {
     let (mut worker, _) = scan::start(settings.jail(), &series_at(folder))?;
+    debug!(series = %subject.series_key, worker = worker.id(), "a scan worker reads a series");
     let request = Request::Volume { folder: folder.to_owned(), limits: settings.limits.clone() };
-    Ok(match worker.ask::<_, Answer>(&request, None, settings.wall()) {
+    match worker.ask::<_, Answer>(&request, None, settings.wall()) {
         Ok((Answer::Volume { geometry, kind, facts }, Some(voxels))) => {
-            Ok(Scan { geometry, kind, facts: *facts, voxels })
+            Ok(Ok(Scan { geometry, kind, facts: *facts, voxels }))
         }
-        Ok((Answer::Refused(error), _)) => Err(error.into()),
-        Ok(_other) => Err(Refusal::new(Code::ScanCrashed, "the worker answered something else")),
-        Err(lost) => Err(scan::refusal(lost)),
-    })
+        Ok((Answer::Refused(error), _)) => Ok(Err(error.into())),
+        Ok(_other) => Err(Unread::Lost(Lost::Crashed)),
+        Err(lost) => Err(Unread::Lost(lost)),
+    }
 }
 
 /// Whether workers are walled in on this device: one is started and says so.
@@ -195,6 +240,7 @@ pub(crate) fn unpack(settings: &Settings, archive: &Path, into: &Path) -> io::Re
 #[derive(Debug)]
 pub(crate) struct HeaderReader<'a> {
     settings: &'a Settings,
+    urgent: &'a Urgent,
     reach: Reach,
     worker: Option<Worker>,
     asked: u32,
@@ -204,10 +250,10 @@ pub(crate) struct HeaderReader<'a> {
 const FILES_OF_A_WORKER: u32 = 512;
 
 impl<'a> HeaderReader<'a> {
-    /// For files below these folders. Starts no worker yet.
-    pub(crate) fn new(settings: &'a Settings, folders: Vec<PathBuf>) -> Self {
+    /// For files below these folders; `urgent` says which of their words make a series so. Starts no worker yet.
+    pub(crate) fn new(settings: &'a Settings, urgent: &'a Urgent, folders: Vec<PathBuf>) -> Self {
         let reach = Reach { read: folders, ..Reach::default() };
-        Self { settings, reach, worker: None, asked: 0 }
+        Self { settings, urgent, reach, worker: None, asked: 0 }
     }
 
     /// What identifies the patient of a file; `None` where it cannot be read. A worker that is lost is replaced once.
@@ -238,7 +284,8 @@ impl<'a> HeaderReader<'a> {
             }
         };
         self.asked += 1;
-        let request = Request::Header { path: path.to_owned(), limits: self.settings.limits.clone() };
+        let (limits, urgent) = (self.settings.limits.clone(), self.urgent.clone());
+        let request = Request::Header { path: path.to_owned(), limits, urgent };
         let answer = worker.ask::<_, Answer>(&request, None, self.settings.wall());
         match answer {
             Ok((Answer::Header(header), _)) => {

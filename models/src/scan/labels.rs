@@ -33,6 +33,34 @@ pub struct Patterns {
     pub image_type: BTreeSet<String>,
 }
 
+/// Which words of a header make a series urgent; written as [`Patterns`] are. The words themselves stay with the reader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Urgent {
+    /// One fits Requested Procedure Priority (0040,1003).
+    pub priority: BTreeSet<String>,
+    /// One fits Study Description (0008,1030) or Series Description (0008,103E).
+    pub description: BTreeSet<String>,
+}
+
+impl Default for Urgent {
+    /// The defined terms of PS3.3, C.4.11, for what is not to wait.
+    fn default() -> Self {
+        Self { priority: ["STAT", "HIGH"].map(str::to_owned).into(), description: BTreeSet::new() }
+    }
+}
+
+impl Urgent {
+    /// Whether a header says so.
+    pub(super) fn is_met(&self, priority: Option<&str>, descriptions: [Option<&str>; 2]) -> bool {
+        let fits = |patterns: &BTreeSet<String>, word: &str| {
+            patterns.iter().any(|pattern| WildMatch::new_case_insensitive(pattern).matches(word.trim()))
+        };
+        priority.is_some_and(|word| fits(&self.priority, word))
+            || descriptions.into_iter().flatten().any(|word| fits(&self.description, word))
+    }
+}
+
 /// What is answered: patterns and numbers, nothing out of the file itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Traits {

@@ -20,11 +20,12 @@ mod voxels;
 pub mod write;
 
 pub use archive::{Unpacked, is_archive, unpack};
-pub use labels::{Patterns, Traits};
+pub use labels::{Patterns, Traits, Urgent};
 pub use plan::{Plan, plan, read};
 pub use reason::{Reason, ScanError};
 
 use crate::volume::Volume;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -33,17 +34,18 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// The reason for which the file belongs to none.
-pub fn header(path: &Path, limits: &Limits) -> Result<Header, ScanError> {
+pub fn header(path: &Path, limits: &Limits, urgent: &Urgent) -> Result<Header, ScanError> {
     let (file, format) = file::open(path, limits)?;
     let digest = file::digest(&file)?;
     match format {
         Format::Dicom => {
-            let dicom::Identity { study_uid, series_uid, expected, modality } = dicom::identity(file)?;
-            Ok(Header { study_uid, series_uid, digest, expected, modality, format })
+            let dicom::Identity { study_uid, series_uid, expected, modality, urgent } = dicom::identity(file, urgent)?;
+            Ok(Header { study_uid, series_uid, digest, expected, modality, format, urgent })
         }
         Format::Nifti => {
             let uid = format!("nifti:{digest}");
-            Ok(Header { study_uid: uid.clone(), series_uid: uid, digest, expected: Some(1), modality: None, format })
+            let (study_uid, series_uid) = (uid.clone(), uid);
+            Ok(Header { study_uid, series_uid, digest, expected: Some(1), modality: None, format, urgent: false })
         }
     }
 }
@@ -85,7 +87,7 @@ pub fn series_in(path: &Path, limits: &Limits) -> std::io::Result<Vec<Found>> {
     let mut series: BTreeMap<String, Found> = BTreeMap::new();
     let mut strays = Vec::new();
     for path in files {
-        match header(&path, limits) {
+        match header(&path, limits, &Urgent::default()) {
             Ok(header) => {
                 let found = Found { files: Vec::new(), header: Ok(header.clone()) };
                 series.entry(header.series_uid).or_insert(found).files.push(path);
@@ -153,6 +155,8 @@ pub struct Header {
     pub modality: Option<String>,
     /// File format.
     pub format: Format,
+    /// Whether its words are among those that were asked for.
+    pub urgent: bool,
 }
 
 impl std::fmt::Debug for Header {
@@ -186,7 +190,7 @@ pub enum Which {
 }
 
 /// File format of a scan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// DICOM part 10 files, one or many slices each.
@@ -229,7 +233,7 @@ pub struct Scan {
 }
 
 /// What a result says of its input, free of patient data: published with every result.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Facts {
     /// File format.
     pub format: Format,
@@ -258,7 +262,7 @@ pub struct Facts {
 }
 
 /// Why a file of a series was left out of the volume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Dropped {
     /// Same SOP Instance UID as another file; the larger file was kept.
@@ -287,7 +291,7 @@ impl Dropped {
 }
 
 /// Something about the input that a reader of the result should know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// The step between slices varies; where it varies by more than a tenth, the volume is interpolated between them.

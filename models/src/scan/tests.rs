@@ -355,7 +355,7 @@ fn files_that_are_no_scan_are_told_apart() {
     let reason = |bytes: &[u8]| {
         let path = folder.path().join("file.dcm");
         fs::write(&path, bytes).unwrap();
-        header(&path, &Limits::default()).unwrap_err().reason
+        header(&path, &Limits::default(), &Urgent::default()).unwrap_err().reason
     };
     let whole = fs::read(&series.files()[0]).unwrap();
     assert_eq!(reason(b""), Reason::EmptyFile);
@@ -364,8 +364,25 @@ fn files_that_are_no_scan_are_told_apart() {
     assert_eq!(reason(&whole[..200]), Reason::Truncated);
     assert_eq!(reason(&[0x1f, 0x8b, 8, 0, 0]), Reason::NotAScan);
     let small = Limits { file_bytes: 100, ..Limits::default() };
-    assert_eq!(header(&series.files()[0], &small).unwrap_err().reason, Reason::LimitExceeded);
-    assert_eq!(header(&folder.path().join("none"), &small).unwrap_err().reason, Reason::Unreadable);
+    assert_eq!(header(&series.files()[0], &small, &Urgent::default()).unwrap_err().reason, Reason::LimitExceeded);
+    assert_eq!(header(&folder.path().join("none"), &small, &Urgent::default()).unwrap_err().reason, Reason::Unreadable);
+}
+
+#[test]
+fn urgency_is_asked_of_words_and_only_the_answer_leaves() {
+    let urgent = |tag, vr, word: &str, asked: &Urgent| {
+        let mut series = Series::empty();
+        let path = series.add(0, |object| put(object, tag, vr, word));
+        header(&path, &Limits::default(), asked).unwrap().urgent
+    };
+    let usual = Urgent::default();
+    let site = Urgent { description: ["*polytrauma*".to_owned()].into(), ..Urgent::default() };
+    let (priority, study, series) =
+        (tags::REQUESTED_PROCEDURE_PRIORITY, tags::STUDY_DESCRIPTION, tags::SERIES_DESCRIPTION);
+    assert!(urgent(priority, VR::SH, "STAT", &usual) && urgent(priority, VR::SH, "HIGH ", &usual));
+    assert!(!urgent(priority, VR::SH, "ROUTINE", &usual));
+    assert!(urgent(study, VR::LO, "CT Polytrauma", &site) && urgent(series, VR::LO, "POLYTRAUMA thorax", &site));
+    assert!(!urgent(study, VR::LO, "CT Polytrauma", &usual) && !urgent(study, VR::LO, "CT Thorax", &site));
 }
 
 #[test]
@@ -375,7 +392,7 @@ fn a_file_cut_off_in_its_pixels_refuses_the_series() {
     let bytes = fs::read(&last).unwrap();
     fs::write(&last, &bytes[..bytes.len() - 5]).unwrap();
     assert_eq!(
-        header(&last, &Limits::default()).unwrap().series_uid,
+        header(&last, &Limits::default(), &Urgent::default()).unwrap().series_uid,
         "2.25.8",
         "its header still says where it belongs"
     );
@@ -421,7 +438,7 @@ proptest! {
         bytes.truncate(length.saturating_sub(cut / 10));
         fs::write(&path, &bytes).unwrap();
         let limits = Limits::default();
-        drop(header(&path, &limits));
+        drop(header(&path, &limits, &Urgent::default()));
         prop_assert!(read(&[path], &limits).is_err());
     }
 
@@ -498,7 +515,7 @@ fn a_file_that_only_begins_like_dicom_is_refused() {
         (b"DICM", Reason::MissingAttribute),
     ] {
         fs::write(&path, bytes).unwrap();
-        assert_eq!(header(&path, &Limits::default()).unwrap_err().reason, reason, "{bytes:?}");
+        assert_eq!(header(&path, &Limits::default(), &Urgent::default()).unwrap_err().reason, reason, "{bytes:?}");
     }
 }
 

@@ -4,7 +4,7 @@ mod craft;
 mod kinds;
 
 use crate::scene::{self, Scene};
-use ctedge_models::scan::{self, Limits, ScanError};
+use ctedge_models::scan::{self, Limits, ScanError, Urgent};
 use ctedge_tests::arrival::{Dice, Manner};
 use ctedge_tests::series::{self, Plan};
 use ctedge_tests::{arrival, gauge, place, tools};
@@ -25,7 +25,8 @@ const MUTANTS: usize = 20_000;
 fn read(what: &str, hostile: &Path, files: &[PathBuf]) -> Result<(), ScanError> {
     let before = (cpu(), gauge::forget_peak().unwrap());
     let limits = Limits::default();
-    let read = scan::header(hostile, &limits).and_then(|_header| scan::read(files, &limits)).map(drop);
+    let read =
+        scan::header(hostile, &limits, &Urgent::default()).and_then(|_header| scan::read(files, &limits)).map(drop);
     let (took, held_kb) = (cpu().saturating_sub(before.0), gauge::peak_resident_kb().saturating_sub(before.1));
     assert!(took <= CPU, "{what} took {took:?}");
     assert!(held_kb <= MEMORY_KB, "{what} took {held_kb} kB");

@@ -4,7 +4,7 @@
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use ctedge_tests::{appliance, fuzzing, place, process, progress::say, runtime, tools};
+use ctedge_tests::{appliance, contract, fuzzing, place, process, progress::say, runtime, tools};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "tools", about: "other people's programs and Python packages to compare with", run: tools::provide },
     Step { name: "runtime", about: "ONNX Runtime, one pinned version", run: onnx_runtime },
     Step { name: "format", about: "cargo fmt --check", run: format },
@@ -37,6 +37,11 @@ const STEPS: [Step; 9] = [
         name: "test",
         about: "every test, those against Mosquitto, dcm2niix, pydicom and others included",
         run: test,
+    },
+    Step {
+        name: "contract",
+        about: "every message that the tests heard, against the schemas, by validators that are not ours",
+        run: contract::check,
     },
     Step { name: "fuzz", about: "what reads foreign bytes, a minute for each target", run: fuzz },
     Step { name: "doctest", about: "examples in the documentation", run: doctest },
@@ -126,6 +131,7 @@ fn build() -> anyhow::Result<()> {
 }
 
 fn test() -> anyhow::Result<()> {
+    contract::forget()?;
     let library = runtime::library()?;
     let binary = place::target().join("debug/ctedge");
     let python = tools::python()?;

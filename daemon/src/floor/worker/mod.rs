@@ -14,14 +14,15 @@ pub(crate) mod walls;
 #[cfg(test)]
 mod tests;
 
-use super::limits::WORKER_MESSAGE_BYTES;
+use super::limits::{REAPING, WORKER_MESSAGE_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
-use serde::Serialize;
+use rustix::process::{Pid, WaitOptions, waitpid};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -44,6 +45,17 @@ pub(crate) struct Worker {
     child: Child,
     socket: OwnedFd,
     last_words: Receiver<String>,
+    end: Option<Killed>,
+}
+
+/// What became of a worker that was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Killed {
+    /// It is gone.
+    Gone,
+    /// It hangs in the kernel, where no signal reaches it. It was left there, with what it holds.
+    Left,
 }
 
 /// Why no answer came. The worker is dead.
@@ -87,7 +99,7 @@ impl Worker {
         // Ends with the worker. Its words are only searched for the cause of death: they may quote a file.
         let listen = move || drop(sender.send(stderr.map(tail).unwrap_or_default()));
         std::thread::Builder::new().name("last words".to_owned()).spawn(listen)?;
-        Ok(Self { child, socket: ours, last_words })
+        Ok(Self { child, socket: ours, last_words, end: None })
     }
 
     /// Sends a request and waits for its answer.
@@ -100,18 +112,39 @@ impl Worker {
         descriptor: Option<BorrowedFd<'_>>,
         within: Duration,
     ) -> Result<Answer<A>, Lost> {
-        let sent = send(self.socket.as_fd(), request, descriptor);
-        let answer = sent.and_then(|()| receive(self.socket.as_fd(), Some(within)));
-        match answer {
-            Ok(Some(answer)) => Ok(answer),
-            Ok(None) => Err(self.bury()),
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                self.kill();
-                Err(Lost::Time)
-            }
+        self.tell(request, descriptor)?;
+        let answer = self.hear(within)?;
+        answer.ok_or_else(|| {
+            self.kill();
+            Lost::Time
+        })
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// The worker died.
+    pub(crate) fn tell<Q: Serialize>(&mut self, request: &Q, descriptor: Option<BorrowedFd<'_>>) -> Result<(), Lost> {
+        // What cannot be sent to a worker is no fault of whoever waits for it: it is gone, or was taken over.
+        send(self.socket.as_fd(), request, descriptor).map_err(|_gone| self.bury())
+    }
+
+    /// Waits for an answer. `None` when the time is up; the worker is left alone then.
+    ///
+    /// # Errors
+    /// The worker died.
+    pub(crate) fn hear<A: DeserializeOwned>(&mut self, within: Duration) -> Result<Option<Answer<A>>, Lost> {
+        match receive(self.socket.as_fd(), Some(within)) {
+            Ok(Some(answer)) => Ok(Some(answer)),
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(None),
             // What is no answer in our words comes from a worker that somebody else has taken over.
-            Err(_broken) => Err(self.bury()),
+            Ok(None) | Err(_) => Err(self.bury()),
         }
+    }
+
+    /// Whether it has not died by itself.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.end.is_none() && matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Process id.
@@ -119,9 +152,32 @@ impl Worker {
         self.child.id()
     }
 
-    fn kill(&mut self) {
+    /// Kills it and waits until it is gone, though not for ever.
+    pub(crate) fn kill(&mut self) -> Killed {
+        if let Some(end) = self.end {
+            return end;
+        }
         drop(self.child.kill());
-        drop(self.child.wait());
+        let deadline = Instant::now() + REAPING;
+        let mut end = Killed::Left;
+        while end == Killed::Left && Instant::now() < deadline {
+            match self.child.try_wait() {
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                Ok(Some(_)) | Err(_) => end = Killed::Gone,
+            }
+        }
+        if end == Killed::Left {
+            self.leave();
+        }
+        self.end = Some(end);
+        end
+    }
+
+    /// Has a thread wait for it, so that no dead process stays behind should it ever die.
+    fn leave(&self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let wait = move || waitpid(pid, WaitOptions::empty()).map(drop);
+        drop(std::thread::Builder::new().name("left worker".to_owned()).spawn(wait));
     }
 
     /// Finds out what a dead worker died of.
@@ -133,8 +189,8 @@ impl Worker {
         while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(5));
         }
-        drop(self.child.kill());
-        let signal = self.child.wait().ok().and_then(|status| status.signal());
+        self.kill();
+        let signal = self.child.try_wait().ok().flatten().and_then(|status| status.signal());
         let words = self.last_words.recv_timeout(DYING).unwrap_or_default();
         if signal == Some(rustix::process::Signal::XCPU.as_raw()) {
             Lost::Cpu

@@ -7,7 +7,7 @@ use super::walls::{self, Isolation, Reach};
 use super::{Desk, Jail, Lost, Worker};
 use crate::floor::fate::{Code, Refusal};
 use ctedge_models::scan::{
-    self, Facts, FillError, Header, Identifiers, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked,
+    self, Facts, FillError, Header, Identifiers, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, Urgent,
     VoxelKind, Which,
 };
 use ctedge_models::volume::Geometry;
@@ -29,6 +29,8 @@ pub(crate) enum Request {
         path: PathBuf,
         /// Its bounds.
         limits: Limits,
+        /// Which of its words, which stay with the worker, make it urgent.
+        urgent: Urgent,
     },
     /// What identifies the patient of this file? Asked only where the site publishes it.
     Identifiers {
@@ -126,8 +128,8 @@ pub(crate) fn work() -> io::Result<()> {
     desk.answer(&walls::close(Duty::Scan, &reach)?, None)?;
     while let Some((request, _)) = desk.next::<Request>()? {
         match request {
-            Request::Header { path, limits } => {
-                let answer = scan::header(&path, &limits);
+            Request::Header { path, limits, urgent } => {
+                let answer = scan::header(&path, &limits, &urgent);
                 desk.answer(&answer.map_or_else(|error| no_scan(&path, error), Answer::Header), None)?;
             }
             Request::Identifiers { path, limits, which } => {

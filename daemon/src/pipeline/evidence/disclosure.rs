@@ -35,7 +35,8 @@ impl House {
     /// Who asks what identifies the patient of a file, where that is published.
     pub(in crate::pipeline) fn patients(&self) -> Option<Box<ReadIdentifiers<'_>>> {
         let which = self.config.phi.which()?;
-        let mut reader = HeaderReader::new(&self.config.volume, vec![self.config.paths.spool.clone()]);
+        let spool = vec![self.config.paths.spool.clone()];
+        let mut reader = HeaderReader::new(&self.config.volume, &self.config.series.urgent, spool);
         Some(Box::new(move |path| reader.identifiers(path, which)))
     }
 

@@ -10,15 +10,13 @@ use crate::report::Report;
 pub(crate) struct Ran {
     /// One a label; none where the model did not run.
     pub(crate) logits: Vec<f32>,
-    /// How inference workers were lost on it.
-    faults: Vec<String>,
 }
 
 impl Ran {
     /// Of a series that has been through the model, or past it.
     pub(crate) fn of(inferred: &Inferred) -> Self {
         let logits = inferred.scores.as_ref().map(|scores| scores.logits.clone()).unwrap_or_default();
-        Self { logits, faults: inferred.faults.clone() }
+        Self { logits }
     }
 
     /// All of it, for the recorder.
@@ -41,7 +39,7 @@ impl Ran {
             refusal: refusal.map(|refusal| (refusal.code.name().to_owned(), refusal.detail.clone())),
             logits: self.logits.clone(),
             logits_sha256: logits_digest(&self.logits),
-            faults: self.faults.clone(),
+            faults: Vec::new(),
             timing: serde_json::json!(report.timing),
         }
     }

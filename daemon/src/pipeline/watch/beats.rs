@@ -18,9 +18,9 @@ impl Beats {
     /// Budgets are for threads that hang, not for workers: those have limits of their own, which end first.
     pub(in crate::pipeline) fn new(config: &Config) -> Self {
         let seconds = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 86_400.0));
-        // A worker that is lost is asked once more.
+        // The choice of a series, too, gets two attempts; where it is read each of them is a piece of work of its own.
         let scan = OWN_WORK + seconds(config.volume.wall_s) * 2;
-        // A run, and where the worker is lost another one and its loading, twice.
+        // A run, the end of its worker, and the loading of another, which may be another provider's.
         let infer = OWN_WORK + (seconds(config.infer.run_s) + seconds(config.infer.load_s)) * 2;
         let rooms = [
             ("receive", OWN_WORK),

@@ -12,7 +12,7 @@ pub(super) use codec::decoded;
 pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
-use super::labels::Labels;
+use super::labels::{Labels, Urgent};
 use super::{Identifiers, Reason, ScanError, Which};
 use attributes::{Attributes, Scope, missing};
 use dicom::core::Tag;
@@ -30,6 +30,7 @@ pub(super) struct Identity {
     pub(super) series_uid: String,
     pub(super) expected: Option<u32>,
     pub(super) modality: Option<String>,
+    pub(super) urgent: bool,
 }
 
 /// One file of a series, without its pixels.
@@ -100,18 +101,22 @@ pub(super) struct Stored {
 }
 
 /// Reads which series a file belongs to.
-pub(super) fn identity(file: File) -> Result<Identity, ScanError> {
+pub(super) fn identity(file: File, urgent: &Urgent) -> Result<Identity, ScanError> {
     guarded(|| {
         let file = Attributes::read(file)?;
         if file.class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE {
             return Err(ScanError::new(Reason::Dicomdir, "an index of files (Media Storage Directory)"));
         }
         let whole = file.whole();
+        let [priority, study, series] =
+            [tags::REQUESTED_PROCEDURE_PRIORITY, tags::STUDY_DESCRIPTION, tags::SERIES_DESCRIPTION]
+                .map(|tag| whole.text(tag));
         Ok(Identity {
             study_uid: whole.required(tags::STUDY_INSTANCE_UID, "StudyInstanceUID")?,
             series_uid: whole.required(tags::SERIES_INSTANCE_UID, "SeriesInstanceUID")?,
             expected: expected(&whole),
             modality: whole.text(tags::MODALITY).filter(|code| is_code(code)),
+            urgent: urgent.is_met(priority.as_deref(), [study.as_deref(), series.as_deref()]),
         })
     })
 }

@@ -4,15 +4,23 @@
 
 mod calls;
 mod check;
+mod deep;
 mod delivery;
+mod native;
+mod power;
+mod sample;
 mod scene;
+mod soak;
+mod workers;
 
 use calls::{point, sync};
 use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
-use delivery::burst;
+use delivery::{burst, wire};
+use sample::Sample;
 use std::process::ExitCode;
+use workers::{poison, wedge};
 
 /// Breaks things on purpose and looks whether anything is lost.
 #[derive(Debug, Parser)]
@@ -28,6 +36,12 @@ struct Arguments {
     /// Every fault of a run once
     #[arg(long)]
     all: bool,
+    /// Hours of a soak, by the daemon's clock
+    #[arg(long, default_value_t = 10.0)]
+    hours: f64,
+    /// Of deep: only this kind; may be given several times
+    #[arg(long, value_name = "KIND")]
+    only: Vec<Kind>,
     /// Scenes that are played at the same time
     #[arg(long, default_value_t = 4)]
     jobs: usize,
@@ -36,40 +50,61 @@ struct Arguments {
 /// What breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
+    /// Every kind below with its whole figure, and one table of verdicts: hours; goes on where it was with the same seed
+    #[value(alias = "all")]
+    Deep,
     /// The supervisor is killed at a system call that changes something
     Kill,
     /// The same, and it is killed again in the middle of its next start
     Recover,
-    /// A system call of the supervisor fails: EIO, ENOSPC, EDQUOT, or nothing written
+    /// A system call of the supervisor fails (EIO, ENOSPC, EDQUOT), or writes nothing, half, or half and then finds the disk full
     Io,
     /// Nothing breaks: what is synced before the broker is told?
     Fsync,
+    /// The power is cut at N moments; needs root, FUSE and loop devices
+    #[value(alias = "cut")]
+    Power,
     /// The broker is killed N times, its memory wiped, the wire to it broken and cut byte by byte
     Broker,
+    /// The wire to the broker is cut after N bytes of an exchange, or with --all after every one
+    #[value(alias = "cuts")]
+    Wire,
+    /// Hours of work on a clock that runs sixty times as fast, with a fault every half minute of it
+    Soak,
     /// N files come at once
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
     Disk,
+    /// Series that take their workers down, among N good ones, with restarts of daemon and machine between; needs root
+    Poison,
+    /// Runs hang until there is safe mode, and N in all; needs root
+    Wedge,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let clock = Elapsed::new();
     let held = match arguments.kind {
+        Kind::Deep => deep::run(&arguments.only, arguments.sample().seed, arguments.jobs, &clock),
         Kind::Kill => point::run(&point::KILLS, &arguments.sample(), &clock),
         Kind::Recover => point::run(&point::RECOVERIES, &arguments.sample(), &clock),
         Kind::Io => point::run(&point::ERRORS, &arguments.sample(), &clock),
         Kind::Fsync => sync::run(&clock),
+        Kind::Power => power::run(&arguments.sample(), &clock),
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
+        Kind::Wire => wire::run(&arguments.sample(), &clock),
+        Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => burst::full_disk(&clock),
+        Kind::Poison => poison::run(arguments.points, &clock),
+        Kind::Wedge => wedge::run(arguments.points, &clock),
     };
     stage::ended("faults", held)
 }
 
 impl Arguments {
-    fn sample(&self) -> point::Sample {
+    fn sample(&self) -> Sample {
         let seed = self.seed.unwrap_or_else(|| ctedge_tests::arrival::Dice::any().1);
-        point::Sample { count: (!self.all).then_some(self.points), seed, jobs: self.jobs.max(1) }
+        Sample { count: (!self.all).then_some(self.points), seed, jobs: self.jobs.max(1) }
     }
 }

@@ -3,7 +3,7 @@
 use crate::check::Ending;
 use anyhow::{Context, ensure};
 use ctedge_tests::appliance::{Appliance, Setup, binary};
-use ctedge_tests::arrival::{self, Manner};
+use ctedge_tests::arrival;
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::process;
 use ctedge_tests::series::{self, Made, Plan};
@@ -18,6 +18,8 @@ use tempfile::TempDir;
 
 /// Longest wait for a daemon that is whole.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+/// The bar: how long after a start the daemon says that it is there.
+pub(crate) const READY: Duration = Duration::from_secs(5);
 /// The same key in every scene, so that the same series have the same pseudonyms.
 const SITE_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -25,7 +27,7 @@ const SITE_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabb
 pub(crate) struct Cast {
     _made: Made,
     _folder: TempDir,
-    files: Vec<PathBuf>,
+    pub(crate) files: Vec<PathBuf>,
 }
 
 impl Cast {
@@ -51,8 +53,9 @@ pub(crate) struct Scene {
     pub(crate) appliance: Appliance,
     pub(crate) subscriber: Subscriber,
     pub(crate) broker: Mosquitto,
+    folder: PathBuf,
     // Last, so that it goes last.
-    folder: TempDir,
+    _temporary: Option<TempDir>,
 }
 
 impl Scene {
@@ -67,13 +70,30 @@ impl Scene {
     /// more lines of configuration.
     pub(crate) fn beside(broker: Mosquitto, port: u16, place: &Path, more: &[&str]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("ctedge-faults-").tempdir_in(place)?;
+        let scene = Self::around(broker, port, folder.path(), more)?;
+        fs::create_dir_all(scene.appliance.path("state"))?;
+        fs::write(scene.appliance.path("state/site.key"), SITE_KEY)?;
+        Ok(Self { _temporary: Some(folder), ..scene })
+    }
+
+    /// A broker and a subscriber that know nothing yet, and a daemon that finds what an earlier one has left in a folder.
+    pub(crate) fn left_in(folder: &Path, more: &[&str]) -> anyhow::Result<Self> {
+        let broker = Mosquitto::start(Memory::Persistent)?;
+        let port = broker.port();
+        let scene = Self::around(broker, port, folder, more)?;
+        scene.untraced()?;
+        fs::write(scene.appliance.path("log"), "")?;
+        Ok(scene)
+    }
+
+    fn around(broker: Mosquitto, port: u16, folder: &Path, more: &[&str]) -> anyhow::Result<Self> {
         let subscriber = Subscriber::start(broker.port())?;
-        let program = folder.path().join("daemon.sh");
+        let program = folder.join("daemon.sh");
         let daemon = binary()?;
         // Read anew at each start: a daemon that is started again after a fault has none.
         let script = format!(
             "#!/bin/sh\ntracer='{}'\nif [ -f \"$tracer\" ]; then exec $(cat \"$tracer\") '{1}' \"$@\"; fi\nexec '{1}' \"$@\"\n",
-            folder.path().join("tracer").display(),
+            folder.join("tracer").display(),
             daemon.display()
         );
         fs::write(&program, script)?;
@@ -84,20 +104,18 @@ impl Scene {
             more: more.iter().map(ToString::to_string).collect(),
             ..Setup::quick(port)
         };
-        let appliance = Appliance::in_folder(folder.path(), program, &setup)?;
-        fs::create_dir_all(appliance.path("state"))?;
-        fs::write(appliance.path("state/site.key"), SITE_KEY)?;
-        Ok(Self { appliance, subscriber, broker, folder })
+        let appliance = Appliance::in_folder(folder, program, &setup)?;
+        Ok(Self { appliance, subscriber, broker, folder: folder.to_owned(), _temporary: None })
     }
 
     /// Words of a command that the daemon is started behind, until [`Scene::untraced`].
     pub(crate) fn traced(&self, command: &str) -> anyhow::Result<()> {
-        Ok(fs::write(self.folder.path().join("tracer"), command)?)
+        Ok(fs::write(self.folder.join("tracer"), command)?)
     }
 
     /// The next start is an ordinary one.
     pub(crate) fn untraced(&self) -> anyhow::Result<()> {
-        match fs::remove_file(self.folder.path().join("tracer")) {
+        match fs::remove_file(self.folder.join("tracer")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
@@ -105,12 +123,21 @@ impl Scene {
 
     /// A place for a trace.
     pub(crate) fn trace(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// Gives the daemon the three series.
     pub(crate) fn play(&self, cast: &Cast) -> anyhow::Result<()> {
-        arrival::drop_files(&cast.files, &self.appliance.incoming(), "s", Manner::Rename)
+        let mut whole = Vec::new();
+        for (number, file) in cast.files.iter().enumerate() {
+            let name = file.file_name().context("a file name")?.to_string_lossy();
+            let target = self.appliance.incoming().join(format!("s-{number:04}-{name}"));
+            let part = target.with_extension("part");
+            fs::copy(file, &part)?;
+            whole.push((part, target));
+        }
+        // All at once: where the machine is busy, a pause within a series would count as its end.
+        Ok(whole.iter().try_for_each(|(part, target)| fs::rename(part, target))?)
     }
 
     /// Starts the daemon and waits until it says that it is there; returns how long that took.

@@ -125,15 +125,23 @@ fn attach(pid: u32, thread: &str, options: &str, out: &Path) -> anyhow::Result<R
     Ok(tracer)
 }
 
-/// Starts the daemon with a fault at a moment. The fault lasts as long as what is returned.
+/// Starts the daemon with a fault at a moment. The fault lasts as long as what is returned, and the order to the next start
+/// until [`Scene::untraced`].
 pub(crate) fn start(scene: &mut Scene, moment: &Moment, fault: &str) -> anyhow::Result<Option<Running>> {
     let Moment { thread, call, number } = moment;
+    if ["half", "full"].contains(&fault) {
+        // strace cannot shorten a write; a library that stands before the C library can.
+        let library = crate::native::library("short", include_str!("short.c"))?;
+        let order = format!("{thread}:{call}:{number}:{fault}");
+        scene.traced(&format!("env LD_PRELOAD={} SHORT={order}", library.display()))?;
+        scene.appliance.start()?;
+        return Ok(None);
+    }
     let options = format!("-e signal=none -e trace={call} -e inject={call}:{fault}:when={number}");
     let out = scene.trace("trace");
     if *thread == MAIN {
         scene.traced(&format!("strace -D -qq -y -s 0 {options} -o {}", out.display()))?;
         scene.appliance.start()?;
-        scene.untraced()?;
         return Ok(None);
     }
     scene.appliance.start()?;

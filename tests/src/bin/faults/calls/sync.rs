@@ -43,14 +43,16 @@ pub(crate) fn run(clock: &Elapsed) -> anyhow::Result<bool> {
         ("of the database", without(&|call| is_sync(call) && call.rest.contains("-wal>"))),
         ("of folders", without(&|call| is_sync(call) && call.name == "fsync" && call.rest.contains("/spool/"))),
         ("of the folder of state", without(&|call| is_sync(call) && call.rest.contains("/state>"))),
-        ("of members of an archive", without(&|call| call.name == "syncfs")),
+        ("of members of an archive", without(&|call| call.name == "syncfs" && call.rest.contains("/unpacking/"))),
+        ("of their moves", without(&|call| call.name == "syncfs" && !call.rest.contains("/unpacking/"))),
     ];
     let missed: Vec<_> = controls.iter().filter(|(_, found)| !found).map(|(name, _)| *name).collect();
     clock.say(&format!(
-        "fsync: {commits} commit points, {} not synced before what follows; control: syncs left out at {} of {} kinds found {missed:?}",
+        "fsync: {commits} commit points, {} not synced before what follows; control: syncs left out at {} of {} kinds were found{}",
         breaches.len(),
         controls.len() - missed.len(),
-        controls.len()
+        controls.len(),
+        if missed.is_empty() { String::new() } else { format!(", not those {}", missed.join(", ")) }
     ));
     let held = breaches.is_empty() && missed.is_empty();
     say(if held { "PASS" } else { "FAIL" });
@@ -118,15 +120,22 @@ fn breaches(calls: &[Call], ids: &[String]) -> (usize, Vec<String>) {
     });
     let gone = |call: &&Call| call.name.starts_with("unlink") && call.rest.contains("/spool/claimed/");
     let let_go = calls.iter().filter(gone).map(|call| {
-        let synced = |other: &Call| other.thread == call.thread && other.name == "syncfs" && other.ended < call.begun;
+        // After the last member has been moved.
+        let last =
+            calls.iter().filter(|other| sorts_a_member(other)).map(|other| other.ended).max().unwrap_or_default();
+        let synced = |other: &Call| other.name == "syncfs" && other.begun > last && other.ended < call.begun;
         ("an archive deleted".to_owned(), calls.iter().any(synced))
     });
+    let sorted = calls.iter().filter(|call| sorts_a_member(call));
+    let sorted = sorted.map(|call| ("a member sorted".to_owned(), bytes_are_synced(calls, call)));
     let (moved, let_go): (Vec<_>, Vec<_>) = (moved.collect(), let_go.collect());
-    // Three results; each series moves to work/ and from there; one archive.
-    let expected = [(told.len(), 3, "results"), (moved.len(), 6, "moves"), (let_go.len(), 1, "archives")];
+    let sorted: Vec<_> = sorted.collect();
+    // Three results; each series moves to work/ and from there; one archive of four members.
+    let (archives, members) = ((let_go.len(), 1, "archives"), (sorted.len(), 4, "members"));
+    let expected = [(told.len(), 3, "results"), (moved.len(), 6, "moves"), archives, members];
     let missing = expected.iter().filter(|(is, should, _)| is != should);
     let missing = missing.map(|(is, should, what)| format!("{is} {what} were seen and not {should}"));
-    let all = [told, moved, let_go].concat();
+    let all = [told, moved, let_go, sorted].concat();
     let broken = all.iter().filter(|(_, held)| !held).map(|(what, _)| format!("not durable in time: {what}"));
     (all.len(), missing.chain(broken).collect())
 }
@@ -157,6 +166,23 @@ fn moves_a_series(call: &Call) -> bool {
     let (from, _to) = paths(&call.rest);
     let series = |stage: &str| from.split_once(stage).is_some_and(|(_, key)| !key.contains('/'));
     call.name.starts_with("rename") && (series("/spool/series/") || series("/spool/work/"))
+}
+
+/// Whether a member of an archive is moved into its series.
+fn sorts_a_member(call: &Call) -> bool {
+    let (from, to) = paths(&call.rest);
+    call.name.starts_with("rename") && from.contains("/spool/unpacking/") && to.contains("/spool/series/")
+}
+
+/// Whether whatever was written into the folder of a member is synced before it is moved.
+fn bytes_are_synced(calls: &[Call], moved: &Call) -> bool {
+    let (from, _to) = paths(&moved.rest);
+    let folder = from.rsplit_once('/').map(|(folder, _)| folder).unwrap_or_default();
+    let writes = |call: &&Call| call.name.contains("write") && call.rest.contains(folder);
+    let written = calls.iter().filter(writes).map(|call| call.ended).max();
+    let synced =
+        |call: &Call, since| SYNCS.contains(&call.name.as_str()) && call.begun > since && call.ended < moved.begun;
+    written.is_some_and(|since| calls.iter().any(|call| synced(call, since) && call.rest.contains(folder)))
 }
 
 /// Whether both folders of a move are synced before the thread writes into the database again.

@@ -37,6 +37,23 @@ pub(crate) enum Cut {
     Reset,
 }
 
+/// Bytes that went over the wire, in the order in which they went.
+#[derive(Debug, Clone)]
+pub(crate) struct Piece {
+    /// Which connection, from 0.
+    pub(crate) connection: usize,
+    pub(crate) way: Way,
+    /// By the clock of whoever listens, before the bytes were passed on.
+    pub(crate) at: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Somebody who listens.
+struct Ear {
+    clock: Box<dyn Fn() -> u64 + Send + Sync>,
+    heard: Vec<Piece>,
+}
+
 /// The wire.
 #[derive(Debug)]
 pub(crate) struct Proxy {
@@ -44,7 +61,6 @@ pub(crate) struct Proxy {
     wire: Arc<Wire>,
 }
 
-#[derive(Debug)]
 struct Wire {
     broker: u16,
     mode: Mutex<Mode>,
@@ -55,6 +71,14 @@ struct Wire {
     /// Bytes of the newest connection.
     up: AtomicUsize,
     down: AtomicUsize,
+    connections: AtomicUsize,
+    ear: Mutex<Option<Ear>>,
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Wire").field("broker", &self.broker).finish_non_exhaustive()
+    }
 }
 
 impl Proxy {
@@ -70,6 +94,8 @@ impl Proxy {
             cuts: AtomicUsize::new(0),
             up: AtomicUsize::new(0),
             down: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            ear: Mutex::default(),
         });
         let carries = Arc::clone(&wire);
         let accept = move || {
@@ -92,6 +118,16 @@ impl Proxy {
         *lock(&self.wire.mode) = mode;
     }
 
+    /// Keeps all that goes over the wire from now on, beside the time by a clock.
+    pub(crate) fn listen(&self, clock: impl Fn() -> u64 + Send + Sync + 'static) {
+        *lock(&self.wire.ear) = Some(Ear { clock: Box::new(clock), heard: Vec::new() });
+    }
+
+    /// What went over the wire since somebody listens.
+    pub(crate) fn heard(&self) -> Vec<Piece> {
+        lock(&self.wire.ear).as_ref().map(|ear| ear.heard.clone()).unwrap_or_default()
+    }
+
     /// Cuts every connection.
     pub(crate) fn cut(&self, cut: Cut) {
         self.wire.cut(cut);
@@ -100,6 +136,11 @@ impl Proxy {
     /// Cuts the next connection after so many bytes of a way.
     pub(crate) fn cut_next_after(&self, way: Way, bytes: usize) {
         *lock(&self.wire.plan) = Some((way, bytes));
+    }
+
+    /// The next connection is not cut after all.
+    pub(crate) fn spare_next(&self) {
+        *lock(&self.wire.plan) = None;
     }
 
     /// How often a connection has been cut by plan.
@@ -123,22 +164,26 @@ impl Wire {
         self.up.store(0, Ordering::Relaxed);
         self.down.store(0, Ordering::Relaxed);
         let plan = lock(&self.plan).take();
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
         for (way, from, to) in [(Way::Up, daemon, &broker), (Way::Down, &broker, daemon)] {
             let budget = plan.filter(|(planned, _)| *planned == way).map(|(_, bytes)| bytes);
             let (wire, from, to) = (Arc::clone(self), from.try_clone()?, to.try_clone()?);
-            let carry = move || wire.carry(way, from, to, budget);
+            let carry = move || wire.carry((connection, way), from, to, budget);
             std::thread::Builder::new().name("carry".to_owned()).spawn(carry)?;
         }
         Ok(())
     }
 
     /// Carries bytes one way until an end is closed, or as many as planned have gone.
-    fn carry(&self, way: Way, mut from: TcpStream, mut to: TcpStream, budget: Option<usize>) {
+    fn carry(&self, (connection, way): (usize, Way), mut from: TcpStream, mut to: TcpStream, budget: Option<usize>) {
         let (mut left, mut buffer) = (budget.unwrap_or(usize::MAX), [0u8; 4096]);
         while left > 0 {
             let Ok(read) = from.read(&mut buffer) else { break };
             let carried = read.min(left);
             let bytes = buffer.get(..carried).unwrap_or_default();
+            if let Some(ear) = lock(&self.ear).as_mut().filter(|_| read > 0) {
+                ear.heard.push(Piece { connection, way, at: (ear.clock)(), bytes: bytes.to_vec() });
+            }
             let mode = *lock(&self.mode);
             let lost = mode == Mode::Drop || (mode == Mode::HalfOpen && way == Way::Down);
             if read == 0 || (!lost && to.write_all(bytes).is_err()) {

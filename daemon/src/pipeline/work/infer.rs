@@ -1,0 +1,102 @@
+//! The room that has the model run, furnished.
+
+use super::super::House;
+use super::super::vitals::ModelState;
+use crate::choice::{Completed, Series};
+use crate::floor::clock;
+use crate::floor::fate::Refusal;
+use crate::infer::{Inference, Inferred, Scores, Unfinished, inferred};
+use crate::series::attempts::{Begun, Failed, Stage};
+use crate::volume::{Reading, Scan};
+use std::sync::mpsc::Receiver;
+use tracing::{debug, warn};
+
+/// What became of a series.
+enum Next {
+    /// It has scores, or a reason for having none.
+    Inferred(Result<Scores, Refusal>),
+    /// It had a setback.
+    PutOff,
+    /// The daemon is told to stop.
+    Stop,
+}
+
+impl House {
+    pub(in crate::pipeline) fn infer(&self, readings: &Receiver<Box<Reading>>) {
+        let Some(mut inference) = self.inference() else { return };
+        while let Ok(reading) = clock::idle(|| readings.recv()) {
+            let next = match &reading.scan {
+                Err(refusal) => Next::Inferred(Err(refusal.clone())),
+                Ok(scan) => self.run_model(&reading, scan, &mut inference),
+            };
+            let goes_on = match next {
+                Next::Inferred(scores) => self.end_with(inferred(&reading, scores), &inference),
+                Next::PutOff => {
+                    self.put_off.push(self.to_read_again(*reading));
+                    true
+                }
+                Next::Stop => false,
+            };
+            self.under_way.one_less();
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    fn end_with(&self, inferred: Inferred, inference: &Inference) -> bool {
+        self.finish(inferred, inference.model())
+    }
+
+    /// Its voxels are let go: they would be in the way of others, and its files are on disk.
+    fn to_read_again(&self, Reading { subject, .. }: Reading) -> Completed {
+        let folder = self.spool.frozen(&subject.series_key);
+        Completed { series: Series { subject, folder }, refusal: None }
+    }
+
+    /// One attempt at a series. Afterwards there is a worker again, unless the daemon is told to stop.
+    fn run_model(&self, reading: &Reading, scan: &Scan, inference: &mut Inference) -> Next {
+        // One that died while it had nothing to do is no series' fault.
+        if !inference.is_alive() {
+            warn!(worker = inference.worker_id(), "the inference worker is lost; starting another");
+            let Some(again) = self.inference() else { return Next::Stop };
+            *inference = again;
+        }
+        let subject = &reading.subject;
+        let attempt = match self.begin(subject, Stage::Infer) {
+            None => return Next::Stop,
+            Some(Begun::Spent(refusal)) => return Next::Inferred(Err(refusal)),
+            Some(Begun::Noted(attempt)) => attempt,
+        };
+        debug!(series = %subject.series_key, worker = inference.worker_id(), "the model runs on a series");
+        let unfinished = match inference.run(scan) {
+            // Its note goes in the commit that ends the series.
+            Ok(scores) => return self.obeyed().map_or(Next::Stop, |()| Next::Inferred(scores)),
+            Err(unfinished) => unfinished,
+        };
+        warn!(series = %subject.series_key, worker = inference.worker_id(), %unfinished, "the model came to no end");
+        let Some(failed) = self.failed(subject, attempt, unfinished.code()) else { return Next::Stop };
+        let whole = match unfinished {
+            Unfinished::Stopped => self.obeyed(),
+            Unfinished::Lost(_) => self.replaced(inference),
+            Unfinished::Wedged(worker) => {
+                self.hung(inference.model().provider, worker).and_then(|()| self.replaced(inference))
+            }
+        };
+        match (whole, failed) {
+            (None, _) => Next::Stop,
+            (Some(()), Failed::Again) => Next::PutOff,
+            (Some(()), Failed::Spent(refusal)) => Next::Inferred(Err(refusal)),
+        }
+    }
+
+    fn replaced(&self, inference: &mut Inference) -> Option<()> {
+        *inference = self.inference()?;
+        Some(())
+    }
+
+    /// How it stands with the model, for whoever asks.
+    pub(super) fn model_is(&self, state: ModelState) {
+        *self.model.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = state;
+    }
+}
