@@ -10,6 +10,7 @@
 mod choice;
 mod cli;
 mod config;
+mod evidence;
 mod floor;
 mod infer;
 mod intake;

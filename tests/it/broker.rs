@@ -12,14 +12,19 @@ use std::process::Command;
 use tempfile::TempDir;
 
 /// A broker with an open door for the subscriber, and one that wants a certificate and a password for the daemon.
-struct Guarded {
-    scene: Scene,
+pub(crate) struct Guarded {
+    pub(crate) scene: Scene,
     papers: TempDir,
 }
 
 impl Guarded {
     /// The daemon knows its papers, but for what `change` makes of them.
     fn new(change: impl FnOnce(&Path)) -> Self {
+        Self::with(change, |_setup| {})
+    }
+
+    /// The same with changes to the daemon's set-up.
+    pub(crate) fn with(change: impl FnOnce(&Path), set: impl FnOnce(&mut Setup)) -> Self {
         let papers = tempfile::tempdir().unwrap();
         authority(papers.path(), "ca");
         for name in ["server", "client"] {
@@ -47,7 +52,8 @@ impl Guarded {
             "mqtt.username = \"box\"".to_owned(),
             format!("mqtt.password_file = {:?}", at("password")),
         ];
-        let setup = Setup { host: "localhost".to_owned(), more: more.to_vec(), ..Setup::quick(port) };
+        let mut setup = Setup { host: "localhost".to_owned(), more: more.to_vec(), ..Setup::quick(port) };
+        set(&mut setup);
         let mut appliance = Appliance::new(&setup).unwrap();
         appliance.start().unwrap();
         Self { scene: Scene { subscriber, appliance, broker }, papers }

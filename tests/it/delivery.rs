@@ -1,6 +1,7 @@
 //! A result is delivered when a subscriber has said so, nothing is repeated without a mark, and a ledger that is lost is
 //! made anew.
 
+use crate::evidence::told;
 use crate::scene::{PATIENCE, Scene, distinct};
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::process;
@@ -138,6 +139,10 @@ fn a_damaged_ledger_is_made_anew_from_the_spool() {
         let kept = fs::read_dir(scene.appliance.path("state")).unwrap().filter_map(Result::ok);
         let kept = kept.filter(|entry| entry.file_name().to_string_lossy().starts_with("ctedge.db.damaged-")).count();
         assert_eq!(kept, number + 1);
+        // The new audit log begins with that, and is whole.
+        let (code, log) = told(&scene, &["audit", "show"]);
+        assert!(code == 0 && log.lines().next().unwrap().contains("Audit Recording Stopped"), "{log}");
+        assert_eq!(told(&scene, &["audit", "verify"]).0, 0);
         scene.appliance.stop().unwrap();
     }
     scene.appliance.start().unwrap();

@@ -1,6 +1,8 @@
 //! Patient data stays inside; ONNX Runtime stays in our folders.
 
-use crate::scene::Scene;
+use crate::broker::Guarded;
+use crate::evidence;
+use crate::scene::{PATIENCE, Scene, distinct};
 use ctedge_tests::arrival::{self, Manner};
 use ctedge_tests::process;
 use ctedge_tests::series::{self, Plan};
@@ -25,6 +27,14 @@ fn told(scene: &Scene, secrets: &[String]) -> Vec<String> {
         let done = scene.appliance.command(arguments).output().unwrap();
         assert!(!done.stdout.is_empty());
         places.push((format!("what {arguments:?} prints"), [done.stdout, done.stderr].concat()));
+    }
+    for arguments in [["audit", "show"].as_slice(), &["audit", "show", "--json"], &["audit", "show", "--xml"]] {
+        let done = scene.appliance.command(arguments).output().unwrap();
+        assert!(String::from_utf8_lossy(&done.stdout).contains("110104") || arguments.len() == 2);
+        places.push((format!("what {arguments:?} prints"), [done.stdout, done.stderr].concat()));
+    }
+    for (name, text) in evidence::bundle(scene, &["--quick"]) {
+        places.push((format!("{name} of the bundle for support"), text.into_bytes()));
     }
     for folder in ["spool", "state"] {
         names(&scene.appliance.path(folder), &mut places);
@@ -84,6 +94,68 @@ fn nothing_of_the_patient_leaves_the_box() {
     for secret in &secrets[1..] {
         assert!(!complaint.contains(secret.as_str()), "{secret} in an error of inspect: {complaint}");
     }
+}
+
+#[test]
+fn identifiers_leave_on_one_topic_where_the_site_says_so_and_nothing_stays() {
+    for (mode, patient_id) in [("accession", Value::Null), ("full", MARKER.into())] {
+        let made = series::make(&Plan { marker: MARKER.to_owned(), ..Plan::small(2, 34) }).unwrap();
+        let port = process::free_port().unwrap();
+        let guarded = Guarded::with(
+            |_papers| {},
+            |setup| {
+                setup.web = Some(port);
+                let sentence = "Identifiers of patients leave this device, and this site is allowed to let them.";
+                setup.more.extend([format!("phi.mode = {mode:?}"), format!("phi.acknowledgement = {sentence:?}")]);
+                setup.more.push("log.level = \"trace\"".to_owned());
+            },
+        );
+        let scene = &guarded.scene;
+        for (number, files) in made.series.iter().enumerate() {
+            scene.drop_files(files, &format!("{MARKER}{number}"), Manner::Copy);
+        }
+        std::fs::write(scene.appliance.incoming().join("letter"), "no scan").unwrap();
+        let results = scene.results(3);
+        let maps = scene.wait(2, |message| message.topic.ends_with("/idmap"));
+        scene.balanced(3);
+        let of = |messages: &[Message]| distinct(messages, "id").into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let scans: Vec<Message> =
+            results.iter().filter(|result| result.text("outcome") != "rejected").cloned().collect();
+        assert_eq!((of(&maps), maps.len()), (of(&scans), 2), "one for each result of a scan");
+        for map in &maps {
+            assert_eq!((&map.payload["accession_number"], &map.payload["patient_id"]), (&MARKER.into(), &patient_id));
+        }
+        // They are nowhere else, and what lay in the ledger until they were sent is gone.
+        let elsewhere = || {
+            let mut breaches = told(scene, &[MARKER.to_owned()]);
+            breaches.retain(|breach| !breach.ends_with("/idmap"));
+            breaches
+        };
+        process::wait_until(PATIENCE, || Ok(elsewhere().is_empty())).unwrap();
+        assert_eq!(elsewhere(), Vec::<String>::new(), "mode {mode}");
+        let disclosed =
+            String::from_utf8(scene.appliance.command(&["audit", "show"]).output().unwrap().stdout).unwrap();
+        assert_eq!(disclosed.matches("identifiers of its patient go to the broker").count(), 2, "{disclosed}");
+    }
+}
+
+#[test]
+fn no_process_of_the_daemon_leaves_a_core_dump() {
+    let mut scene = Scene::start();
+    let daemon = scene.appliance.pid().unwrap().to_string();
+    let parent = |process: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        status.lines().find_map(|line| line.strip_prefix("PPid:")).map(|pid| pid.trim().to_owned())
+    };
+    let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let workers: Vec<String> = names.filter(|name| parent(name).as_ref() == Some(&daemon)).collect();
+    assert!(!workers.is_empty(), "the inference worker is a child of the daemon");
+    for process in workers.iter().chain([&daemon]) {
+        let limits = std::fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "process {process}: {core}");
+    }
+    scene.appliance.stop().unwrap();
 }
 
 #[test]

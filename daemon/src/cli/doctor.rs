@@ -20,34 +20,19 @@ pub(crate) struct Args {
     json: bool,
 }
 
-struct Check {
-    name: &'static str,
-    result: Result<String, String>,
+pub(super) struct Check {
+    /// What is looked at.
+    pub(super) name: &'static str,
+    /// What was found, or what is wrong with it.
+    pub(super) result: Result<String, String>,
 }
 
 /// Looks at everything the daemon needs.
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
-    let mut checks = vec![
-        Check { name: "drop folder", result: writable(&config.paths.incoming) },
-        Check { name: "spool", result: writable(&config.paths.spool).and_then(|text| same_filesystem(config, text)) },
-        Check { name: "state", result: writable(&config.paths.state) },
-        Check { name: "site key", result: site_key(config) },
-    ];
-    let isolation = volume::isolation(&config.volume).map(|()| "workers are walled in (landlock, seccomp)".to_owned());
-    checks.push(Check { name: "isolation", result: isolation });
-    checks.extend(receive::check(&config.receive).map(|result| Check { name: "receiver", result }));
-    checks.extend(model(config));
-    checks.push(Check { name: "broker", result: broker(config)? });
+    let checks = checks(config)?;
     let all = if checks.iter().all(|check| check.result.is_ok()) { Outcomes::Good } else { Outcomes::Bad };
     if args.json {
-        let told = checks.iter().map(|check| {
-            let (ok, detail) = match &check.result {
-                Ok(detail) => (true, detail),
-                Err(detail) => (false, detail),
-            };
-            serde_json::json!({ "check": check.name, "ok": ok, "detail": detail })
-        });
-        say(&serde_json::json!({ "checks": told.collect::<Vec<_>>() }).to_string());
+        say(&serde_json::json!({ "checks": checks.iter().map(Check::told).collect::<Vec<_>>() }).to_string());
     } else {
         let mut table = Table::new();
         table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
@@ -61,6 +46,33 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         say(&table.to_string());
     }
     Ok(all.exit_code())
+}
+
+impl Check {
+    /// As JSON.
+    pub(super) fn told(&self) -> serde_json::Value {
+        let (ok, detail) = match &self.result {
+            Ok(detail) => (true, detail),
+            Err(detail) => (false, detail),
+        };
+        serde_json::json!({ "check": self.name, "ok": ok, "detail": detail })
+    }
+}
+
+/// Everything the daemon needs, looked at once.
+pub(super) fn checks(config: &Config) -> anyhow::Result<Vec<Check>> {
+    let mut checks = vec![
+        Check { name: "drop folder", result: writable(&config.paths.incoming) },
+        Check { name: "spool", result: writable(&config.paths.spool).and_then(|text| same_filesystem(config, text)) },
+        Check { name: "state", result: writable(&config.paths.state) },
+        Check { name: "site key", result: site_key(config) },
+    ];
+    let isolation = volume::isolation(&config.volume).map(|()| "workers are walled in (landlock, seccomp)".to_owned());
+    checks.push(Check { name: "isolation", result: isolation });
+    checks.extend(receive::check(&config.receive).map(|result| Check { name: "receiver", result }));
+    checks.extend(model(config));
+    checks.push(Check { name: "broker", result: broker(config)? });
+    Ok(checks)
 }
 
 fn writable(folder: &Path) -> Result<String, String> {

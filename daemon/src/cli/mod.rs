@@ -1,12 +1,16 @@
 //! The command line.
 
+pub(crate) mod audit;
 pub(crate) mod check_config;
 mod choosing;
+pub(crate) mod diag;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+pub(crate) mod key;
 mod montage;
 pub(crate) mod process;
 pub(crate) mod pseudonym;
+pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod schema;
 mod sorting;
@@ -68,10 +72,18 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Checks this device: folders, ONNX Runtime, model, broker
     Doctor(doctor::Args),
+    /// Does a recorded result once more from the kept files, and says whether the same comes out
+    Replay(replay::Args),
+    /// Writes a bundle for support: what runs and how, without names of people, machines and places
+    Diag(diag::Args),
+    /// Shows the audit log, or checks that nothing in it was changed, left out or cut off
+    Audit(audit::Args),
     /// Prints the contract for machines: JSON Schemas of the messages, and the topics as AsyncAPI
     Schema(schema::Args),
     /// Prints the pseudonym of a UID under this site's key
     Pseudonym(pseudonym::Args),
+    /// The site's key of pseudonyms: its generations, a new one, and the end of the old ones
+    Key(key::Args),
     /// A worker process of the daemon; not for people
     #[command(hide = true)]
     Worker(worker::Args),
@@ -103,8 +115,12 @@ pub(crate) fn main() -> ExitCode {
         Command::Watch(args) => watch::run(&args, &config),
         Command::CheckConfig(args) => check_config::run(&args, &config),
         Command::Doctor(args) => doctor::run(&args, &config),
+        Command::Replay(args) => Ok(replay::run(&args, &config)),
+        Command::Diag(args) => diag::run(&args, &config),
+        Command::Audit(args) => audit::run(&args, &config),
         Command::Schema(args) => schema::run(&args, &config),
         Command::Pseudonym(args) => pseudonym::run(&args, &config),
+        Command::Key(args) => key::run(&args, &config),
         Command::Worker(args) => Ok(worker::run(&args)),
     };
     ended.unwrap_or_else(|error| {

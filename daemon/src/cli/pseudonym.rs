@@ -2,7 +2,7 @@
 
 use super::say;
 use crate::config::Config;
-use crate::floor::phi::SiteKey;
+use crate::floor::phi::{Names, SiteKey};
 use anyhow::Context;
 use std::process::ExitCode;
 
@@ -20,10 +20,13 @@ pub(crate) struct Args {
     series: bool,
 }
 
-/// Prints `sk1_…` or `ek1_…`.
+/// Prints `sk1_…` or `ek1_…`, one line a generation of the site's key, the newest first.
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let path = config.paths.site_key();
     let site = SiteKey::load_or_create(&path).with_context(|| format!("the site key {}", path.display()))?;
-    say(&if args.series { site.series(&args.uid).0 } else { site.study(&args.uid).0 });
+    let (newest, older) = site.names(&args.uid, &args.uid);
+    for Names { study_key, series_key } in std::iter::once(newest).chain(older) {
+        say(if args.series { &series_key.0 } else { &study_key.0 });
+    }
     Ok(ExitCode::SUCCESS)
 }

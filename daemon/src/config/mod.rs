@@ -9,8 +9,9 @@ mod layers;
 mod tests;
 
 use crate::floor::disk;
+use crate::floor::phi::{self, Encryption};
 use crate::message::Topics;
-use crate::{choice, infer, intake, outbox, publish, receive, report, series, volume, web};
+use crate::{choice, evidence, infer, intake, outbox, publish, receive, report, series, volume, web};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -58,6 +59,10 @@ pub(crate) struct Config {
     pub(crate) report: report::Settings,
     /// When a result counts as delivered.
     pub(crate) outbox: outbox::Settings,
+    /// How long evidence is kept.
+    pub(crate) evidence: evidence::Settings,
+    /// What of a patient leaves the device.
+    pub(crate) phi: phi::Settings,
     /// The broker.
     pub(crate) mqtt: publish::Settings,
     /// Where the daemon can be watched.
@@ -200,6 +205,12 @@ impl Config {
         data_encoding::HEXLOWER.encode(&Sha256::digest(text))
     }
 
+    /// SHA-256 over all settings, hex: whether anything has changed.
+    pub(crate) fn digest_of_all(&self) -> String {
+        use sha2::{Digest, Sha256};
+        data_encoding::HEXLOWER.encode(&Sha256::digest(serde_json::json!(self).to_string()))
+    }
+
     fn problems(&self) -> Vec<String> {
         let rooms = [
             self.disk.problems(),
@@ -211,12 +222,15 @@ impl Config {
             self.infer.problems(),
             self.report.problems(),
             self.outbox.problems(),
+            self.evidence.problems(),
             self.mqtt.problems(),
         ];
         let mut problems = rooms.concat();
         if !(0.0..=3600.0).contains(&self.thermal.pause_s) {
             problems.push(format!("thermal.pause_s = {}: must lie between 0 and 3600 seconds", self.thermal.pause_s));
         }
+        let encryption = if self.mqtt.tls.is_some() { Encryption::Tls } else { Encryption::Without };
+        problems.extend(self.phi.problems(encryption));
         problems.extend(Topics::new(&self.mqtt.prefix, &self.mqtt.device).err().map(|error| error.to_string()));
         if let Err(error) = self.log.level.parse::<tracing_subscriber::EnvFilter>() {
             problems.push(format!("log.level = {:?}: {error}", self.log.level));

@@ -93,6 +93,21 @@ fn all_problems_are_told_at_once() {
 }
 
 #[test]
+fn identifiers_leave_only_encrypted_and_with_a_written_word() {
+    let full = "phi.mode = 'full'\n";
+    let all = problems(full);
+    assert!(all.len() == 2 && all[0].contains("phi.acknowledgement") && all[1].contains("mqtt.tls"), "{all:?}");
+    let sentence = all[0].split_once("= ").unwrap().1;
+    assert_eq!(problems(&format!("{full}phi.acknowledgement = {sentence}")), [all[1].clone()]);
+    assert_eq!(problems(&format!("{full}mqtt.tls.ca = 'x'")), [all[0].clone()]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, format!("{full}phi.acknowledgement = {sentence}\nmqtt.tls.ca = 'x'")).unwrap();
+    assert!(load(&file, &[], &[]).unwrap().phi.which().is_some());
+    assert!(problems("phi.mode = 'names'")[0].contains("phi.mode"));
+}
+
+#[test]
 fn only_what_changes_results_changes_the_digest() {
     let base = Config::default();
     let mut other = Config::default();

@@ -16,6 +16,12 @@ pub(crate) fn rfc3339(ms: i64) -> String {
     format!("{stamp:.3}")
 }
 
+/// Milliseconds since 1970 of a moment as people write it: RFC 3339, or a day (its begin, UTC).
+pub(crate) fn parse(text: &str) -> Option<i64> {
+    let stamp = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    Some(stamp(text).or_else(|| stamp(&format!("{text}T00:00:00Z")))?.as_millisecond())
+}
+
 /// The day of `ms` in UTC, e.g. `2026-11-23`.
 pub(crate) fn day(ms: i64) -> String {
     rfc3339(ms).chars().take(10).collect()

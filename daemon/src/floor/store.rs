@@ -106,7 +106,7 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 3] = [DELIVERIES, ATTEMPTS, URGENCY];
+const STEPS: [&str; 4] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE];
 
 /// Results are counted through to their delivery.
 const DELIVERIES: &str = "
@@ -121,6 +121,36 @@ INSERT INTO counters (day, name, value)
         - (SELECT COUNT(*) FROM outbox WHERE topic LIKE '%/result/%')
     WHERE EXISTS (SELECT 1 FROM counters WHERE name IN ('flagged', 'clear', 'inconclusive', 'rejected', 'failed'));
 UPDATE outbox SET result_id = json_extract(payload, '$.id') WHERE topic LIKE '%/result/%';
+";
+
+/// The audit log, the flight recorder, other names of series, and identifiers where the site publishes them.
+const EVIDENCE: &str = "
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_age ON audit (at_ms);
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    result_id TEXT NOT NULL,
+    series_key TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    record TEXT NOT NULL
+) STRICT;
+CREATE INDEX decisions_result ON decisions (result_id);
+CREATE INDEX decisions_series ON decisions (series_key);
+CREATE TABLE aliases (
+    series_key TEXT NOT NULL,
+    also_study TEXT NOT NULL,
+    also_series TEXT NOT NULL,
+    PRIMARY KEY (series_key, also_series)
+) STRICT;
+CREATE TABLE identifiers (
+    series_key TEXT PRIMARY KEY,
+    accession_number TEXT,
+    patient_id TEXT
+) STRICT;
 ";
 
 /// Complete series that go before others.
@@ -191,6 +221,20 @@ impl Store {
     /// From now on a commit that finds no room gives this up, so that the next try finds some.
     pub(crate) fn with_ballast(self, ballast: Ballast) -> Self {
         Self { ballast: Some(ballast), ..self }
+    }
+
+    /// Opens the database of a daemon to write beside it. One that is not there is not made.
+    pub(crate) fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        Ok(Self { connection, ballast: None })
+    }
+
+    /// From now on overwrites what it deletes.
+    pub(crate) fn delete_securely(&self) -> Result<(), StoreError> {
+        // It answers with the new value.
+        self.connection.query_row("PRAGMA secure_delete = ON", [], |_row| Ok(()))?;
+        Ok(())
     }
 
     /// A database in memory, for tests.
@@ -284,6 +328,12 @@ pub(crate) fn set_fact(transaction: &Transaction<'_>, key: &str, value: &str) ->
 pub(crate) fn number(connection: &Connection, key: &str) -> Result<i64, rusqlite::Error> {
     let value = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0));
     Ok(value.optional()?.unwrap_or_default())
+}
+
+/// Replaces a stored number.
+pub(crate) fn set_number(transaction: &Transaction<'_>, key: &str, value: i64) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)";
+    transaction.execute(sql, (key, value)).map(drop)
 }
 
 /// Counts something that happened today.

@@ -169,6 +169,18 @@ impl Spool {
         self.keys("work")
     }
 
+    /// Whether files of a series are here that others would join.
+    pub(crate) fn holds(&self, key: &SeriesKey) -> bool {
+        ["series", "work", "done"].into_iter().any(|stage| self.at(stage, key).is_dir())
+    }
+
+    /// Folders in which the files of a series may lie now, without changing anything: kept, refused, or on their way.
+    pub(crate) fn folders_of(root: &Path, key: &SeriesKey) -> io::Result<Vec<PathBuf>> {
+        let mut stages: Vec<PathBuf> = ["done", "work", "series"].map(|stage| root.join(stage)).into();
+        stages.extend(files(&root.join("quarantine"))?);
+        Ok(stages.into_iter().map(|stage| stage.join(&key.0)).filter(|folder| folder.is_dir()).collect())
+    }
+
     /// Files of an open series.
     pub(crate) fn open_files(&self, key: &SeriesKey) -> io::Result<Vec<PathBuf>> {
         files(&self.at("series", key))

@@ -21,6 +21,18 @@ pub(crate) struct Counters {
     pub(crate) last_seq: i64,
     /// Whether every series and every result is accounted for.
     pub(crate) balanced: bool,
+    /// The newest entry of the audit log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) audit: Option<AuditHead>,
+}
+
+/// The newest entry of the audit log: whoever has kept this notices when the log was written anew or cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct AuditHead {
+    /// Its number.
+    pub(crate) seq: i64,
+    /// Its digest, hex.
+    pub(crate) sha256: String,
 }
 
 /// Every result is in exactly one of these.
@@ -61,7 +73,7 @@ impl Counters {
         }
         (total.pending, today.pending) = (pending, pending);
         let balanced = total.received == total.ended() + pending && total.ended() == delivery.sum();
-        Self { total, today, delivery, ledger, last_seq, balanced }
+        Self { total, today, delivery, ledger, last_seq, balanced, audit: None }
     }
 }
 

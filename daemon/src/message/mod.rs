@@ -10,7 +10,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use counters::{Counters, Kept};
+pub(crate) use counters::{AuditHead, Counters, Kept};
 pub(crate) use payload::{Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer};
 pub(crate) use schema::{asyncapi, documents};
 
@@ -19,12 +19,13 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::fmt;
 
 /// Major version of every payload schema; it also stands in the topic root.
 pub(crate) const SCHEMA_MAJOR: u32 = 1;
 
-/// One MQTT message, ready to be stored and sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One MQTT message, ready to be stored and sent. `Debug` leaves the payload out.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Message {
     /// Full topic.
     pub(crate) topic: String,
@@ -38,6 +39,13 @@ pub(crate) struct Message {
     pub(crate) priority: u8,
     /// Id of the result that it is, if it is one.
     pub(crate) result_id: Option<String>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.payload.len();
+        f.debug_struct("Message").field("topic", &self.topic).field("bytes", &bytes).finish_non_exhaustive()
+    }
 }
 
 /// Where a result stands in the chain of this device's results.

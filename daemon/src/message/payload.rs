@@ -7,6 +7,7 @@ use crate::floor::clock;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::subject::{CompleteBy, Subject};
 use crate::report::{ModelRun, Report};
+use ctedge_models::scan::Identifiers;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -133,6 +134,26 @@ pub(crate) struct DiskLow {
     pub(crate) free_mib: u64,
 }
 
+/// Who the patient of a result is, where the site has that published.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "IdMap")]
+pub(super) struct IdMap<'a> {
+    schema: &'a str,
+    /// RFC 3339, UTC, by the device's clock.
+    #[schemars(extend("format" = "date-time"))]
+    at: String,
+    /// Name of the device, as in the topic.
+    device: &'a str,
+    /// Id of the result.
+    id: &'a str,
+    study_key: &'a StudyKey,
+    series_key: &'a SeriesKey,
+    /// Accession Number (0008,0050) of the series' first file.
+    accession_number: Option<&'a str>,
+    /// Patient ID (0010,0020) of the same; only with `full`.
+    patient_id: Option<&'a str>,
+}
+
 /// A step that the device took because inference hung, for `event/inference`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Incident {
@@ -255,6 +276,34 @@ impl Writer {
             expiry_s: Some(RESULT_EXPIRY_S),
             priority: urgency(report),
             result_id: Some(id.to_owned()),
+        }
+    }
+
+    /// The topic of identifiers.
+    pub(crate) fn idmap_topic(&self) -> String {
+        self.topics.below("idmap")
+    }
+
+    /// `idmap`: the only message that names a patient, where the site wants it.
+    pub(crate) fn idmap(&self, id: &str, subject: &Subject, identifiers: &Identifiers) -> Message {
+        let Subject { study_key, series_key, .. } = subject;
+        let map = IdMap {
+            schema: "idmap/1.0",
+            at: clock::rfc3339(clock::now_ms()),
+            device: &self.device,
+            id,
+            study_key,
+            series_key,
+            accession_number: identifiers.accession_number.as_deref(),
+            patient_id: identifiers.patient_id.as_deref(),
+        };
+        Message {
+            topic: self.idmap_topic(),
+            payload: json(&map),
+            retain: false,
+            expiry_s: Some(EVENT_EXPIRY_S),
+            priority: EVENT_PRIORITY,
+            result_id: None,
         }
     }
 

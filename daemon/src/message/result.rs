@@ -3,7 +3,7 @@
 use super::Place;
 use crate::floor::clock;
 use crate::floor::fate::Code;
-use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject};
 use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
 use ctedge_models::labels::Label;
@@ -42,6 +42,9 @@ pub(super) struct ResultPayload<'a> {
     device: &'a str,
     study_key: &'a StudyKey,
     series_key: &'a SeriesKey,
+    /// While the site's key has several generations: what the same series is called under the others.
+    #[serde(skip_serializing_if = "<[Names]>::is_empty")]
+    also: &'a [Names],
     priority: Priority,
     outcome: Outcome,
     /// With `rejected` and `failed`: why.
@@ -141,6 +144,7 @@ impl<'a> ResultPayload<'a> {
             device,
             study_key,
             series_key,
+            also: &report.also,
             priority: *priority,
             outcome: report.outcome,
             reason_code: report.refusal.as_ref().map(|refusal| refusal.code.name()),

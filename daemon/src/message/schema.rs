@@ -4,7 +4,7 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
-use super::payload::{DiskLow, Event, Status, Told, Versioned};
+use super::payload::{DiskLow, Event, IdMap, Status, Told, Versioned};
 use super::result::Sent;
 use super::{Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -47,7 +47,7 @@ impl std::fmt::Debug for Document {
 }
 
 /// Every kind of message.
-pub(crate) fn documents() -> [Document; 10] {
+pub(crate) fn documents() -> [Document; 11] {
     let state = |name, about, schema| Document {
         name,
         about,
@@ -90,6 +90,15 @@ pub(crate) fn documents() -> [Document; 10] {
             retained: false,
             expiry_s: Some(super::payload::RESULT_EXPIRY_S),
             ..state("result", "How a series ended, once for each series and revision", of::<Sent<'static>>)
+        },
+        Document {
+            retained: false,
+            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
+            ..state(
+                "idmap",
+                "Who the patient of a result is; only where the site has switched that on",
+                of::<IdMap<'static>>,
+            )
         },
         Document {
             topic: "schema/{name}/{major}",

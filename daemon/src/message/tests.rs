@@ -1,7 +1,7 @@
 use super::payload::Overall;
 use super::*;
 use crate::floor::fate::{Code, Refusal};
-use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject, Verdict};
 use crate::report::{Flag, ModelRun, Outcome, Timing};
 use ctedge_models::labels::Label;
@@ -39,6 +39,7 @@ fn report() -> Report {
             intended_use: "research".into(),
         }),
         timing: Timing::default(),
+        also: Vec::new(),
     }
 }
 
@@ -79,6 +80,28 @@ fn results_are_not_retained_and_stay_small() {
 }
 
 #[test]
+fn other_names_are_told_where_there_are_any() {
+    let also = vec![Names { study_key: StudyKey("sk2_a".into()), series_key: SeriesKey("ek2_b".into()) }];
+    let message = writer().result("r1_x", &place(7), &Report { also, ..report() });
+    assert_eq!(parsed(&message)["also"], json!([{"study_key": "sk2_a", "series_key": "ek2_b"}]));
+    assert!(parsed(&writer().result("r1_x", &place(7), &report())).get("also").is_none());
+}
+
+#[test]
+fn identifiers_are_on_one_topic_not_retained_and_not_printed() {
+    use ctedge_models::scan::Identifiers;
+    let identifiers = Identifiers { accession_number: Some("ZQAQZ".into()), patient_id: Some("ZQPQZ".into()) };
+    let message = writer().idmap("r1_x", &report().subject, &identifiers);
+    assert_eq!(
+        (message.topic.as_str(), message.retain, message.expiry_s),
+        ("ctedge/v1/box-1/idmap", false, Some(86_400))
+    );
+    assert_eq!((&parsed(&message)["accession_number"], &parsed(&message)["id"]), (&json!("ZQAQZ"), &json!("r1_x")));
+    let printed = format!("{message:?} {identifiers:?}");
+    assert!(!printed.contains("ZQ"), "{printed}");
+}
+
+#[test]
 fn refusals_say_why() {
     let refusal = Refusal::new(Code::Scan(Reason::GantryTilt), "slices sheared by 18.50 degrees (gantry tilt)");
     let refused =
@@ -114,7 +137,9 @@ fn counters_balance_as_the_ledger_does() {
             .map(|(name, today, total)| (name.to_owned(), today, total))
             .into();
     let kept = Kept { queued: 1, unreceipted: 1, ledger: "l1_a".into(), last_seq: 4 };
-    let payload = parsed(&writer().counters(&Counters::of(&books, 1, &kept)));
+    let audit = AuditHead { seq: 9, sha256: "ab".into() };
+    let payload = parsed(&writer().counters(&Counters { audit: Some(audit), ..Counters::of(&books, 1, &kept) }));
+    assert_eq!(payload["audit"], json!({"seq": 9, "sha256": "ab"}));
     assert_eq!(payload["total"]["received"], 5);
     assert_eq!(payload["today"]["received"], 2);
     assert_eq!(payload["delivery"], json!({"queued": 1, "unreceipted": 1, "published": 2, "receipted": 0}));
@@ -155,7 +180,7 @@ fn examples() -> Vec<Value> {
 #[test]
 fn the_contract_shows_what_is_sent() {
     use crate::report::Report;
-    use ctedge_models::scan::{Facts, Format};
+    use ctedge_models::scan::{Facts, Format, Identifiers};
     let writer = writer();
     let facts = Facts {
         format: Format::Dicom,
@@ -174,15 +199,18 @@ fn the_contract_shows_what_is_sent() {
     let mut first = Report { facts: Some(facts), ..report() };
     (first.subject.revision, first.subject.replaces) = (1, None);
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
+    let identifiers = Identifiers { accession_number: Some("4711".into()), patient_id: None };
+    let audit = AuditHead { seq: 61, sha256: String::new() };
     let incident = Incident { step: "provider_bad", provider: Some("cuda"), detail: String::new() };
     let sent = [
         writer.incident(&incident),
         writer.result("r1_x", &place(1), &first).delivered(Delivery { attempt: 1, dup_possible: false }),
         writer.status(State::Online, 17),
-        writer.counters(&Counters::of(&[], 0, &Kept::default())),
+        writer.counters(&Counters { audit: Some(audit), ..Counters::of(&[], 0, &Kept::default()) }),
         writer.health(&health),
         writer.event(StepKind::Complete(&first.subject)),
         writer.disk_low(&DiskLow { level: "stopped", folders: vec!["spool"], used_percent: 97, free_mib: 300 }),
+        writer.idmap("r1_x", &first.subject, &identifiers),
     ];
     for message in sent {
         let sent = parsed(&message);

@@ -130,26 +130,29 @@ fn envelope(row: &Row<'_>) -> Result<(Envelope, u32), rusqlite::Error> {
     Ok((Envelope { seq: row.get(0)?, message }, row.get(6)?))
 }
 
-/// The broker has taken a message. It is done with, unless it is a result whose receipt is waited for.
+/// The broker has taken a message. It is done with, unless it is a result whose receipt is waited for. Returns the id of a
+/// result that is delivered by this.
 pub(crate) fn taken(
     transaction: &Transaction<'_>,
     seq: i64,
     now_ms: i64,
     settings: &Settings,
-) -> Result<(), rusqlite::Error> {
-    let sql = "SELECT result_id IS NOT NULL, taken FROM outbox WHERE seq = ?1";
-    let row = transaction.query_row(sql, [seq], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?))).optional()?;
+) -> Result<Option<String>, rusqlite::Error> {
+    let sql = "SELECT result_id, taken FROM outbox WHERE seq = ?1";
+    let row = transaction.query_row(sql, [seq], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, u32>(1)?)));
     // Its receipt may have come before the broker's word.
-    let Some((is_result, before)) = row else { return Ok(()) };
-    if is_result && settings.receipts {
+    let Some((result_id, before)) = row.optional()? else { return Ok(None) };
+    if result_id.is_some() && settings.receipts {
         let due_ms = now_ms.saturating_add(settings.patience_ms(before.saturating_add(1)));
         let sql = "UPDATE outbox SET taken = taken + 1, due_ms = ?2 WHERE seq = ?1";
-        return transaction.execute(sql, [seq, due_ms]).map(drop);
+        transaction.execute(sql, [seq, due_ms])?;
+        return Ok(None);
     }
-    if is_result {
+    if result_id.is_some() {
         count(transaction, "published")?;
     }
-    transaction.execute("DELETE FROM outbox WHERE seq = ?1", [seq]).map(drop)
+    transaction.execute("DELETE FROM outbox WHERE seq = ?1", [seq])?;
+    Ok(result_id)
 }
 
 /// A connection begins: receipts may have come while there was none, so that results that wait for theirs do so from now
@@ -177,8 +180,18 @@ pub(crate) fn receipted(transaction: &Transaction<'_>, receipt: &Receipt) -> Res
 }
 
 /// Whether a result has not been delivered yet.
-pub(crate) fn holds(connection: &Connection, result_id: &str) -> Result<bool, rusqlite::Error> {
+pub(crate) fn owes(connection: &Connection, result_id: &str) -> Result<bool, rusqlite::Error> {
     connection.query_row("SELECT EXISTS (SELECT 1 FROM outbox WHERE result_id = ?1)", [result_id], |row| row.get(0))
+}
+
+/// Whether messages of a topic wait.
+pub(crate) fn holds(connection: &Connection, topic: &str) -> Result<bool, rusqlite::Error> {
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM outbox WHERE topic = ?1)", [topic], |row| row.get(0))
+}
+
+/// Forgets messages of a topic that are not wanted any more.
+pub(crate) fn discard(transaction: &Transaction<'_>, topic: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute("DELETE FROM outbox WHERE topic = ?1", [topic]).map(drop)
 }
 
 /// How much waits to be sent, and since when.

@@ -7,6 +7,7 @@
 
 mod attend;
 mod choose;
+mod evidence;
 mod finish;
 mod overload;
 mod rebuild;
@@ -14,10 +15,12 @@ mod vitals;
 mod watch;
 mod work;
 
+pub(crate) use evidence::{Heard, Ran, diag};
 pub(crate) use watch::of_ledger;
 
 use crate::choice;
 use crate::config::Config;
+use crate::evidence::{Alarm, Alarms, Event};
 use crate::floor::disk::{Ballast, Disk, Place};
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
@@ -27,7 +30,7 @@ use crate::intake::{self, IntakeError, Spool};
 use crate::message::{State, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
 use crate::publish::{Board, LinkState, Presence, Publisher};
-use crate::receive::{self, Door, Order};
+use crate::receive::{self, Door, Doorway, Order};
 use crate::series;
 use crate::series::ledger::Step;
 use crate::volume::{self, HeaderReader};
@@ -105,6 +108,8 @@ struct House {
     door: Mutex<Door>,
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
+    alarms: Arc<Mutex<Alarms>>,
+    residue: AtomicBool,
     beats: Beats,
     put_off: PutOff,
     under_way: UnderWay,
@@ -123,6 +128,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Runs the daemon until it is told to stop.
 pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
     let house = House::open(config)?;
+    house.begin_disclosure()?;
+    house.enter_start()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::scope(|scope| {
         let started = house.start_rooms(scope);
@@ -132,6 +139,7 @@ pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
             house.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert("main");
             error!(%error, "the daemon stops");
         }
+        house.enter_stop();
         // A room that hangs in a driver must not hold the daemon up: everything it works on is safe on disk.
         house.leave_after(GRACE);
     });
@@ -172,6 +180,8 @@ impl House {
             door: Mutex::default(),
             window: Arc::default(),
             tally: Mutex::new(Tally::since(&store)?),
+            alarms: Arc::default(),
+            residue: AtomicBool::new(false),
             beats: Beats::new(&config),
             put_off: PutOff::default(),
             under_way: UnderWay::default(),
@@ -195,7 +205,9 @@ impl House {
             self.room(scope, "receive", move || {
                 let (settings, file_bytes) = (self.config.receive.clone(), self.config.volume.limits.file_bytes);
                 let order = Order { settings, incoming: incoming.clone(), file_bytes };
-                receive::run(&order, &self.door, &self.disk, &self.stop);
+                let turned_away = |times, who: &str| self.alarm(Alarm::Association, times, who);
+                let (door, disk, stop) = (&self.door, &self.disk, &self.stop);
+                receive::run(&order, &Doorway { door, disk, stop, turned_away: &turned_away });
                 Ok(())
             })?;
         }
@@ -257,11 +269,15 @@ impl House {
             store: &self.store,
             disk: &self.disk,
             read_header: Box::new(move |path| headers.read(path)),
+            read_identifiers: self.patients(),
             unpack: Box::new(|archive, into| volume::unpack(&self.config.volume, archive, into)),
             announce: Box::new(|transaction, step| {
                 let step = match step {
                     Step::Opened(series, study) => StepKind::Received(series, study),
-                    Step::Completed(subject) => StepKind::Complete(subject),
+                    Step::Completed(subject) => {
+                        crate::evidence::append(transaction, Event::TakenIn(subject))?;
+                        StepKind::Complete(subject)
+                    }
                 };
                 outbox::put(transaction, &self.writer.event(step), clock::now_ms())?;
                 self.board.wake();
@@ -299,6 +315,8 @@ impl House {
             status: Box::new(status),
             delivery: self.config.outbox.clone(),
             receipts: self.writer.receipts(),
+            delivered: Box::new(evidence::delivered),
+            turned_away: evidence::turned_away(&self.alarms),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The daemon's own state: info, health and counters, posted when they change and once a minute.
 
 use super::House;
+use crate::evidence::{self, Haste, Head};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{Store, StoreError, lock};
 use crate::infer::Model;
-use crate::message::{Check, CheckState, Counters, Health, Info};
+use crate::message::{AuditHead, Check, CheckState, Counters, Health, Info};
 use crate::outbox::{self, Waiting};
 use crate::receive::Door;
 use crate::report::ModelRun;
@@ -44,6 +45,8 @@ const OLD_MS: i64 = 10 * 60 * 1000;
 impl Vitals {
     /// Posts what has changed.
     pub(super) fn post(&mut self, house: &House) {
+        house.enter_alarms(Haste::Wait);
+        house.remove_residue();
         let due = self.posted.as_ref().is_none_or(|posted| posted.elapsed() >= SIGN_OF_LIFE);
         let info = info(house);
         if self.info.as_ref() != Some(&info) {
@@ -83,7 +86,8 @@ pub(super) fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> 
 /// The books as the ledger has them.
 pub(super) fn counters(connection: &Connection) -> Result<Counters, rusqlite::Error> {
     let (books, pending) = ledger::books(connection)?;
-    Ok(Counters::of(&books, pending, &outbox::kept(connection)?))
+    let audit = evidence::head(connection)?.map(|Head { seq, sha256 }| AuditHead { seq, sha256 });
+    Ok(Counters { audit, ..Counters::of(&books, pending, &outbox::kept(connection)?) })
 }
 
 pub(super) fn info(house: &House) -> Info {

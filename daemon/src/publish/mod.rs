@@ -11,7 +11,7 @@ mod session;
 mod settings;
 
 pub(crate) use board::Board;
-pub(crate) use publisher::{LinkState, Presence, Publisher};
+pub(crate) use publisher::{LinkState, Presence, Publisher, TurnedAway, Witness};
 pub(crate) use session::Version;
 pub(crate) use settings::{Settings, Tls};
 

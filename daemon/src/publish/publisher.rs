@@ -8,6 +8,7 @@ use crate::floor::clock;
 use crate::floor::disk::MayLackRoom;
 use crate::floor::store::{self, SharedStore, StoreError, lock};
 use crate::outbox::{self, Message, Receipt};
+use rusqlite::Transaction;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -38,6 +39,21 @@ pub(crate) struct LinkState {
     pub(crate) refused: Option<(usize, &'static str)>,
 }
 
+/// Who said that it has a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Witness {
+    /// The broker.
+    Broker,
+    /// A subscriber.
+    Subscriber,
+}
+
+/// Called in the transaction by which a result counts as delivered, with its id.
+pub(crate) type Delivered = dyn Fn(&Transaction<'_>, &str, Witness) -> Result<(), rusqlite::Error> + Send + Sync;
+
+/// Told why a message to the device was refused.
+pub(crate) type TurnedAway = dyn Fn(&str) + Send + Sync;
+
 /// Sends what must be sent.
 pub(crate) struct Publisher {
     /// How the broker is reached.
@@ -54,6 +70,10 @@ pub(crate) struct Publisher {
     pub(crate) delivery: outbox::Settings,
     /// The topic on which subscribers say that they have a result.
     pub(crate) receipts: String,
+    /// Notes what was delivered.
+    pub(crate) delivered: Box<Delivered>,
+    /// Counts messages to the device that are refused.
+    pub(crate) turned_away: Box<TurnedAway>,
 }
 
 /// Why a connection ended.
@@ -272,9 +292,16 @@ impl Connection<'_> {
     fn receipted(&self, payload: &[u8]) -> Result<(), SessionError> {
         let Ok(receipt) = serde_json::from_slice::<Receipt>(payload) else {
             warn!("a receipt is no JSON object with id and sha256; see MQTT.md");
+            (self.publisher.turned_away)("a receipt is no JSON object with id and sha256");
             return Ok(());
         };
-        let known = lock(&self.publisher.store).commit(|transaction| outbox::receipted(transaction, &receipt));
+        let known = lock(&self.publisher.store).commit(|transaction| {
+            let known = outbox::receipted(transaction, &receipt)?;
+            if known {
+                (self.publisher.delivered)(transaction, &receipt.id, Witness::Subscriber)?;
+            }
+            Ok(known)
+        });
         if !known.map_err(|error| stored(&error))? {
             debug!("a receipt names no result that waits for one");
         }
@@ -290,7 +317,10 @@ impl Connection<'_> {
         self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).published_to_nobody =
             verdict == Verdict::Nobody;
         let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
-        let taken = lock(&self.publisher.store).commit(|transaction| outbox::taken(transaction, seq, now_ms, delivery));
+        let taken = lock(&self.publisher.store).commit(|transaction| {
+            let result_id = outbox::taken(transaction, seq, now_ms, delivery)?;
+            result_id.map_or(Ok(()), |id| (self.publisher.delivered)(transaction, &id, Witness::Broker))
+        });
         taken.map_err(|error| stored(&error))
     }
 

@@ -78,15 +78,28 @@ pub(crate) enum Door {
     Closed(String),
 }
 
+/// What the room is told, and what it tells.
+pub(crate) struct Doorway<'a> {
+    /// How it stands with the door.
+    pub(crate) door: &'a Mutex<Door>,
+    /// Whether the disk has room for what senders bring.
+    pub(crate) disk: &'a Disk,
+    /// Whether to end.
+    pub(crate) stop: &'a AtomicBool,
+    /// Told how many associations were not let in, and who the last one was.
+    pub(crate) turned_away: &'a dyn Fn(u64, &str),
+}
+
 /// Keeps the door open until `stop` is set.
-pub(crate) fn run(order: &Order, door: &Mutex<Door>, disk: &Disk, stop: &AtomicBool) {
+pub(crate) fn run(order: &Order, doorway: &Doorway<'_>) {
     const FIRST: Duration = Duration::from_millis(500);
     const LONGEST: Duration = Duration::from_secs(30);
+    let &Doorway { door, stop, .. } = doorway;
     let mut pause = FIRST;
     while !stop.load(Ordering::Relaxed) {
         let since = Stopwatch::start();
         let reason = match open(order) {
-            Ok(worker) => attend(worker, door, disk, stop),
+            Ok(worker) => attend(worker, doorway),
             Err(reason) => reason,
         };
         if stop.load(Ordering::Relaxed) {
@@ -121,16 +134,17 @@ fn open(order: &Order) -> Result<Worker, String> {
 }
 
 /// Asks the worker how it goes until it is lost, and returns why.
-fn attend(mut worker: Worker, door: &Mutex<Door>, disk: &Disk, stop: &AtomicBool) -> String {
+fn attend(mut worker: Worker, doorway: &Doorway<'_>) -> String {
     const PULSE: Duration = Duration::from_secs(1);
     /// A worker that is busy writing answers all the same: its callers have threads of their own.
     const ANSWERING: Duration = Duration::from_secs(10);
+    let &Doorway { door, disk, stop, .. } = doorway;
     set(door, Door::Open);
     let mut before = Taking::All;
     while !wait(PULSE, stop) {
         let taking = if disk.may_receive() { Taking::All } else { Taking::Nothing };
         match worker.ask::<_, Answer>(&Request::Tell(taking), None, ANSWERING) {
-            Ok((Answer::Told(tally), _)) => tell(&tally, door),
+            Ok((Answer::Told(tally), _)) => tell(&tally, doorway),
             Ok((Answer::Open | Answer::Failed { .. }, _)) => return "the worker answered something else".to_owned(),
             Err(lost) => return lost.to_string(),
         }
@@ -142,12 +156,16 @@ fn attend(mut worker: Worker, door: &Mutex<Door>, disk: &Disk, stop: &AtomicBool
     String::new()
 }
 
-fn tell(tally: &Tally, door: &Mutex<Door>) {
+fn tell(tally: &Tally, doorway: &Doorway<'_>) {
+    let door = doorway.door;
     if tally.associations + tally.stored > 0 {
         info!(associations = tally.associations, stored = tally.stored, "received by network");
     }
     tell_of_data_sets(tally);
     tell_of_callers(tally);
+    if let Some(caller) = &tally.rejection {
+        (doorway.turned_away)(tally.rejected, caller);
+    }
     if let Some(reason) = &tally.failure {
         set(door, Door::Full(reason.clone()));
     } else if tally.stored > 0 {

@@ -12,7 +12,7 @@ mod socket;
 mod store;
 mod worker;
 
-pub(crate) use keep::{Door, run};
+pub(crate) use keep::{Door, Doorway, run};
 pub(crate) use worker::work;
 
 use network::Network;

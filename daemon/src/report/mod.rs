@@ -7,6 +7,7 @@ mod tests;
 
 use crate::floor::clock;
 use crate::floor::fate::{Blame, Refusal};
+use crate::floor::phi::Names;
 use crate::floor::subject::Subject;
 use crate::infer::{Inferred, Model, Scores};
 use ctedge_models::bundle::LabelSpec;
@@ -54,7 +55,16 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> 
                 Blame::Input => Outcome::Rejected,
                 Blame::Device => Outcome::Failed,
             };
-            Report { subject, outcome, refusal: Some(refusal), flags: Vec::new(), facts, model: None, timing }
+            Report {
+                subject,
+                outcome,
+                refusal: Some(refusal),
+                flags: Vec::new(),
+                facts,
+                model: None,
+                timing,
+                also: Vec::new(),
+            }
         }
         Ok(Scores { logits, preprocess_ms, infer_ms }) => {
             let flags: Vec<Flag> =
@@ -68,7 +78,8 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> 
                 false => Outcome::Clear,
             };
             let timing = Timing { preprocess_ms, infer_ms, ..timing };
-            Report { subject, outcome, refusal: None, flags, facts, model: Some(ModelRun::of(model)), timing }
+            let model = Some(ModelRun::of(model));
+            Report { subject, outcome, refusal: None, flags, facts, model, timing, also: Vec::new() }
         }
     }
 }
@@ -97,6 +108,8 @@ pub(crate) struct Report {
     pub(crate) model: Option<ModelRun>,
     /// Where the time went.
     pub(crate) timing: Timing,
+    /// What the series is called under other generations of the site's key.
+    pub(crate) also: Vec<Names>,
 }
 
 /// How a series ended. Every series ends in exactly one; no message never means "normal".

@@ -115,6 +115,12 @@ pub(crate) fn withdraw(transaction: &Transaction<'_>) -> Result<(), rusqlite::Er
     transaction.execute("DELETE FROM attempts WHERE ended IS NULL", []).map(drop)
 }
 
+/// How attempts at a series failed that did not end it, oldest first: stage and reason.
+pub(crate) fn told(connection: &Connection, series: &SeriesKey) -> Result<Vec<String>, rusqlite::Error> {
+    let sql = "SELECT stage || ' ' || ended FROM attempts WHERE series_key = ?1 AND ended IS NOT NULL ORDER BY id";
+    connection.prepare(sql)?.query_map([&series.0], |row| row.get(0))?.collect()
+}
+
 /// Forgets the attempts at a series: it has ended, or begins anew.
 pub(crate) fn forget(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<(), rusqlite::Error> {
     transaction.execute("DELETE FROM attempts WHERE series_key = ?1", [&series.0]).map(drop)

@@ -4,7 +4,7 @@
 //! function is one step of a transition and runs inside its transaction, beside the outbox rows of the same step.
 
 use crate::floor::clock;
-use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::store::count;
 use crate::floor::subject::{CompleteBy, Priority, Subject};
 use crate::intake::Retired;
@@ -45,6 +45,41 @@ pub(super) fn open(
         count(transaction, "received")?;
     }
     Ok(added > 0)
+}
+
+/// Notes what a series is called under other generations of the site's key.
+pub(super) fn note_aliases(
+    transaction: &Transaction<'_>,
+    series: &SeriesKey,
+    also: &[Names],
+) -> Result<(), rusqlite::Error> {
+    for Names { study_key, series_key } in also {
+        transaction.execute(
+            "INSERT OR IGNORE INTO aliases (series_key, also_study, also_series) VALUES (?1, ?2, ?3)",
+            params![series.0, study_key.0, series_key.0],
+        )?;
+    }
+    Ok(())
+}
+
+/// What a series is called under other generations of the site's key, newest first.
+pub(crate) fn aliases(connection: &Connection, series: &SeriesKey) -> Result<Vec<Names>, rusqlite::Error> {
+    let sql = "SELECT also_study, also_series FROM aliases WHERE series_key = ?1 ORDER BY also_series DESC";
+    let names =
+        |row: &rusqlite::Row<'_>| Ok(Names { study_key: StudyKey(row.get(0)?), series_key: SeriesKey(row.get(1)?) });
+    connection.prepare(sql)?.query_map([&series.0], names)?.collect()
+}
+
+/// Forgets other names: the key has one generation.
+pub(crate) fn forget_aliases(transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+    transaction.execute("DELETE FROM aliases", []).map(drop)
+}
+
+/// Whether a study has series without an outcome, or one that was chosen.
+pub(super) fn is_under_way(connection: &Connection, study: &StudyKey) -> Result<bool, rusqlite::Error> {
+    let sql =
+        "SELECT EXISTS (SELECT 1 FROM work WHERE study_key = ?1) OR EXISTS (SELECT 1 FROM chosen WHERE study_key = ?1)";
+    connection.query_row(sql, [&study.0], |row| row.get(0))
 }
 
 /// Notes that an open series is complete and frozen.

@@ -9,13 +9,15 @@
 mod archive;
 pub(crate) mod attempts;
 mod gather;
+pub(crate) mod identifiers;
 pub(crate) mod ledger;
+mod naming;
 mod sort;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use archive::nested;
-pub(crate) use sort::series_digest;
+pub(crate) use sort::{file_digest, series_digest};
 
 use crate::floor::clock::{Stopwatch, idle};
 use crate::floor::disk::Disk;
@@ -24,7 +26,7 @@ use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::subject::{CompleteBy, Subject};
 use crate::intake::{Arrival, IntakeError, Spool};
-use ctedge_models::scan::{Header, Unpacked, Urgent};
+use ctedge_models::scan::{Header, Identifiers, Unpacked, Urgent};
 use gather::Gather;
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -145,11 +147,16 @@ pub(crate) struct Room<'a> {
     pub(crate) disk: &'a Disk,
     /// Asks the jailed worker for a file's header.
     pub(crate) read_header: Box<dyn FnMut(&Path) -> HeaderAnswer + 'a>,
+    /// Asks it what identifies the patient of a file, where the site publishes that.
+    pub(crate) read_identifiers: Option<Box<ReadIdentifiers<'a>>>,
     /// Has a jailed worker unpack an archive into an empty folder.
     pub(crate) unpack: Box<Unpack<'a>>,
     /// Called in the transaction that opens or completes a series, to put its event into the outbox.
     pub(crate) announce: Box<ledger::Announce<'a>>,
 }
+
+/// What identifies the patient of a file; `None` where it cannot be read.
+pub(crate) type ReadIdentifiers<'a> = dyn FnMut(&Path) -> Option<Identifiers> + 'a;
 
 /// Unpacks an archive into an empty folder, or refuses it. An error is the device's.
 pub(crate) type Unpack<'a> = dyn Fn(&Path, &Path) -> io::Result<Result<Unpacked, Refusal>> + 'a;

@@ -2,26 +2,37 @@
 
 use super::archive;
 use super::gather::{Gather, Sorted};
+use super::identifiers;
 use super::ledger::{self, Step};
+use super::naming::Named;
 use super::{Completed, HeaderAnswer, Room, Series, SeriesError};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::fate::{Code, Refusal};
-use crate::floor::phi::{SeriesKey, StudyKey};
+use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::store::lock;
 use crate::floor::subject::{Priority, Subject};
 use crate::intake::Claim;
-use ctedge_models::scan::{Format, Reason};
+use ctedge_models::scan::{Format, Identifiers, Reason};
 use data_encoding::HEXLOWER;
 use rusqlite::Transaction;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// Attempts to have a header read before the room gives up on its worker.
 pub(super) const ATTEMPTS: u32 = 5;
+
+/// A file and the series it belongs to.
+struct Identified {
+    key: SeriesKey,
+    file: Sorted,
+    /// What the series is called under other generations of the site's key.
+    also: Vec<Names>,
+}
 
 impl Room<'_> {
     /// Asks what a claimed file is and puts it, or the members of an archive, into its series.
@@ -41,17 +52,46 @@ impl Room<'_> {
         gather: &mut Gather,
         now: Duration,
     ) -> Result<(), SeriesError> {
-        let Some((key, file)) = self.identify(claim, answer)? else { return Ok(()) };
+        let Some(identified) = self.identify(claim, answer, gather)? else { return Ok(()) };
+        self.put(claim, identified, gather, now)
+    }
+
+    fn put(
+        &mut self,
+        claim: &Claim,
+        Identified { key, file, also }: Identified,
+        gather: &mut Gather,
+        now: Duration,
+    ) -> Result<(), SeriesError> {
         if !gather.knows(&key) {
-            self.open(&key, &file.study_key)?;
+            let is_scan = file.refusal.is_none();
+            let read = self.read_identifiers.as_mut().filter(|_| is_scan);
+            let identifiers = read.and_then(|read| {
+                let identifiers = read(&claim.path);
+                if identifiers.is_none() {
+                    warn!(series = %key, "identifiers of the patient cannot be read; none are published");
+                }
+                identifiers
+            });
+            self.open(&key, &file.study_key, &also, identifiers.as_ref())?;
         }
         self.disk.patiently(|| self.spool.sort_in(&claim.path, &key, &file.digest))?;
         gather.add(key, file, now);
         Ok(())
     }
 
-    fn open(&self, key: &SeriesKey, study: &StudyKey) -> Result<(), SeriesError> {
+    fn open(
+        &self,
+        key: &SeriesKey,
+        study: &StudyKey,
+        also: &[Names],
+        patient: Option<&Identifiers>,
+    ) -> Result<(), SeriesError> {
         self.commit(|transaction| {
+            ledger::note_aliases(transaction, key, also)?;
+            if let Some(patient) = patient {
+                identifiers::keep(transaction, key, patient)?;
+            }
             if ledger::open(transaction, key, study)? {
                 (self.announce)(transaction, Step::Opened(key, study))?;
             }
@@ -109,13 +149,21 @@ impl Room<'_> {
             again.extend(self.resume_frozen(&key)?);
         }
         let open = self.commit(ledger::open_keys)?;
+        let studies: BTreeMap<SeriesKey, StudyKey> = open.iter().cloned().collect();
         for (key, study) in open {
             gather.expect(key, study, now);
         }
         for key in self.spool.open_keys()? {
             for path in self.spool.open_files(&key)? {
                 let answer = self.ask_again(&path)?;
-                self.place(&Claim { path, source: None, since: Stopwatch::start() }, answer, gather, now)?;
+                let claim = Claim { path, source: None, since: Stopwatch::start() };
+                let Some(mut identified) = self.identify(&claim, answer, gather)? else { continue };
+                // Its folder has its name, also where that is of a generation that was dropped since.
+                identified.key = key.clone();
+                if let Some(study) = studies.get(&key) {
+                    identified.file.study_key = study.clone();
+                }
+                self.put(&claim, identified, gather, now)?;
                 clock::next_piece();
             }
         }
@@ -174,15 +222,21 @@ impl Room<'_> {
     }
 
     /// Which series a file belongs to. `None` when it has vanished.
-    fn identify(&self, claim: &Claim, answer: HeaderAnswer) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+    fn identify(
+        &self,
+        claim: &Claim,
+        answer: HeaderAnswer,
+        gather: &Gather,
+    ) -> Result<Option<Identified>, SeriesError> {
         let header = match answer {
             HeaderAnswer::Header(header) => header,
-            HeaderAnswer::Refused(refusal) => return self.stray(claim, refusal),
-            HeaderAnswer::Archive => return self.stray(claim, archive::nested()),
+            HeaderAnswer::Refused(refusal) => return self.stray(claim, refusal, gather),
+            HeaderAnswer::Archive => return self.stray(claim, archive::nested(), gather),
             HeaderAnswer::Unavailable => return Err(SeriesError::NoWorker),
         };
-        let sorted = Sorted {
-            study_key: self.site.study(&header.study_uid),
+        let Named { names, also } = self.name(&header.study_uid, &header.series_uid, gather)?;
+        let file = Sorted {
+            study_key: names.study_key,
             digest: header.digest,
             expected: header.expected,
             single_file: header.format == Format::Nifti,
@@ -190,11 +244,11 @@ impl Room<'_> {
             source: claim.source,
             refusal: None,
         };
-        Ok(Some((self.site.series(&header.series_uid), sorted)))
+        Ok(Some(Identified { key: names.series_key, file, also }))
     }
 
     /// A file that belongs to no series is a series of its own, known by its bytes.
-    fn stray(&self, claim: &Claim, refusal: Refusal) -> Result<Option<(SeriesKey, Sorted)>, SeriesError> {
+    fn stray(&self, claim: &Claim, refusal: Refusal, gather: &Gather) -> Result<Option<Identified>, SeriesError> {
         let digest = match file_digest(&claim.path) {
             Ok(digest) => digest,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -202,8 +256,9 @@ impl Room<'_> {
         };
         info!(reason = refusal.code.name(), "a file belongs to no series");
         let identity = format!("file:{digest}");
-        let sorted = Sorted {
-            study_key: self.site.study(&identity),
+        let Named { names, also } = self.name(&identity, &identity, gather)?;
+        let file = Sorted {
+            study_key: names.study_key,
             digest,
             expected: None,
             single_file: true,
@@ -211,7 +266,7 @@ impl Room<'_> {
             source: claim.source,
             refusal: Some(refusal),
         };
-        Ok(Some((self.site.series(&identity), sorted)))
+        Ok(Some(Identified { key: names.series_key, file, also }))
     }
 }
 
@@ -231,7 +286,8 @@ pub(crate) fn series_digest(sorted_digests: &[String]) -> String {
     HEXLOWER.encode(&hasher.finalize())
 }
 
-fn file_digest(path: &Path) -> io::Result<String> {
+/// SHA-256 of a file's bytes, hex.
+pub(crate) fn file_digest(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0u8; 1 << 16];

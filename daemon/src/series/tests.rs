@@ -149,6 +149,7 @@ impl Bench {
                     store: &self.store,
                     disk: &disk,
                     read_header: Box::new(move |path| fake_header(path, &mut seen)),
+                    read_identifiers: None,
                     unpack: Box::new(fake_unpack),
                     announce: Box::new(|_, _| Ok(())),
                 };

@@ -11,7 +11,9 @@ use crate::floor::worker::memory::Memory;
 use crate::floor::worker::scan::{self, Answer, Request};
 use crate::floor::worker::walls::{Isolation, Reach};
 use crate::floor::worker::{Jail, Lost, Worker};
-use ctedge_models::scan::{Facts, Limits, Patterns, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind};
+use ctedge_models::scan::{
+    Facts, Identifiers, Limits, Patterns, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind, Which,
+};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -291,6 +293,21 @@ impl<'a> HeaderReader<'a> {
         Self { settings, urgent, reach, worker: None, asked: 0 }
     }
 
+    /// What identifies the patient of a file; `None` where it cannot be read. A worker that is lost is replaced once.
+    pub(crate) fn identifiers(&mut self, path: &Path, which: Which) -> Option<Identifiers> {
+        let request = Request::Identifiers { path: path.to_owned(), limits: self.settings.limits.clone(), which };
+        for _attempt in 0..2 {
+            let had = self.worker.take().filter(|_| self.asked < FILES_OF_A_WORKER);
+            let mut worker = had.or_else(|| self.start().ok())?;
+            self.asked += 1;
+            if let Ok((answer, _)) = worker.ask::<_, Answer>(&request, None, self.settings.wall()) {
+                self.worker = Some(worker);
+                return if let Answer::Identifiers(identifiers) = answer { Some(identifiers) } else { None };
+            }
+        }
+        None
+    }
+
     /// Which series a file belongs to.
     pub(crate) fn read(&mut self, path: &Path) -> HeaderAnswer {
         if self.asked >= FILES_OF_A_WORKER {
@@ -325,9 +342,14 @@ impl<'a> HeaderReader<'a> {
                 self.worker = Some(worker);
                 HeaderAnswer::Archive
             }
-            Ok((Answer::Volume { .. } | Answer::Traits(_) | Answer::Unpacked(_) | Answer::NoMemory { .. }, _)) => {
-                HeaderAnswer::Unavailable
-            }
+            Ok((
+                Answer::Volume { .. }
+                | Answer::Traits(_)
+                | Answer::Unpacked(_)
+                | Answer::Identifiers(_)
+                | Answer::NoMemory { .. },
+                _,
+            )) => HeaderAnswer::Unavailable,
             Err(lost) => HeaderAnswer::Refused(scan::refusal(lost)),
         }
     }

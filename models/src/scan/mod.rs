@@ -50,6 +50,17 @@ pub fn header(path: &Path, limits: &Limits, urgent: &Urgent) -> Result<Header, S
     }
 }
 
+/// Reads what identifies the patient of a file; nothing of it where the file says nothing, or is NIfTI.
+///
+/// # Errors
+/// The reason for which the file cannot be read.
+pub fn identifiers(path: &Path, limits: &Limits, which: Which) -> Result<Identifiers, ScanError> {
+    match file::open(path, limits)? {
+        (file, Format::Dicom) => dicom::identifiers(file, which),
+        (_, Format::Nifti) => Ok(Identifiers::default()),
+    }
+}
+
 /// UIDs of the DICOM transfer syntaxes that this build decodes: what may be agreed on with a sender.
 pub fn transfer_syntaxes() -> impl Iterator<Item = &'static str> {
     dicom::decoded()
@@ -152,6 +163,30 @@ impl std::fmt::Debug for Header {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Header").field("digest", &self.digest).field("format", &self.format).finish_non_exhaustive()
     }
+}
+
+/// What identifies a patient in the systems of a hospital. Never printed: its `Debug` says nothing.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identifiers {
+    /// Accession Number (0008,0050).
+    pub accession_number: Option<String>,
+    /// Patient ID (0010,0020); only where it was asked for.
+    pub patient_id: Option<String>,
+}
+
+impl std::fmt::Debug for Identifiers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identifiers(redacted)")
+    }
+}
+
+/// Which identifiers are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Which {
+    /// The accession number.
+    Accession,
+    /// The accession number and the patient's id.
+    AccessionAndPatient,
 }
 
 /// File format of a scan.

@@ -657,3 +657,28 @@ fn patterns_are_compared_with_the_words_of_every_slice_and_only_patterns_come_ba
     assert_eq!(mixed.thickness_mm, 2.0, "the step, where the header says nothing");
     assert!(traits(|_, _| {}).fitting.kernel.is_empty());
 }
+
+#[test]
+fn identifiers_come_only_as_far_as_they_are_asked_for() {
+    let mut series = Series::empty();
+    let text = |object: &mut InMemDicomObject, tag: Tag, vr, value: &str| {
+        object.put(DataElement::new(tag, vr, PrimitiveValue::from(value)));
+    };
+    let path = series.add(0, |object| {
+        text(object, tags::ACCESSION_NUMBER, VR::SH, "A 17 ");
+        text(object, tags::PATIENT_ID, VR::LO, "P-4");
+    });
+    let limits = Limits::default();
+    let asked = |which| identifiers(&path, &limits, which).unwrap();
+    let accession_number = Some("A 17".to_owned());
+    assert_eq!(asked(Which::Accession), Identifiers { accession_number: accession_number.clone(), patient_id: None });
+    let all = Identifiers { accession_number, patient_id: Some("P-4".to_owned()) };
+    assert_eq!(asked(Which::AccessionAndPatient), all);
+    assert_eq!(format!("{all:?}"), "Identifiers(redacted)");
+    let path = series.add(1, |object| {
+        text(object, tags::ACCESSION_NUMBER, VR::SH, &"9".repeat(65));
+        text(object, tags::PATIENT_ID, VR::LO, "a\u{7}b");
+    });
+    let none = identifiers(&path, &limits, Which::AccessionAndPatient).unwrap();
+    assert_eq!(none, Identifiers::default(), "what no such value can be is none");
+}

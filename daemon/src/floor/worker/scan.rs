@@ -7,7 +7,8 @@ use super::walls::{self, Isolation, Reach};
 use super::{Desk, Jail, Lost, Worker};
 use crate::floor::fate::{Code, Refusal};
 use ctedge_models::scan::{
-    self, Facts, FillError, Header, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind,
+    self, Facts, FillError, Header, Identifiers, Limits, Patterns, Plan, Reason, ScanError, Traits, Unpacked, Urgent,
+    VoxelKind, Which,
 };
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,15 @@ pub(crate) enum Request {
         limits: Limits,
         /// Which of its words, which stay with the worker, make it urgent.
         urgent: Urgent,
+    },
+    /// What identifies the patient of this file? Asked only where the site publishes it.
+    Identifiers {
+        /// The file.
+        path: PathBuf,
+        /// Its bounds.
+        limits: Limits,
+        /// What is asked for.
+        which: Which,
     },
     /// Write the members of this archive into a folder.
     Unpack {
@@ -65,6 +75,8 @@ pub(crate) enum Request {
 pub(crate) enum Answer {
     /// The file's header.
     Header(Header),
+    /// What identifies the file's patient.
+    Identifiers(Identifiers),
     /// The file is an archive.
     Archive,
     /// The archive's members are in the folder.
@@ -126,6 +138,10 @@ pub(crate) fn work() -> io::Result<()> {
             Request::Header { path, limits, urgent } => {
                 let answer = scan::header(&path, &limits, &urgent);
                 desk.answer(&answer.map_or_else(|error| no_scan(&path, error), Answer::Header), None)?;
+            }
+            Request::Identifiers { path, limits, which } => {
+                let answer = scan::identifiers(&path, &limits, which);
+                desk.answer(&answer.map_or_else(Answer::Refused, Answer::Identifiers), None)?;
             }
             Request::Unpack { archive, into, limits } => {
                 let answer = scan::unpack(&archive, &into, &limits);

@@ -89,6 +89,7 @@ impl Rounds {
             if let Err(error) = house.sweep() {
                 warn!(error = %error.kind(), "what is kept cannot be looked through");
             }
+            house.forget_old_entries();
             self.swept = Some(Stopwatch::start());
         }
     }

@@ -153,7 +153,7 @@ impl House {
         lock(&self.store).read(|connection| {
             let standing = ledger::standing(connection, &one.key)?;
             let result = match &standing {
-                Standing::Ended { result_id, .. } if !outbox::holds(connection, result_id)? => Told::Delivered,
+                Standing::Ended { result_id, .. } if !outbox::owes(connection, result_id)? => Told::Delivered,
                 Standing::Ended { .. } | Standing::AtWork | Standing::Unknown => Told::NotYet,
             };
             let goes = may_go(&standing, result, why) && !self.spool.is_at_work(&one.key);

@@ -180,6 +180,7 @@ impl House {
         for reason in &model.passed_over {
             warn!(reason, "an execution provider does not run");
         }
+        self.enter_model(&model.digest);
         self.model_is(ModelState::Loaded(Box::new(model.clone())));
     }
 

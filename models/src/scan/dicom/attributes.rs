@@ -29,13 +29,20 @@ pub(super) struct Attributes {
 
 impl Attributes {
     pub(super) fn read(file: File) -> Result<Self, ScanError> {
+        Self::read_with(file, None)
+    }
+
+    /// The same with one more element, which is passed by otherwise.
+    pub(super) fn read_with(file: File, also: Option<Tag>) -> Result<Self, ScanError> {
         let bytes = Bytes::of(file)?;
         let mut window = Window::default();
         let Meta { syntax, class, end } = Meta::read(&bytes, &mut window)?;
         let (encoding, packing) = written(&syntax, end)?;
         let Outline { head, pixels } = match packing {
-            Packing::Deflated(start) => outline::outline(&bytes.inflated(start)?, Window::default(), 0, encoding)?,
-            Packing::Plain | Packing::BigEndian => outline::outline(&bytes, window, end, encoding)?,
+            Packing::Deflated(start) => {
+                outline::outline(&bytes.inflated(start)?, Window::default(), 0, encoding, also)?
+            }
+            Packing::Plain | Packing::BigEndian => outline::outline(&bytes, window, end, encoding, also)?,
         };
         let syntax_of_head = match encoding {
             Encoding::Implicit => entries::IMPLICIT_VR_LITTLE_ENDIAN.erased(),

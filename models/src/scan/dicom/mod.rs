@@ -13,7 +13,7 @@ pub(super) use meta::is_dicom;
 pub(super) use pixels::Pixels;
 
 use super::labels::{Labels, Urgent};
-use super::{Reason, ScanError};
+use super::{Identifiers, Reason, ScanError, Which};
 use attributes::{Attributes, Scope, missing};
 use dicom::core::Tag;
 use dicom::core::dictionary::UidDictionary;
@@ -118,6 +118,19 @@ pub(super) fn identity(file: File, urgent: &Urgent) -> Result<Identity, ScanErro
             modality: whole.text(tags::MODALITY).filter(|code| is_code(code)),
             urgent: urgent.is_met(priority.as_deref(), [study.as_deref(), series.as_deref()]),
         })
+    })
+}
+
+/// Reads what identifies the patient.
+pub(super) fn identifiers(file: File, which: Which) -> Result<Identifiers, ScanError> {
+    /// Characters of the longest value that its representations (SH, LO) allow.
+    const LONGEST: usize = 64;
+    guarded(|| {
+        let file = Attributes::read_with(file, (which == Which::AccessionAndPatient).then_some(tags::PATIENT_ID))?;
+        let whole = file.whole();
+        let is_value = |text: &String| text.chars().count() <= LONGEST && !text.chars().any(char::is_control);
+        let value = |tag| whole.text(tag).filter(is_value);
+        Ok(Identifiers { accession_number: value(tags::ACCESSION_NUMBER), patient_id: value(tags::PATIENT_ID) })
     })
 }
 

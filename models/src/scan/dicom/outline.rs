@@ -97,18 +97,26 @@ struct Walk<'a> {
     /// Shared with what was read before the data set: most heads are read at once.
     window: Window,
     encoding: Encoding,
+    /// An element of the data set that is kept besides.
+    also: Option<Tag>,
     elements: usize,
     /// Of the element of the data set itself that was last met.
     group: u16,
     head: Vec<u8>,
 }
 
-/// Walks through the data set that begins at `start`.
+/// Walks through the data set that begins at `start`. What says who the patient is passes by, but for `also`.
 ///
 /// # Errors
 /// Lengths beyond the file, structures that are none, or more of them than any CT has.
-pub(super) fn outline(bytes: &Bytes, window: Window, start: u64, encoding: Encoding) -> Result<Outline, ScanError> {
-    let mut walk = Walk { bytes, window, encoding, elements: 0, group: 0, head: Vec::new() };
+pub(super) fn outline(
+    bytes: &Bytes,
+    window: Window,
+    start: u64,
+    encoding: Encoding,
+    also: Option<Tag>,
+) -> Result<Outline, ScanError> {
+    let mut walk = Walk { bytes, window, encoding, also, elements: 0, group: 0, head: Vec::new() };
     let whole = Part { end: bytes.length(), encoding, level: Level::DataSet, depth: 0 };
     let mut at = start;
     let pixels = loop {
@@ -176,7 +184,8 @@ impl Walk<'_> {
             };
         };
         let range = value..value + length;
-        if part.level.keeps(element.tag) && length <= VALUE_BYTES {
+        let is_asked_for = part.level == Level::DataSet && self.also == Some(element.tag);
+        if (part.level.keeps(element.tag) || is_asked_for) && length <= VALUE_BYTES {
             self.keep(element, range.clone())?;
         }
         Ok(range.end)
