@@ -4,6 +4,7 @@
 //! only ever renames out of) and the folders of the [`Spool`]. The periodic listing is the truth; inotify only makes it
 //! happen sooner, since it loses events under a burst and sees nothing on network shares. It never opens a file.
 
+mod again;
 mod settle;
 mod spool;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod tests;
 pub(crate) use spool::{Retired, Spool};
 
 use crate::floor::clock::{Stopwatch, idle};
+use crate::floor::phi::SeriesKey;
 use notify::Watcher;
 use serde::{Deserialize, Serialize};
 use settle::{Listing, Settling};
@@ -77,6 +79,8 @@ pub(crate) enum Arrival {
     CaughtUp,
     /// The sender's word that everything from this folder has arrived.
     Marker(Source),
+    /// An operator's word that a finished series is to be read again.
+    Again(SeriesKey),
 }
 
 /// A claimed file in the spool.
@@ -117,17 +121,25 @@ pub(crate) enum IntakeError {
     },
 }
 
+/// What the room works with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Room<'a> {
+    /// How files are noticed.
+    pub(crate) settings: &'a Settings,
+    /// The drop folder.
+    pub(crate) incoming: &'a Path,
+    /// Where claimed files go.
+    pub(crate) spool: &'a Spool,
+    /// Whether files are left where they are.
+    pub(crate) paused: &'a AtomicBool,
+}
+
 /// Watches the drop folder until `stop` is set or nobody takes arrivals any more.
 ///
-/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait: the drop
-/// folder is the buffer.
-pub(crate) fn run(
-    settings: &Settings,
-    incoming: &Path,
-    spool: &Spool,
-    arrivals: &SyncSender<Arrival>,
-    stop: &AtomicBool,
-) -> Result<(), IntakeError> {
+/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait, and so does an
+/// operator's pause: the drop folder is the buffer.
+pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicBool) -> Result<(), IntakeError> {
+    let Room { settings, incoming, spool, paused } = room;
     for path in spool.claimed()? {
         let again = Arrival::File(Claim { path, source: None, since: Stopwatch::start() });
         if idle(|| arrivals.send(again).is_err()) {
@@ -142,10 +154,17 @@ pub(crate) fn run(
     let started = Stopwatch::start();
     let mut listing_failed = false;
     while !stop.load(Ordering::Relaxed) {
+        if paused.load(Ordering::Relaxed) {
+            idle(|| std::thread::sleep(PAUSED));
+            continue;
+        }
         match Listing::of(incoming, settings) {
             Ok(listing) => {
                 listing_failed = false;
                 for settled in settling.step(listing, started.elapsed()) {
+                    if paused.load(Ordering::Relaxed) {
+                        break;
+                    }
                     let Some(arrival) = claim(&settled, spool, settings) else { continue };
                     if idle(|| arrivals.send(arrival).is_err()) {
                         return Ok(());
@@ -162,6 +181,9 @@ pub(crate) fn run(
     }
     Ok(())
 }
+
+/// How often a paused intake looks whether it still is.
+const PAUSED: Duration = Duration::from_millis(100);
 
 fn claim(settled: &Path, spool: &Spool, settings: &Settings) -> Option<Arrival> {
     let source = Source::of(settled.parent().unwrap_or(settled));

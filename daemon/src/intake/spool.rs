@@ -19,7 +19,7 @@ use tempfile::TempDir;
 /// The spool's folders.
 #[derive(Debug, Clone)]
 pub(crate) struct Spool {
-    root: PathBuf,
+    pub(super) root: PathBuf,
 }
 
 /// Where a finished series goes.
@@ -211,7 +211,7 @@ impl Spool {
         Ok(removed)
     }
 
-    fn at(&self, stage: &str, key: &SeriesKey) -> PathBuf {
+    pub(super) fn at(&self, stage: &str, key: &SeriesKey) -> PathBuf {
         self.root.join(stage).join(&key.0)
     }
 
@@ -227,7 +227,7 @@ impl Spool {
 }
 
 /// Paths in a folder, sorted; an absent folder is empty.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other?,
@@ -238,7 +238,7 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Moves every file of `from` into `to` and removes `from`.
-fn merge(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn merge(from: &Path, to: &Path) -> io::Result<()> {
     for path in files(from)? {
         if let Some(name) = path.file_name() {
             durable::rename(&path, &to.join(name))?;

@@ -65,7 +65,7 @@ pub(crate) fn documents() -> [Document; 9] {
         state("counters", "What came in and what became of it", of::<Versioned<'static, Counters>>),
         Document {
             topic: "event/{type}",
-            varies: &["study_received", "series_complete"],
+            varies: &["study_received", "series_complete", "overdue"],
             retained: false,
             expiry_s: Some(super::payload::EVENT_EXPIRY_S),
             ..state("event", "What happened to a series on its way", of::<Event<'static>>)

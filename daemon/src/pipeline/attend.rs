@@ -2,6 +2,8 @@
 
 use super::vitals::Vitals;
 use super::{GRACE, House, PipelineError};
+use crate::message::State;
+use crate::publish::{Presence, Publisher};
 use crate::web::{self, Asked};
 use sd_notify::NotifyState;
 use std::sync::{Arc, PoisonError};
@@ -59,6 +61,32 @@ impl House {
         }
         drop(timeout(GRACE, publisher).await);
         Ok(())
+    }
+
+    fn publisher(&self) -> Publisher {
+        let writer = self.writer.clone();
+        let status = move |presence, session| {
+            let state = match presence {
+                Presence::Online => State::Online,
+                Presence::Stopping => State::Stopping,
+                Presence::Offline => State::Offline,
+            };
+            writer.status(state, session)
+        };
+        Publisher {
+            settings: self.config.mqtt.clone(),
+            store: Arc::clone(&self.store),
+            board: Arc::clone(&self.board),
+            state: Arc::clone(&self.link),
+            status: Box::new(status),
+            delivery: self.config.outbox.clone(),
+            receipts: self.writer.receipts(),
+            requests: self.writer.requests(),
+            hear: Box::new({
+                let commands = Arc::clone(&self.commands);
+                move |heard| commands.hear(heard)
+            }),
+        }
     }
 
     /// Starts to answer whoever watches, if that is asked for.

@@ -3,8 +3,9 @@
 use super::House;
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{Store, StoreError, lock};
+use crate::floor::subject::Subject;
 use crate::infer::Model;
-use crate::message::{Check, CheckState, Counters, Health, Info};
+use crate::message::{Check, CheckState, Counters, Health, Info, StepKind};
 use crate::outbox::{self, Waiting};
 use crate::receive::Door;
 use crate::report::ModelRun;
@@ -48,6 +49,9 @@ impl Vitals {
     /// Posts what has changed.
     pub(super) fn post(&mut self, house: &House) {
         self.sweep(house);
+        if let Err(error) = tell_overdue(house) {
+            warn!(%error, "the ledger does not say which series are overdue");
+        }
         let due = self.posted.as_ref().is_none_or(|posted| posted.elapsed() >= SIGN_OF_LIFE);
         let info = info(house);
         if self.info.as_ref() != Some(&info) {
@@ -79,11 +83,42 @@ impl Vitals {
             return;
         }
         self.swept = Some(Stopwatch::start());
-        let keep = Duration::from_secs_f64(house.config.series.keep_h * 3600.0);
-        if let Err(error) = house.spool.sweep(keep) {
+        if let Err(error) = house.spool.sweep(house.config.series.keep()) {
             warn!(error = %error.kind(), "finished series cannot be deleted");
         }
+        let keep_ms = Duration::from_secs_f64(house.config.outbox.keep_h.max(0.0) * 3600.0).as_millis();
+        let before_ms = clock::now_ms().saturating_sub(i64::try_from(keep_ms).unwrap_or(i64::MAX));
+        let forgotten = lock(&house.store).commit(|transaction| outbox::forget_delivered(transaction, before_ms));
+        if let Err(error) = forgotten.map(drop).and_then(|()| house.commands.sweep()) {
+            warn!(%error, "delivered results and commands of the past cannot be forgotten");
+        }
     }
+}
+
+/// Series that have been complete for too long and have no outcome.
+pub(super) fn overdue(house: &House) -> Result<Vec<Subject>, StoreError> {
+    let patience_ms = i64::try_from(Duration::from_secs_f64(house.config.series.overdue_s).as_millis());
+    let before_ms = clock::now_ms().saturating_sub(patience_ms.unwrap_or(i64::MAX));
+    lock(&house.store).read(|connection| ledger::overdue(connection, before_ms))
+}
+
+/// Puts an event into the outbox for each of them, once: what has been told stands in the ledger.
+fn tell_overdue(house: &House) -> Result<(), StoreError> {
+    for subject in overdue(house)? {
+        let is_new = lock(&house.store).commit(|transaction| {
+            let is_new = ledger::tell_overdue(transaction, &subject.series_key, clock::now_ms())?;
+            if is_new {
+                let event = house.writer.event(StepKind::Overdue(&subject));
+                outbox::put(transaction, &event, clock::now_ms())?;
+            }
+            Ok(is_new)
+        })?;
+        if is_new {
+            warn!(series = %subject.series_key, "a series is overdue");
+            house.board.wake();
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
@@ -135,6 +170,10 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         (None, Some((count, reason)), _) => {
             check("broker", CheckState::Degraded, format!("{count} messages refused: {reason}"))
         }
+        (None, None, _) if link.deaf => {
+            let detail = "the broker refuses a subscription: receipts or commands do not reach this device";
+            check("broker", CheckState::Degraded, detail.to_owned())
+        }
         (None, None, true) => {
             check("broker", CheckState::Degraded, "published_to_nobody: no subscriber for results".to_owned())
         }
@@ -149,6 +188,8 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         };
         check("receive", state, detail)
     }));
+    checks.extend(house.commands.pause_check());
+    checks.extend(late(house));
     checks.extend(house.window_check());
     checks.push(match &house.isolation {
         Ok(()) => check("isolation", CheckState::Ok, String::new()),
@@ -164,6 +205,14 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         Waiting { .. } => check("outbox", CheckState::Ok, String::new()),
     }));
     checks
+}
+
+/// Series that take too long, if there are any.
+fn late(house: &House) -> Option<Check> {
+    let overdue = overdue(house).ok()?;
+    let since = overdue.iter().map(|subject| subject.completed_ms).min()?;
+    let detail = format!("{} series are overdue, the first complete since {}", overdue.len(), clock::rfc3339(since));
+    Some(Check { id: "series", state: CheckState::Degraded, detail })
 }
 
 /// The ledger: readable, balanced, and never lost.

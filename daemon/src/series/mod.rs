@@ -6,6 +6,7 @@
 //! the daemon. Quiet series complete after a pause, announced ones by count, marked ones by the sender's marker file, those
 //! of an archive with its last member.
 
+mod again;
 mod archive;
 pub(crate) mod attempts;
 mod gather;
@@ -14,6 +15,7 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use again::{found, is_under_way};
 pub(crate) use archive::nested;
 pub(crate) use sort::series_digest;
 
@@ -41,13 +43,15 @@ pub(crate) struct Settings {
     pub(crate) trust_expected_count: bool,
     /// Hours for which the files of a finished series are kept, so that late slices meet the ones they belong to.
     pub(crate) keep_h: f64,
+    /// Seconds after which a complete series without an outcome is told as overdue.
+    pub(crate) overdue_s: f64,
     /// Which words of a header make a series go before others.
     pub(crate) urgent: Urgent,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0, urgent: Urgent::default() }
+        Self { quiet_s: 30.0, trust_expected_count: true, keep_h: 24.0, overdue_s: 1800.0, urgent: Urgent::default() }
     }
 }
 
@@ -61,7 +65,15 @@ impl Settings {
         if !(0.0..=8760.0).contains(&self.keep_h) {
             problems.push(format!("series.keep_h = {}: must lie between 0 and 8760 hours", self.keep_h));
         }
+        if !(1.0..=604_800.0).contains(&self.overdue_s) {
+            problems.push(format!("series.overdue_s = {}: must lie between 1 and 604800 seconds", self.overdue_s));
+        }
         problems
+    }
+
+    /// How long the files of a finished series are kept.
+    pub(crate) fn keep(&self) -> Duration {
+        Duration::from_secs_f64(self.keep_h.max(0.0) * 3600.0)
     }
 }
 
@@ -165,6 +177,7 @@ pub(crate) fn run(
                 now = now.saturating_sub(claim.since.elapsed());
                 room.sort(&claim, &mut gather, now)?;
             }
+            Ok(Arrival::Again(key)) => room.again(&key, &mut gather, now)?,
             Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
