@@ -3,10 +3,10 @@
 use super::{complain, say};
 use crate::config::Config;
 use crate::floor::{clock, durable};
-use crate::message::{Topics, Writer};
+use crate::message::{CommandRequest, Topics, Writer};
 use crate::publish::{self, Asked, Heard, Patience};
 use anyhow::{Context, ensure};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -63,14 +63,14 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         "a command is of a-z and _, an id 1 to 64 of letters, digits, - and _"
     );
     let now_ms = clock::now_ms();
-    let mut request = json!({
-        "id": id, "issuer": args.issuer, "params": params(&args.param)?,
-        "issued_at": clock::rfc3339(now_ms),
-        "expires_at": clock::rfc3339(now_ms.saturating_add(i64::from(args.expires_s) * 1000)),
-    });
-    if let (true, Some(fields)) = (args.dry_run, request.as_object_mut()) {
-        fields.insert("dry_run".to_owned(), true.into());
-    }
+    let request = CommandRequest {
+        id: &id,
+        issued_at: clock::rfc3339(now_ms),
+        expires_at: clock::rfc3339(now_ms.saturating_add(i64::from(args.expires_s) * 1000)),
+        issuer: &args.issuer,
+        params: Some(Value::Object(params(&args.param)?)),
+        dry_run: args.dry_run.then_some(true),
+    };
     let filter = topics.below(&below);
     let message = Writer::new(topics, &config.mqtt.device).request(&format!("{below}/request"), &request);
     let mut last = String::new();
@@ -119,6 +119,7 @@ fn describe(state: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn parameters_are_json_or_text() {

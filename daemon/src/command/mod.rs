@@ -11,10 +11,10 @@ mod tests;
 mod told;
 
 pub(crate) use journal::{Entry, Retained, Taken, ends, entries, forget, goes_on, next, take};
-#[cfg(test)]
-pub(crate) use request::OUTCOMES;
 pub(crate) use request::{Address, Depth, Level, Order, Request, Which, address, unknown};
-pub(crate) use told::{StateOf, Told, capability};
+#[cfg(test)]
+pub(crate) use request::{OUTCOMES, read};
+pub(crate) use told::{Meaning, Told, meaning};
 
 use serde::{Deserialize, Serialize};
 

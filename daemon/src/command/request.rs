@@ -74,7 +74,7 @@ impl Order {
     }
 
     /// The operator's own words, if there are any. They stand in the command's state, and nowhere else.
-    pub(super) fn words(&self) -> Option<&str> {
+    pub(crate) fn words(&self) -> Option<&str> {
         match self {
             Self::Pause { reason } | Self::Resume { reason } => Some(reason),
             Self::Reprocess(_)

@@ -1,8 +1,7 @@
-//! What is told about commands: the JSON of `cmd/{name}` and of `cmd/{name}/{id}`.
+//! What is told about commands beside their state.
 
 use super::request::{OUTCOMES, REPLAY_MOST};
-use super::{Entry, Lane, Name, Refused, State};
-use crate::floor::clock;
+use super::{Name, Refused};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -44,61 +43,17 @@ impl Told {
     }
 }
 
-/// The state of a command, for `cmd/{name}/{id}`.
-#[derive(Debug, Serialize)]
-pub(crate) struct StateOf<'a> {
-    schema: &'a str,
-    at: String,
-    name: &'a str,
-    id: &'a str,
-    state: State,
-    received_at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issuer: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    expires_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dry_run: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
-    #[serde(flatten)]
-    told: &'a Told,
+/// What a command does and takes.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Meaning {
+    /// What it does, for people.
+    pub(crate) description: &'static str,
+    /// JSON Schema (2020-12) of its parameters.
+    pub(crate) params: Value,
 }
 
-impl<'a> StateOf<'a> {
-    /// What is told of an entry of the journal.
-    pub(crate) fn of(entry: &'a Entry) -> Self {
-        let request = entry.request.as_ref();
-        Self {
-            schema: "command/1.0",
-            at: clock::rfc3339(entry.updated_ms),
-            name: &entry.address.name,
-            id: &entry.address.id,
-            state: entry.state,
-            received_at: clock::rfc3339(entry.received_ms),
-            issuer: request.map(|request| request.issuer.as_str()),
-            expires_at: request.map(|request| clock::rfc3339(request.expires_ms)),
-            dry_run: request.and_then(|request| request.dry_run.then_some(true)),
-            reason: request.and_then(|request| request.order.words()),
-            told: &entry.told,
-        }
-    }
-}
-
-/// What a command does and takes, for `cmd/{name}`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Capability {
-    schema: &'static str,
-    name: &'static str,
-    description: &'static str,
-    /// Whether it changes anything; such commands are carried out one at a time.
-    mutating: bool,
-    /// JSON Schema (2020-12) of `params`.
-    params: Value,
-}
-
-/// What is told of a command that this device has.
-pub(crate) fn capability(name: Name) -> Capability {
+/// What a command does and takes.
+pub(crate) fn meaning(name: Name) -> Meaning {
     let (description, properties, required) = match name {
         Name::Reprocess => (
             "Reads kept series again: one, those of a study, or those whose newest result lies in a time.",
@@ -139,13 +94,7 @@ pub(crate) fn capability(name: Name) -> Capability {
     };
     let params =
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
-    Capability {
-        schema: "capability/1.0",
-        name: name.name(),
-        description,
-        mutating: name.lane() == Lane::Change,
-        params,
-    }
+    Meaning { description, params }
 }
 
 fn reason() -> Value {

@@ -3,6 +3,7 @@
 //! In: [`Report`]s, health, counters. Out: [`Message`]s. Pure; owns nothing on disk. State is retained, events and results
 //! never are. Nothing here can hold patient data: it is made of pseudonyms, numbers and our own words.
 
+mod command;
 mod counters;
 mod payload;
 mod result;
@@ -10,8 +11,9 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use command::{Capability, CommandRequest, CommandState};
 pub(crate) use counters::{Counters, Kept};
-pub(crate) use payload::{Check, CheckState, Health, Incident, Info, State, StepKind, Writer};
+pub(crate) use payload::{COMMAND_EXPIRY_S, Check, CheckState, Health, Incident, Info, State, StepKind, Writer};
 pub(crate) use schema::{asyncapi, documents};
 
 use crate::report::Report;

@@ -12,6 +12,8 @@ use serde::Serialize;
 
 /// Seconds for which the broker keeps a result for a subscriber with a persistent session.
 pub(super) const RESULT_EXPIRY_S: u32 = 7 * 24 * 3600;
+/// The same for the state of a command.
+pub(crate) const COMMAND_EXPIRY_S: u32 = 7 * 24 * 3600;
 /// The same for an event.
 pub(super) const EVENT_EXPIRY_S: u32 = 24 * 3600;
 

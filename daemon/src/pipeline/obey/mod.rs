@@ -13,12 +13,12 @@ pub(super) use selftest::Task;
 
 use super::{AGAIN, House};
 use crate::command::{
-    self, Address, Entry, Lane, Level, Name, Order, Reason, Refused, Retained, State, StateOf, Taken, Told,
+    self, Address, Entry, Lane, Level, Meaning, Name, Order, Reason, Refused, Retained, State, Taken, Told,
 };
 use crate::floor::clock;
 use crate::floor::store::{SharedStore, StoreError, fact, lock};
 use crate::intake::Arrival;
-use crate::message::{Message, Writer};
+use crate::message::{COMMAND_EXPIRY_S, Capability, CommandState, Message, Writer};
 use crate::outbox;
 use crate::publish::{Board, Heard};
 use serde_json::Value;
@@ -32,8 +32,6 @@ use tracing::{error, info, warn};
 const DIAG: Option<Diag> = None;
 type Diag = fn(&House, Level) -> Result<Value, String>;
 
-/// Seconds for which the state of a command is told after it has ended.
-const STATE_EXPIRY_S: u32 = 7 * 24 * 3600;
 /// A command that was begun so often without an end is given up.
 const BEGUN_MOST: u32 = 3;
 /// How often something that others do is looked at.
@@ -96,7 +94,7 @@ impl Commands {
             bell: Condvar::new(),
         };
         for name in known() {
-            let capability = command::capability(name);
+            let capability = capability(name);
             commands.board.post(commands.writer.posted(&format!("cmd/{}", name.name()), &capability, None));
         }
         for entry in &entries {
@@ -154,7 +152,7 @@ impl Commands {
     }
 
     fn state(&self, entry: &Entry) -> Message {
-        self.writer.posted(&below(&entry.address), &StateOf::of(entry), Some(STATE_EXPIRY_S))
+        self.writer.posted(&below(&entry.address), &state_of(entry), Some(COMMAND_EXPIRY_S))
     }
 
     /// Posts the state of a command.
@@ -176,7 +174,7 @@ impl Commands {
 
     /// Forgets commands whose end was told long enough, and clears their topics.
     pub(super) fn sweep(&self) -> Result<(), StoreError> {
-        let before_ms = clock::now_ms().saturating_sub(i64::from(STATE_EXPIRY_S) * 1000);
+        let before_ms = clock::now_ms().saturating_sub(i64::from(COMMAND_EXPIRY_S) * 1000);
         // What pauses the intake is told for as long as it does.
         let pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let but = pause.map(|pause| Address { name: Name::Pause.name().to_owned(), id: pause.id });
@@ -195,6 +193,35 @@ impl Commands {
             let woken = self.bell.wait_timeout_while(came, Duration::from_secs(1), |came| *came == *seen);
             *seen = *woken.unwrap_or_else(PoisonError::into_inner).0;
         });
+    }
+}
+
+/// What is told of a command that this device has.
+fn capability(name: Name) -> Capability<'static> {
+    let Meaning { description, params } = command::meaning(name);
+    let mutating = name.lane() == Lane::Change;
+    Capability { schema: "capability/1.0", name: name.name(), description, mutating, params }
+}
+
+/// What is told of an entry of the journal.
+fn state_of(entry: &Entry) -> CommandState<'_> {
+    let (request, told) = (entry.request.as_ref(), &entry.told);
+    CommandState {
+        schema: "command/1.0",
+        at: clock::rfc3339(entry.updated_ms),
+        name: &entry.address.name,
+        id: &entry.address.id,
+        state: entry.state.name(),
+        received_at: clock::rfc3339(entry.received_ms),
+        issuer: request.map(|request| request.issuer.as_str()),
+        expires_at: request.map(|request| clock::rfc3339(request.expires_ms)),
+        dry_run: request.and_then(|request| request.dry_run.then_some(true)),
+        reason: request.and_then(|request| request.order.words()),
+        stage: told.stage.as_deref(),
+        progress: told.progress,
+        reason_code: told.reason_code.as_deref(),
+        reason_detail: told.reason_detail.as_deref(),
+        result: told.result.as_ref(),
     }
 }
 
@@ -283,5 +310,35 @@ impl House {
         }
         note(entry);
         self.commands.tell(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_shows_what_is_told() {
+        const NOW: i64 = 1_795_467_600_000;
+        let text = include_str!("../../../MQTT.md");
+        let blocks = text.split("```json").skip(1).filter_map(|rest| rest.split("```").next());
+        let examples: Vec<Value> = blocks.filter_map(|block| serde_json::from_str(block).ok()).collect();
+        let example = |schema: &str| examples.iter().find(|example| example["schema"] == schema).unwrap();
+        let request = examples.iter().find(|it| it.get("issuer").is_some() && it.get("schema").is_none()).unwrap();
+        let address = command::address("cmd/replay/20261123-01/request").unwrap();
+        let told = Told { progress: Some(0.64), ..Told::at("sending") };
+        let entry = Entry {
+            seq: 1,
+            request: Some(command::read(&address, request.to_string().as_bytes(), NOW + 1000).unwrap()),
+            address,
+            state: State::Running,
+            told,
+            memory: None,
+            begun: 1,
+            received_ms: NOW + 1000,
+            updated_ms: NOW + 2000,
+        };
+        assert_eq!(&serde_json::to_value(state_of(&entry)).unwrap(), example("command/1.0"));
+        assert_eq!(&serde_json::to_value(capability(Name::Selftest)).unwrap(), example("capability/1.0"));
     }
 }
