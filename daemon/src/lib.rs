@@ -5,10 +5,11 @@
 //!
 //! `receive ► intake ► series ► choice ► volume ► infer ► report ► message ► outbox ► publish`
 //!
-//! `web` stands beside it and answers whoever watches.
+//! Beside it stand `web`, which answers whoever watches, and `command`, which holds what the device is told to do.
 
 mod choice;
 mod cli;
+mod command;
 mod config;
 mod evidence;
 mod floor;

@@ -8,11 +8,13 @@
     reason = "a test that cannot go on says where and stops"
 )]
 
+mod access;
 mod archive;
 mod arrival;
 mod broker;
 mod choice;
 mod code;
+mod commands;
 mod crash;
 mod delivery;
 mod door;

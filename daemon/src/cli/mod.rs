@@ -13,6 +13,7 @@ pub(crate) mod pseudonym;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod send;
 mod sorting;
 pub(crate) mod status;
 pub(crate) mod watch;
@@ -68,6 +69,8 @@ enum Command {
     Status(status::Args),
     /// Prints the messages of this device's topics as they arrive
     Watch(watch::Args),
+    /// Sends a command to this device over the broker and says what becomes of it
+    Send(send::Args),
     /// Checks the configuration and prints every problem; `--print` shows it as it is meant
     CheckConfig(check_config::Args),
     /// Checks this device: folders, ONNX Runtime, model, broker
@@ -113,6 +116,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, &config),
         Command::Status(args) => status::run(&args, &config),
         Command::Watch(args) => watch::run(&args, &config),
+        Command::Send(args) => send::run(&args, &config),
         Command::CheckConfig(args) => check_config::run(&args, &config),
         Command::Doctor(args) => doctor::run(&args, &config),
         Command::Replay(args) => Ok(replay::run(&args, &config)),

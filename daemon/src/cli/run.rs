@@ -1,7 +1,7 @@
 //! `ctedge run`.
 
 use crate::config::{Config, LogFormat};
-use crate::pipeline;
+use crate::pipeline::{self, Farewell};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use tracing::{Level, Metadata};
@@ -13,8 +13,10 @@ use tracing_subscriber::{EnvFilter, Layer};
 /// Starts the daemon and stays until it is told to stop.
 pub(crate) fn run(config: Config) -> anyhow::Result<ExitCode> {
     start_log(&config)?;
-    pipeline::run(config)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(match pipeline::run(config)? {
+        Farewell::Stop => ExitCode::SUCCESS,
+        Farewell::Restart => ExitCode::from(pipeline::RESTART),
+    })
 }
 
 /// Log lines go to standard error, where systemd's journal picks them up.

@@ -18,8 +18,12 @@ pub(crate) fn rfc3339(ms: i64) -> String {
 
 /// Milliseconds since 1970 of a moment as people write it: RFC 3339, or a day (its begin, UTC).
 pub(crate) fn parse(text: &str) -> Option<i64> {
-    let stamp = |text: &str| text.parse::<jiff::Timestamp>().ok();
-    Some(stamp(text).or_else(|| stamp(&format!("{text}T00:00:00Z")))?.as_millisecond())
+    read_rfc3339(text).or_else(|| read_rfc3339(&format!("{text}T00:00:00Z")))
+}
+
+/// Milliseconds since 1970 of an RFC 3339 time with any offset; nothing where it is none.
+pub(crate) fn read_rfc3339(text: &str) -> Option<i64> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
 /// The day of `ms` in UTC, e.g. `2026-11-23`.
@@ -141,6 +145,10 @@ mod tests {
         assert_eq!(rfc3339(1_795_467_600_000), "2026-11-23T21:00:00.000Z");
         assert_eq!(rfc3339(1_795_467_600_042), "2026-11-23T21:00:00.042Z");
         assert_eq!(day(1_795_467_600_042), "2026-11-23");
+        for text in ["2026-11-23T21:00:00.042Z", "2026-11-23T23:00:00.042+02:00"] {
+            assert_eq!(read_rfc3339(text), Some(1_795_467_600_042), "{text}");
+        }
+        assert_eq!([read_rfc3339("2026-11-23"), read_rfc3339("")], [None, None]);
     }
 
     #[test]

@@ -53,6 +53,13 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o750).create(path)
 }
 
+/// Makes a folder as young as if a file had just been added to it.
+pub(crate) fn touch(folder: &Path) -> io::Result<()> {
+    use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Ok(futimens(File::open(folder)?, &Timestamps { last_access: now, last_modification: now })?)
+}
+
 /// Makes what was renamed into or out of a folder durable.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     synced(File::open(path)?.sync_all())

@@ -72,3 +72,18 @@ pub(crate) const REBOOT_WINDOW: Duration = Duration::from_hours(24);
 
 /// Time in safe mode after which one run is tried.
 pub(crate) const SAFE_REST: Duration = Duration::from_hours(1);
+
+/// Bytes of a command's request. A request is a few hundred; this is room for a list of outcomes and a long reason.
+pub(crate) const REQUEST_BYTES: usize = 8 << 10;
+
+/// Commands of one kind that wait their turn. Each is an operator's decision: more than these at a time are a mistake.
+pub(crate) const COMMANDS_WAITING: u64 = 16;
+
+/// Commands that the journal remembers. Their states are sent again at every connect, half a kilobyte each.
+pub(crate) const COMMANDS_KEPT: u64 = 512;
+
+/// Series of one `reprocess`. More are days of work for the device; whoever means it names shorter times.
+pub(crate) const SERIES_AGAIN: usize = 1000;
+
+/// Results of a replay that lie in the outbox at a time, so that new ones never wait behind thousands.
+pub(crate) const REPLAY_PAGE: u32 = 32;

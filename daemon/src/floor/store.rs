@@ -106,7 +106,7 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 4] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE];
+const STEPS: [&str; 5] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE, COMMANDS];
 
 /// Results are counted through to their delivery.
 const DELIVERIES: &str = "
@@ -168,6 +168,41 @@ CREATE TABLE attempts (
     ended TEXT
 ) STRICT;
 CREATE INDEX attempts_of ON attempts (series_key);
+";
+
+/// Commands are journalled, delivered results stay for a replay, and a series that takes too long is told once.
+const COMMANDS: &str = "
+CREATE TABLE commands (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    id TEXT NOT NULL,
+    request TEXT,
+    lane TEXT NOT NULL,
+    state TEXT NOT NULL,
+    told TEXT NOT NULL,
+    memory TEXT,
+    begun INTEGER NOT NULL DEFAULT 0,
+    received_ms INTEGER NOT NULL,
+    updated_ms INTEGER NOT NULL,
+    UNIQUE (name, id)
+) STRICT;
+CREATE TABLE sent (
+    seq INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    expiry_s INTEGER,
+    result_id TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL,
+    closed_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sent_age ON sent (closed_ms);
+CREATE INDEX sent_result ON sent (result_id);
+ALTER TABLE outbox ADD COLUMN replayed INTEGER;
+CREATE INDEX outbox_result ON outbox (result_id);
+ALTER TABLE head ADD COLUMN study_key TEXT;
+CREATE INDEX head_study ON head (study_key);
+ALTER TABLE work ADD COLUMN overdue_ms INTEGER;
 ";
 
 impl Store {
@@ -317,6 +352,11 @@ const ASIDE: &str = ".damaged-";
 /// A stored text: the ledger's name, the digest of the newest result.
 pub(crate) fn fact(connection: &Connection, key: &str) -> Result<Option<String>, rusqlite::Error> {
     connection.query_row("SELECT value FROM facts WHERE key = ?1", [key], |row| row.get(0)).optional()
+}
+
+/// Forgets a stored text.
+pub(crate) fn forget_fact(transaction: &Transaction<'_>, key: &str) -> Result<(), rusqlite::Error> {
+    transaction.execute("DELETE FROM facts WHERE key = ?1", [key]).map(drop)
 }
 
 /// Replaces a stored text.

@@ -189,6 +189,8 @@ impl LoadError {
 enum Request {
     /// Open the bundle, load ONNX Runtime, pass the golden volume.
     Load { settings: Settings, models: PathBuf },
+    /// Run the golden volume again.
+    Golden { within_s: f64 },
     /// Run the model on the volume whose voxels come with this message.
     ///
     /// The worker ends the run itself after `within_s`.
@@ -202,6 +204,8 @@ enum Answer {
     Scores(Scores),
     /// The run took too long, and ended when it was asked to.
     Stopped,
+    /// Largest difference of a logit from the trainer's, on the golden volume.
+    Golden(f32),
     /// A request that could not be fulfilled.
     Failed {
         code: Code,
@@ -211,6 +215,9 @@ enum Answer {
 
 /// Names the folder of what CUDA has compiled for this device.
 const CUDA_CACHE: &str = "CUDA_CACHE_PATH";
+
+/// What is said of an answer to another question.
+const ANOTHER: &str = "the inference worker answered something else";
 
 /// Role name of the inference worker.
 pub(crate) const INFER: &str = "infer";
@@ -246,7 +253,7 @@ impl Inference {
                 return Ok(Self { run_s: settings.run_s, worker, model: *model });
             }
             Ok((Answer::Failed { reason, .. }, _)) => reason,
-            Ok((Answer::Scores(_) | Answer::Stopped, _)) => "the inference worker answered something else".to_owned(),
+            Ok((Answer::Scores(_) | Answer::Stopped | Answer::Golden(_), _)) => ANOTHER.to_owned(),
             Err(lost) => {
                 let hung = (lost == Lost::Time).then(|| worker.kill());
                 return Err(LoadError { reason: format!("while loading the model: {lost}"), hung });
@@ -292,11 +299,28 @@ impl Inference {
             Some((Answer::Scores(scores), _)) => Ok(Ok(scores)),
             Some((Answer::Failed { code, reason }, _)) => Ok(Err(Refusal::new(code, reason))),
             Some((Answer::Stopped, _)) => Err(Unfinished::Stopped),
-            Some((Answer::Loaded(_), _)) => {
-                Ok(Err(Refusal::new(Code::InferFailed, "the worker answered something else")))
-            }
+            Some((Answer::Loaded(_) | Answer::Golden(_), _)) => Ok(Err(Refusal::new(Code::InferFailed, ANOTHER))),
             None => Err(Unfinished::Wedged(self.worker.kill())),
         }
+    }
+
+    /// Runs the golden volume again. Returns the largest difference of a logit from the trainer's.
+    ///
+    /// # Errors
+    /// The model does not pass, or the worker is lost.
+    pub(crate) fn golden(&mut self) -> Result<f32, LoadError> {
+        let answer =
+            self.worker.ask::<_, Answer>(&Request::Golden { within_s: self.run_s }, None, seconds(self.run_s) * 2);
+        let reason = match answer {
+            Ok((Answer::Golden(difference), _)) => return Ok(difference),
+            Ok((Answer::Failed { reason, .. }, _)) => reason,
+            Ok((Answer::Scores(_) | Answer::Loaded(_) | Answer::Stopped, _)) => ANOTHER.to_owned(),
+            Err(lost) => {
+                let hung = (lost == Lost::Time).then(|| self.worker.kill());
+                return Err(LoadError { reason: lost.to_string(), hung });
+            }
+        };
+        Err(LoadError::new(reason))
     }
 }
 

@@ -4,7 +4,7 @@ use super::onnx::{Engine, Graph, Halt, Runtime};
 use super::{Model, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
-use ctedge_models::bundle::{self, Golden, Manifest, TrustedKeys, VerifiedBundle};
+use ctedge_models::bundle::{self, Golden, TrustedKeys, VerifiedBundle};
 use ctedge_models::preprocess;
 use ctedge_models::spec::PreprocessSpec;
 use ctedge_models::volume::Volume;
@@ -16,6 +16,7 @@ use std::time::Duration;
 pub(super) struct Loaded {
     engine: Engine,
     input: PreprocessSpec,
+    golden: Golden,
     model: Model,
     // Dropped after the engine.
     _runtime: Runtime,
@@ -47,11 +48,19 @@ impl Loaded {
             runtime: runtime.version().to_owned(),
             golden_difference,
         };
-        Ok(Self { engine, input: manifest.input.clone(), model, _runtime: runtime })
+        Ok(Self { engine, input: manifest.input.clone(), golden: manifest.golden.clone(), model, _runtime: runtime })
     }
 
     pub(super) fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// Runs the golden volume again. Returns the largest difference of a logit from the trainer's.
+    ///
+    /// # Errors
+    /// The model does not pass.
+    pub(super) fn golden(&mut self, within: Duration) -> Result<f32, String> {
+        golden(&mut self.engine, &self.golden, &self.input, within)
     }
 
     /// Runs the model on a volume, for as long as it may.
@@ -109,7 +118,7 @@ fn engine(
     settings: &Settings,
     bundle: &VerifiedBundle,
 ) -> Result<(Engine, f32, Vec<String>), String> {
-    let graph = graph(bundle)?;
+    let (graph, manifest) = (graph(bundle)?, bundle.manifest());
     let mut passed_over = Vec::new();
     for &wanted in &settings.providers {
         let attempt = Engine::load(runtime, settings, &graph, wanted).and_then(|mut engine| {
@@ -117,7 +126,8 @@ fn engine(
             if provider != wanted && !settings.providers.contains(&provider) {
                 return Err(format!("ONNX Runtime gave the graph to {}", provider.name()));
             }
-            golden(&mut engine, bundle.manifest(), seconds(settings.load_s)).map(|difference| (engine, difference))
+            golden(&mut engine, &manifest.golden, &manifest.input, seconds(settings.load_s))
+                .map(|difference| (engine, difference))
         });
         match attempt {
             Ok((engine, difference)) => return Ok((engine, difference, passed_over)),
@@ -136,10 +146,10 @@ fn graph(bundle: &VerifiedBundle) -> Result<Graph, String> {
 }
 
 /// Runs the bundle's own phantom through preprocessing and model, and compares with what the trainer computed.
-fn golden(engine: &mut Engine, manifest: &Manifest, within: Duration) -> Result<f32, String> {
-    let Golden { phantom, tensor_sha256, logits, tolerance } = &manifest.golden;
+fn golden(engine: &mut Engine, golden: &Golden, input: &PreprocessSpec, within: Duration) -> Result<f32, String> {
+    let Golden { phantom, tensor_sha256, logits, tolerance } = golden;
     let volume = phantom.volume().map_err(|error| format!("the golden volume: {error}"))?;
-    let tensor = preprocess::tensor(&volume, &manifest.input);
+    let tensor = preprocess::tensor(&volume, input);
     if tensor.sha256() != *tensor_sha256 {
         return Err(
             "the golden volume gives another tensor here than in the trainer: bundle and ctedge do not fit".to_owned()

@@ -28,6 +28,11 @@ pub(crate) fn work() -> io::Result<()> {
                 }
                 Err(reason) => failed(reason),
             },
+            (Request::Golden { within_s }, _) => match loaded.as_mut().map(|model| model.golden(seconds(within_s))) {
+                Some(Ok(difference)) => Answer::Golden(difference),
+                Some(Err(reason)) => failed(reason),
+                None => failed("no model is loaded".to_owned()),
+            },
             (Request::Run { geometry, kind, within_s }, Some(voxels)) => match loaded.as_mut() {
                 Some(model) => match Sealed::open(voxels) {
                     Ok(sealed) => run(model, volume(&sealed, geometry, kind), seconds(within_s)),

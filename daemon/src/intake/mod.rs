@@ -5,6 +5,7 @@
 //! happen sooner, since it loses events under a burst and sees nothing on network shares. It never opens a file. While the
 //! disk is too full, files stay where they are.
 
+mod again;
 mod kept;
 mod settle;
 mod spool;
@@ -16,6 +17,7 @@ pub(crate) use spool::{Retired, Spool};
 
 use crate::floor::clock::{Stopwatch, idle};
 use crate::floor::disk::Disk;
+use crate::floor::phi::SeriesKey;
 use notify::Watcher;
 use serde::{Deserialize, Serialize};
 use settle::{Listing, Settling};
@@ -81,6 +83,8 @@ pub(crate) enum Arrival {
     CaughtUp,
     /// The sender's word that everything from this folder has arrived.
     Marker(Source),
+    /// An operator's word that a finished series is to be read again.
+    Again(SeriesKey),
 }
 
 /// A claimed file in the spool.
@@ -132,14 +136,16 @@ pub(crate) struct Room<'a> {
     pub(crate) spool: &'a Spool,
     /// Whether there is room for more.
     pub(crate) disk: &'a Disk,
+    /// Whether files are left where they are.
+    pub(crate) paused: &'a AtomicBool,
 }
 
 /// Watches the drop folder until `stop` is set or nobody takes arrivals any more.
 ///
-/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait, and so does a
-/// full disk: the drop folder is the buffer.
+/// First hands over what an earlier run had claimed but not finished sorting. A full channel makes it wait, and so do a
+/// full disk and an operator's pause: the drop folder is the buffer.
 pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicBool) -> Result<(), IntakeError> {
-    let Room { settings, incoming, spool, .. } = room;
+    let Room { settings, incoming, spool, paused, .. } = room;
     for path in spool.claimed()? {
         let again = Arrival::File(Claim { path, source: None, since: Stopwatch::start() });
         if idle(|| arrivals.send(again).is_err()) {
@@ -154,12 +160,16 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
     let started = Stopwatch::start();
     let (mut listing_failed, mut gate) = (false, Gate { is_open: true });
     while !stop.load(Ordering::Relaxed) {
+        if paused.load(Ordering::Relaxed) {
+            idle(|| std::thread::sleep(PAUSED));
+            continue;
+        }
         match Listing::of(incoming, settings) {
             Ok(listing) => {
                 listing_failed = false;
                 let waits = listing.size();
                 for settled in settling.step(listing, started.elapsed()) {
-                    if !gate.lets_in(room.disk, waits) {
+                    if paused.load(Ordering::Relaxed) || !gate.lets_in(room.disk, waits) {
                         break;
                     }
                     let Some(arrival) = room.claim(&settled) else { continue };
@@ -178,6 +188,9 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
     }
     Ok(())
 }
+
+/// How often a paused intake looks whether it still is.
+const PAUSED: Duration = Duration::from_millis(100);
 
 /// Whether files may come in, as it was told last.
 #[derive(Debug)]

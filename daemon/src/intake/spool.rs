@@ -212,7 +212,7 @@ impl Spool {
         Ok(reopened)
     }
 
-    fn at(&self, stage: &str, key: &SeriesKey) -> PathBuf {
+    pub(super) fn at(&self, stage: &str, key: &SeriesKey) -> PathBuf {
         self.root.join(stage).join(&key.0)
     }
 
@@ -239,7 +239,7 @@ pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Moves every file of `from` into `to` and removes `from`.
-fn merge(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn merge(from: &Path, to: &Path) -> io::Result<()> {
     for path in files(from)? {
         if let Some(name) = path.file_name() {
             durable::rename(&path, &to.join(name))?;

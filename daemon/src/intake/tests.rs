@@ -79,15 +79,15 @@ fn what_an_earlier_run_had_claimed_comes_first_and_nothing_is_taken_twice() {
     fs::write(incoming.join("new"), b"22").unwrap();
     let (sender, receiver) = sync_channel(8);
     let (settings, disk) = (settings(0.0), roomy(folder.path()));
-    let stop = AtomicBool::new(false);
-    let room = Room { settings: &settings, incoming: &incoming, spool: &spool, disk: &disk };
+    let (stop, paused) = (AtomicBool::new(false), AtomicBool::new(false));
+    let room = Room { settings: &settings, incoming: &incoming, spool: &spool, disk: &disk, paused: &paused };
     std::thread::scope(|scope| {
         scope.spawn(|| run(room, &sender, &stop));
         let sizes: Vec<Option<u64>> = (0..3)
             .map(|_| match receiver.recv_timeout(Duration::from_secs(5)).unwrap() {
                 Arrival::File(claim) => Some(fs::metadata(claim.path).unwrap().len()),
                 Arrival::CaughtUp => None,
-                Arrival::Marker(_) => panic!("no marker was dropped"),
+                Arrival::Marker(_) | Arrival::Again(_) => panic!("nobody asked for this"),
             })
             .collect();
         stop.store(true, Ordering::Relaxed);
@@ -118,4 +118,51 @@ fn a_series_goes_through_the_spool_and_late_files_meet_the_earlier_ones() {
     assert_eq!(spool.digests(&key).unwrap(), ["d1", "d2"]);
     spool.retire(&key, Retired::Quarantine("truncated".into())).unwrap();
     assert_eq!(fs::read_dir(folder.path().join("quarantine/truncated/ek1_a")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_paused_intake_leaves_files_where_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let incoming = folder.path().join("incoming");
+    fs::create_dir_all(&incoming).unwrap();
+    let spool = Spool::open(&folder.path().join("spool")).unwrap();
+    fs::write(incoming.join("new"), b"22").unwrap();
+    let (sender, receiver) = sync_channel(8);
+    let (stop, paused) = (AtomicBool::new(false), AtomicBool::new(true));
+    let (settings, disk) = (settings(0.0), roomy(folder.path()));
+    let room = Room { settings: &settings, incoming: &incoming, spool: &spool, disk: &disk, paused: &paused };
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(room, &sender, &stop));
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(5)).unwrap(), Arrival::CaughtUp);
+        assert!(receiver.recv_timeout(Duration::from_millis(500)).is_err());
+        paused.store(false, Ordering::Relaxed);
+        assert!(matches!(receiver.recv_timeout(Duration::from_secs(5)).unwrap(), Arrival::File(_)));
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn finished_and_refused_series_are_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("spool");
+    let spool = Spool::open(&root).unwrap();
+    let key = |name: &str| crate::floor::phi::SeriesKey(name.to_owned());
+    for path in ["done/ek1_a", "quarantine/corrupt/ek1_b"] {
+        fs::create_dir_all(root.join(path)).unwrap();
+        fs::write(root.join(path).join("d1"), b"1").unwrap();
+    }
+    let day = Duration::from_hours(24);
+    assert!(!spool.keeps(&key("ek1_a"), Duration::from_secs(30)).unwrap(), "it is deleted soon");
+    assert!(!spool.open_again(&key("ek1_c"), day).unwrap(), "there is none");
+    for name in ["ek1_a", "ek1_b"] {
+        assert!(spool.keeps(&key(name), day).unwrap());
+        assert!(spool.open_again(&key(name), day).unwrap());
+        assert_eq!(spool.open_files(&key(name)).unwrap(), [root.join("series").join(name).join("d1")]);
+        assert!(!spool.keeps(&key(name), day).unwrap());
+    }
+    // A refused series that is older than finished ones may be is not swept while it is opened, and late files join it.
+    fs::create_dir_all(root.join("quarantine/truncated/ek1_a")).unwrap();
+    fs::write(root.join("quarantine/truncated/ek1_a/d2"), b"2").unwrap();
+    assert!(spool.open_again(&key("ek1_a"), Duration::ZERO).unwrap());
+    assert_eq!(spool.open_files(&key("ek1_a")).unwrap().len(), 2);
 }

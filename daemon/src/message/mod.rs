@@ -3,6 +3,7 @@
 //! In: [`Report`]s, health, counters. Out: [`Message`]s. Pure; owns nothing on disk. State is retained, events and results
 //! never are. Nothing here can hold patient data: it is made of pseudonyms, numbers and our own words.
 
+mod command;
 mod counters;
 mod payload;
 mod result;
@@ -10,8 +11,11 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use command::{Capability, CommandRequest, CommandState};
 pub(crate) use counters::{AuditHead, Counters, Kept};
-pub(crate) use payload::{Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer};
+pub(crate) use payload::{
+    COMMAND_EXPIRY_S, Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer,
+};
 pub(crate) use schema::{asyncapi, documents};
 
 use crate::report::Report;
@@ -66,6 +70,8 @@ pub(crate) struct Delivery {
     pub(crate) attempt: u32,
     /// Whether a subscriber may have it already.
     pub(crate) dup_possible: bool,
+    /// Whether somebody asked for it once more.
+    pub(crate) replayed: bool,
 }
 
 impl Message {
@@ -76,8 +82,9 @@ impl Message {
 
     /// The result with its last field, `delivery`, which is no part of what the digest covers.
     pub(crate) fn delivered(mut self, delivery: Delivery) -> Self {
-        let Delivery { attempt, dup_possible } = delivery;
-        let told = DeliveryPayload { sha256: &self.sha256(), attempt, dup_possible };
+        let Delivery { attempt, dup_possible, replayed } = delivery;
+        let replayed = replayed.then_some(true);
+        let told = DeliveryPayload { sha256: &self.sha256(), attempt, dup_possible, replayed };
         let told = serde_json::to_vec(&told).unwrap_or_default();
         if self.payload.pop() == Some(b'}') {
             self.payload.extend([br#","delivery":"#, told.as_slice(), b"}"].concat());
@@ -95,8 +102,11 @@ struct DeliveryPayload<'a> {
     /// How often the device has sent it, this time included.
     #[schemars(range(min = 1))]
     attempt: u32,
-    /// Whether you may have it already.
+    /// Whether you may have it already: it has been sent before, or another result of this id has.
     dup_possible: bool,
+    /// True where somebody has asked for it again, else absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<bool>,
 }
 
 /// A subscriber's word that it has a result.

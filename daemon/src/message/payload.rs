@@ -13,6 +13,8 @@ use serde::Serialize;
 
 /// Seconds for which the broker keeps a result for a subscriber with a persistent session.
 pub(super) const RESULT_EXPIRY_S: u32 = 7 * 24 * 3600;
+/// The same for the state of a command.
+pub(crate) const COMMAND_EXPIRY_S: u32 = 7 * 24 * 3600;
 /// The same for an event.
 pub(super) const EVENT_EXPIRY_S: u32 = 24 * 3600;
 
@@ -103,6 +105,8 @@ pub(crate) enum StepKind<'a> {
     Received(&'a SeriesKey, &'a StudyKey),
     /// `series_complete`.
     Complete(&'a Subject),
+    /// `overdue`: it has been complete for long and has no outcome.
+    Overdue(&'a Subject),
 }
 
 /// What happened to a series.
@@ -119,6 +123,19 @@ pub(super) struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     /// Files of the series.
     instances: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<String>,
+}
+
+impl<'a> Event<'a> {
+    fn of(at: String, study_key: &'a StudyKey, series_key: &'a SeriesKey) -> Self {
+        Self { schema: "event/1.0", at, study_key, series_key, complete_by: None, instances: None, completed_at: None }
+    }
+
+    fn complete(at: String, Subject { study_key, series_key, complete_by, instances, .. }: &'a Subject) -> Self {
+        let (complete_by, instances) = (Some(*complete_by), Some(*instances));
+        Self { complete_by, instances, ..Self::of(at, study_key, series_key) }
+    }
 }
 
 /// A disk has filled up by a level, for `event/disk_low`.
@@ -230,13 +247,11 @@ impl Writer {
     pub(crate) fn event(&self, step: StepKind<'_>) -> Message {
         let at = clock::rfc3339(clock::now_ms());
         let (kind, event) = match step {
-            StepKind::Received(series_key, study_key) => (
-                "study_received",
-                Event { schema: "event/1.0", at, study_key, series_key, complete_by: None, instances: None },
-            ),
-            StepKind::Complete(Subject { study_key, series_key, complete_by, instances, .. }) => {
-                let (complete_by, instances) = (Some(*complete_by), Some(*instances));
-                ("series_complete", Event { schema: "event/1.0", at, study_key, series_key, complete_by, instances })
+            StepKind::Received(series_key, study_key) => ("study_received", Event::of(at, study_key, series_key)),
+            StepKind::Complete(subject) => ("series_complete", Event::complete(at, subject)),
+            StepKind::Overdue(subject) => {
+                let completed_at = Some(clock::rfc3339(subject.completed_ms));
+                ("overdue", Event { completed_at, ..Event::complete(at, subject) })
             }
         };
         self.passing(&format!("event/{kind}"), &event)
@@ -313,6 +328,37 @@ impl Writer {
             self.retained(&format!("schema/{}/{SCHEMA_MAJOR}", document.name), &document.schema())
         };
         documents().iter().map(schema).collect()
+    }
+
+    /// A retained message of another room's making, at a topic below the device's root; `expiry_s` as in [`Message`].
+    pub(crate) fn posted<T: Serialize>(&self, below: &str, content: &T, expiry_s: Option<u32>) -> Message {
+        Message { expiry_s, ..self.retained(below, content) }
+    }
+
+    /// Has the broker forget what it keeps at a topic below the device's root.
+    pub(crate) fn cleared(&self, below: &str) -> Message {
+        let topic = self.topics.below(below);
+        Message { topic, payload: Vec::new(), retain: true, expiry_s: None, priority: 0, result_id: None }
+    }
+
+    /// The topic of results with an outcome of this name.
+    pub(crate) fn result_topic(&self, outcome: &str) -> String {
+        self.topics.below(&format!("result/{outcome}"))
+    }
+
+    /// Topics of requests to this device.
+    pub(crate) fn requests(&self) -> String {
+        self.topics.below("cmd/+/+/request")
+    }
+
+    /// A request to this device, for whoever commands it.
+    pub(crate) fn request<T: Serialize>(&self, below: &str, content: &T) -> Message {
+        Message { retain: false, ..self.posted(below, content, None) }
+    }
+
+    /// What of a topic stands below the device's root.
+    pub(crate) fn below<'a>(&self, topic: &'a str) -> Option<&'a str> {
+        topic.strip_prefix(&self.topics.below(""))
     }
 
     /// The topic on which subscribers say that they have a result.

@@ -6,7 +6,9 @@
 
 use super::payload::{DiskLow, Event, IdMap, Status, Told, Versioned};
 use super::result::Sent;
-use super::{Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics};
+use super::{
+    Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics,
+};
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
@@ -46,18 +48,13 @@ impl std::fmt::Debug for Document {
     }
 }
 
+/// State, at a topic of its own name.
+fn state(name: &'static str, about: &'static str, schema: fn(&mut SchemaGenerator) -> Schema) -> Document {
+    Document { name, about, topic: name, varies: &[], from: From::Device, retained: true, expiry_s: None, schema }
+}
+
 /// Every kind of message.
-pub(crate) fn documents() -> [Document; 11] {
-    let state = |name, about, schema| Document {
-        name,
-        about,
-        topic: name,
-        varies: &[],
-        from: From::Device,
-        retained: true,
-        expiry_s: None,
-        schema,
-    };
+pub(crate) fn documents() -> [Document; 14] {
     [
         state("status", "Whether the device is there; also its last will", of::<Status<'static>>),
         state("info", "Software, model, execution provider", of::<Versioned<'static, Info>>),
@@ -65,7 +62,7 @@ pub(crate) fn documents() -> [Document; 11] {
         state("counters", "What came in and what became of it", of::<Versioned<'static, Counters>>),
         Document {
             topic: "event/{type}",
-            varies: &["study_received", "series_complete"],
+            varies: &["study_received", "series_complete", "overdue"],
             retained: false,
             expiry_s: Some(super::payload::EVENT_EXPIRY_S),
             ..state("event", "What happened to a series on its way", of::<Event<'static>>)
@@ -83,6 +80,21 @@ pub(crate) fn documents() -> [Document; 11] {
             retained: false,
             expiry_s: Some(super::payload::EVENT_EXPIRY_S),
             ..state("inference", "A step that the device took because inference hung", of::<Told<'static, Incident>>)
+        },
+        Document {
+            topic: "cmd/{name}",
+            ..state("capability", "What the device can be told to do", of::<Capability<'static>>)
+        },
+        Document {
+            topic: "cmd/{name}/{id}",
+            expiry_s: Some(super::payload::COMMAND_EXPIRY_S),
+            ..state("command", "What became of a command", of::<CommandState<'static>>)
+        },
+        Document {
+            topic: "cmd/{name}/{id}/request",
+            from: From::Subscriber,
+            retained: false,
+            ..state("request", "To the device: do it", of::<CommandRequest<'static>>)
         },
         Document {
             topic: "result/{outcome}",

@@ -204,7 +204,11 @@ fn the_contract_shows_what_is_sent() {
     let incident = Incident { step: "provider_bad", provider: Some("cuda"), detail: String::new() };
     let sent = [
         writer.incident(&incident),
-        writer.result("r1_x", &place(1), &first).delivered(Delivery { attempt: 1, dup_possible: false }),
+        writer.result("r1_x", &place(1), &first).delivered(Delivery {
+            attempt: 1,
+            dup_possible: false,
+            replayed: false,
+        }),
         writer.status(State::Online, 17),
         writer.counters(&Counters { audit: Some(audit), ..Counters::of(&[], 0, &Kept::default()) }),
         writer.health(&health),

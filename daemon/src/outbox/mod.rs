@@ -1,10 +1,14 @@
 //! Messages that must arrive: durable before the series leaves the spool, deleted when the broker has acknowledged them.
 //!
 //! In: [`Message`]s, put in by the transaction that made them true. Out: [`Envelope`]s in order of urgency. Owns the
-//! `outbox` table. It sends nothing itself.
+//! `outbox` table, and `sent`, where results stay for a while after they were delivered. It sends nothing itself.
+
+mod history;
 
 pub(crate) use crate::message::{Message, Receipt};
+pub(crate) use history::{Page, delivered, forget_delivered, replay};
 
+use crate::floor::clock;
 use crate::floor::store::{count, fact, next_number, number, set_fact};
 use crate::message::{Delivery, Kept, Place};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -19,21 +23,27 @@ pub(crate) struct Settings {
     /// Seconds for a receipt, after which a result is sent again; twice as long after every further time, until the next
     /// connection.
     pub(crate) receipt_s: f64,
+    /// Hours for which delivered results are kept, so that they can be sent again on command.
+    pub(crate) keep_h: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { receipts: false, receipt_s: 60.0 }
+        Self { receipts: false, receipt_s: 60.0, keep_h: 168.0 }
     }
 }
 
 impl Settings {
     /// What is wrong with the values, one sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
-        if (0.1..=86_400.0).contains(&self.receipt_s) {
-            return Vec::new();
+        let mut problems = Vec::new();
+        if !(0.1..=86_400.0).contains(&self.receipt_s) {
+            problems.push(format!("outbox.receipt_s = {}: must lie between 0.1 and 86400 seconds", self.receipt_s));
         }
-        vec![format!("outbox.receipt_s = {}: must lie between 0.1 and 86400 seconds", self.receipt_s)]
+        if !(0.0..=8760.0).contains(&self.keep_h) {
+            problems.push(format!("outbox.keep_h = {}: must lie between 0 and 8760 hours", self.keep_h));
+        }
+        problems
     }
 
     /// Milliseconds that a receipt may take after a broker has taken the result so many times on one connection.
@@ -99,26 +109,36 @@ pub(crate) fn next(
 ) -> Result<Vec<Envelope>, rusqlite::Error> {
     let mut statement = transaction.prepare(&format!("{ROWS} WHERE due_ms <= ?1 ORDER BY priority, seq"))?;
     let rows = statement.query_map([now_ms], envelope)?;
-    let wanted = |row: &Result<(Envelope, u32), rusqlite::Error>| {
+    let wanted = |row: &Result<(Envelope, Before), rusqlite::Error>| {
         row.as_ref().map_or(true, |(envelope, _)| !except.contains(&envelope.seq))
     };
-    let rows: Vec<(Envelope, u32)> = rows.filter(wanted).take(most).collect::<Result<_, _>>()?;
-    let sending = |(Envelope { seq, message }, before): (Envelope, u32)| {
-        if message.result_id.is_none() {
-            return Ok(Envelope { seq, message });
-        }
+    let rows: Vec<(Envelope, Before)> = rows.filter(wanted).take(most).collect::<Result<_, _>>()?;
+    let sending = |(Envelope { seq, message }, before): (Envelope, Before)| {
+        let Some(id) = &message.result_id else { return Ok(Envelope { seq, message }) };
         transaction.execute("UPDATE outbox SET attempt = attempt + 1 WHERE seq = ?1", [seq])?;
-        let delivery = Delivery { attempt: before.saturating_add(1), dup_possible: before > 0 };
-        Ok(Envelope { seq, message: message.delivered(delivery) })
+        let (attempt, replayed) = (before.attempts.saturating_add(1), before.is_replayed);
+        // Another result of the same id says the same.
+        let dup_possible = replayed || before.attempts > 0 || history::has(transaction, id)?;
+        Ok(Envelope { seq, message: message.delivered(Delivery { attempt, dup_possible, replayed }) })
     };
     rows.into_iter().map(sending).collect()
 }
 
-/// The columns that [`envelope`] reads.
-const ROWS: &str = "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt FROM outbox";
+/// What is known of a row before it is sent.
+#[derive(Debug, Clone, Copy)]
+struct Before {
+    /// How often it has been sent.
+    attempts: u32,
+    /// Whether it was delivered before and is sent once more on command.
+    is_replayed: bool,
+}
 
-/// A row, and how often it has been sent.
-fn envelope(row: &Row<'_>) -> Result<(Envelope, u32), rusqlite::Error> {
+/// The columns that [`envelope`] reads.
+const ROWS: &str =
+    "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt, replayed IS NOT NULL FROM outbox";
+
+/// A row, and what is known of it.
+fn envelope(row: &Row<'_>) -> Result<(Envelope, Before), rusqlite::Error> {
     let message = Message {
         topic: row.get(1)?,
         payload: row.get(2)?,
@@ -127,7 +147,8 @@ fn envelope(row: &Row<'_>) -> Result<(Envelope, u32), rusqlite::Error> {
         priority: row.get(4)?,
         result_id: row.get(5)?,
     };
-    Ok((Envelope { seq: row.get(0)?, message }, row.get(6)?))
+    let before = Before { attempts: row.get(6)?, is_replayed: row.get(7)? };
+    Ok((Envelope { seq: row.get(0)?, message }, before))
 }
 
 /// The broker has taken a message. It is done with, unless it is a result whose receipt is waited for. Returns the id of a
@@ -138,6 +159,9 @@ pub(crate) fn taken(
     now_ms: i64,
     settings: &Settings,
 ) -> Result<Option<String>, rusqlite::Error> {
+    if history::replay_taken(transaction, seq)? {
+        return Ok(None);
+    }
     let sql = "SELECT result_id, taken FROM outbox WHERE seq = ?1";
     let row = transaction.query_row(sql, [seq], |row| Ok((row.get::<_, Option<String>>(0)?, row.get::<_, u32>(1)?)));
     // Its receipt may have come before the broker's word.
@@ -150,6 +174,7 @@ pub(crate) fn taken(
     }
     if result_id.is_some() {
         count(transaction, "published")?;
+        history::keep(transaction, seq, now_ms)?;
     }
     transaction.execute("DELETE FROM outbox WHERE seq = ?1", [seq])?;
     Ok(result_id)
@@ -169,11 +194,12 @@ pub(crate) fn reconnected(
 
 /// A subscriber has a result. Returns whether one of ours was meant that was not known to be there.
 pub(crate) fn receipted(transaction: &Transaction<'_>, receipt: &Receipt) -> Result<bool, rusqlite::Error> {
-    let mut statement = transaction.prepare(&format!("{ROWS} WHERE result_id = ?1"))?;
+    let mut statement = transaction.prepare(&format!("{ROWS} WHERE result_id = ?1 AND replayed IS NULL"))?;
     let rows = statement.query_map([&receipt.id], envelope)?.collect::<Result<Vec<_>, _>>()?;
     let Some((meant, _)) = rows.into_iter().find(|(row, _)| row.message.sha256() == receipt.sha256) else {
         return Ok(false);
     };
+    history::keep(transaction, meant.seq, clock::now_ms())?;
     transaction.execute("DELETE FROM outbox WHERE seq = ?1", [meant.seq])?;
     count(transaction, "receipted")?;
     Ok(true)
@@ -204,7 +230,8 @@ pub(crate) fn waiting(connection: &Connection) -> Result<Waiting, rusqlite::Erro
 
 /// The results that are here, for the books.
 pub(crate) fn kept(connection: &Connection) -> Result<Kept, rusqlite::Error> {
-    let sql = "SELECT COALESCE(SUM(taken = 0), 0), COALESCE(SUM(taken > 0), 0) FROM outbox WHERE result_id IS NOT NULL";
+    let sql = "SELECT COALESCE(SUM(taken = 0), 0), COALESCE(SUM(taken > 0), 0) FROM outbox
+         WHERE result_id IS NOT NULL AND replayed IS NULL";
     let (queued, unreceipted) =
         connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
     Ok(Kept {

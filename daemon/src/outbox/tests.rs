@@ -27,7 +27,7 @@ fn receipt(message: &Message) -> Receipt {
 }
 
 fn with_receipts() -> Settings {
-    Settings { receipts: true, receipt_s: 10.0 }
+    Settings { receipts: true, receipt_s: 10.0, ..Settings::default() }
 }
 
 fn put_in(store: &mut Store, message: &Message) -> i64 {
@@ -89,7 +89,7 @@ fn results_are_chained() {
 fn the_digest_covers_what_stands_before_the_delivery() {
     let message = result("r1_x", 0);
     let sha256 = message.sha256();
-    let sent = message.clone().delivered(Delivery { attempt: 2, dup_possible: true }).payload;
+    let sent = message.clone().delivered(Delivery { attempt: 2, dup_possible: true, replayed: false }).payload;
     let text = String::from_utf8(sent).unwrap();
     let (body, delivery) = text.rsplit_once(r#","delivery":"#).unwrap();
     assert_eq!(format!("{body}}}").into_bytes(), message.payload);
@@ -114,6 +114,44 @@ fn a_result_without_a_receipt_is_sent_again_later_and_later() {
     assert!(!store.commit(|t| receipted(t, &receipt(&message))).unwrap(), "the second means nothing");
     assert_eq!(sent(&mut store, i64::MAX, &[]), []);
     take(&mut store, 10_001);
+}
+
+#[test]
+fn delivered_results_are_sent_again_page_by_page_and_counted_once() {
+    let mut store = Store::in_memory();
+    let mut all = Vec::new();
+    for number in 0..40 {
+        let outcome = if number % 2 == 0 { "flagged" } else { "clear" };
+        let message = Message { topic: format!("t/{outcome}"), ..result(&format!("r1_{number}"), 0) };
+        all.push(put_in(&mut store, &message));
+    }
+    sent(&mut store, 5, &[]);
+    for seq in &all {
+        store.commit(|t| taken(t, *seq, 7, &Settings::default())).unwrap();
+    }
+    let page = |after, most| Page { topics: vec!["t/flagged".into(), "t/clear".into()], since_ms: 5, after, most };
+    let asked = |store: &mut Store, page: &Page| store.commit(|t| replay(t, page, 9)).unwrap();
+    assert_eq!(store.read(|c| page(0, 99).count(c)).unwrap(), 40);
+    assert_eq!(asked(&mut store, &Page { since_ms: 6, ..page(0, 99) }), Some(Vec::new()), "stored before");
+    let first = asked(&mut store, &page(0, 99)).unwrap();
+    assert_eq!(first, all[..32]);
+    assert_eq!(asked(&mut store, &page(first[31], 99)), None, "no more before those are taken");
+    let Kept { queued, .. } = store.read(kept).unwrap();
+    assert_eq!(queued, 0, "replays are in no book");
+    let fresh = put_in(&mut store, &result("r1_0", 0));
+    let envelopes = store.commit(|t| next(t, 9, 99, &[])).unwrap();
+    assert_eq!(envelopes[0].seq, fresh, "a new result goes first");
+    let told = |envelope: &Envelope| serde_json::from_slice::<serde_json::Value>(&envelope.message.payload).unwrap();
+    assert_eq!(told(&envelopes[0])["delivery"]["dup_possible"], true, "one of this id had been delivered");
+    assert_eq!(told(&envelopes[0])["delivery"].get("replayed"), None);
+    let again = &told(&envelopes[1])["delivery"];
+    assert_eq!((&again["replayed"], &again["attempt"]), (&true.into(), &2.into()));
+    for envelope in &envelopes[1..] {
+        store.commit(|t| taken(t, envelope.seq, 9, &with_receipts())).unwrap();
+    }
+    assert_eq!(asked(&mut store, &page(first[31], 99)).unwrap(), all[32..]);
+    assert_eq!(store.read(delivered).unwrap(), 40, "a replay is no new result");
+    assert_eq!(store.commit(|t| forget_delivered(t, 8)).unwrap(), 40);
 }
 
 /// What may happen to an outbox.
@@ -191,7 +229,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
     #[test]
     fn any_run_does_what_the_reference_does(steps in proptest::collection::vec(step(), 1..40), receipts: bool) {
-        let settings = Settings { receipts, receipt_s: 10.0 };
+        let settings = Settings { receipts, receipt_s: 10.0, ..Settings::default() };
         let (mut store, mut reference) = (Store::in_memory(), Reference { receipts, ..Reference::default() });
         for step in steps {
             let nth = |reference: &Reference, place: usize| reference.rows.keys().nth(place).copied();
@@ -219,6 +257,8 @@ proptest! {
                     }
                 }
             }
+            let closed = reference.published + reference.receipted;
+            prop_assert_eq!(store.read(delivered).unwrap(), closed, "what is closed is kept");
             let Kept { queued, unreceipted, .. } = store.read(kept).unwrap();
             let of = |taken| u64::try_from(reference.rows.values().filter(|row| (row.taken > 0) == taken).count()).unwrap();
             prop_assert_eq!((queued, unreceipted), (of(false), of(true)));

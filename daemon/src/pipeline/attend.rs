@@ -1,7 +1,9 @@
 //! The main thread's work: the broker, signals, state messages, the service manager, and the questions of whoever watches.
 
 use super::vitals::Vitals;
-use super::{GRACE, House, PipelineError};
+use super::{GRACE, House, PipelineError, evidence};
+use crate::message::State;
+use crate::publish::{Presence, Publisher};
 use crate::web::{self, Asked};
 use sd_notify::NotifyState;
 use std::sync::Arc;
@@ -57,6 +59,34 @@ impl House {
         self.withdraw();
         drop(timeout(GRACE, publisher).await);
         Ok(())
+    }
+
+    fn publisher(&self) -> Publisher {
+        let writer = self.writer.clone();
+        let status = move |presence, session| {
+            let state = match presence {
+                Presence::Online => State::Online,
+                Presence::Stopping => State::Stopping,
+                Presence::Offline => State::Offline,
+            };
+            writer.status(state, session)
+        };
+        Publisher {
+            settings: self.config.mqtt.clone(),
+            store: Arc::clone(&self.store),
+            board: Arc::clone(&self.board),
+            state: Arc::clone(&self.link),
+            status: Box::new(status),
+            delivery: self.config.outbox.clone(),
+            receipts: self.writer.receipts(),
+            requests: self.writer.requests(),
+            hear: Box::new({
+                let commands = Arc::clone(&self.commands);
+                move |heard| commands.hear(heard)
+            }),
+            delivered: Box::new(evidence::delivered),
+            turned_away: evidence::turned_away(&self.alarms),
+        }
     }
 
     /// Starts to answer whoever watches, if that is asked for.

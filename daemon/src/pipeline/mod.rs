@@ -9,6 +9,7 @@ mod attend;
 mod choose;
 mod evidence;
 mod finish;
+mod obey;
 mod overload;
 mod rebuild;
 mod vitals;
@@ -27,14 +28,15 @@ use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
 use crate::infer::Ladder;
 use crate::intake::{self, IntakeError, Spool};
-use crate::message::{State, StepKind, TopicError, Topics, Writer};
+use crate::message::{StepKind, TopicError, Topics, Writer};
 use crate::outbox;
-use crate::publish::{Board, LinkState, Presence, Publisher};
+use crate::publish::{Board, LinkState};
 use crate::receive::{self, Door, Doorway, Order};
 use crate::series;
 use crate::series::ledger::Step;
 use crate::volume::{self, HeaderReader};
 use crate::web::Window;
+use obey::{Commands, Doors};
 use overload::{Deleted, Heat, Shortage};
 use rebuild::ledger;
 use std::io;
@@ -103,6 +105,7 @@ struct House {
     shortage: Shortage,
     writer: Writer,
     board: Arc<Board>,
+    commands: Arc<Commands>,
     model: Mutex<ModelState>,
     link: Arc<Mutex<LinkState>>,
     door: Mutex<Door>,
@@ -125,8 +128,21 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Pause before something that failed for a reason outside the series is tried again.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// Why the daemon has ended in good order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// It was told to stop.
+    Stop,
+    /// It was told to be started again.
+    Restart,
+}
+
+/// Exit status with which the service manager starts the daemon again (sysexits' `EX_TEMPFAIL`), named in the unit's
+/// `RestartForceExitStatus=`.
+pub(crate) const RESTART: u8 = 75;
+
 /// Runs the daemon until it is told to stop.
-pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
+pub(crate) fn run(config: Config) -> Result<Farewell, PipelineError> {
     let house = House::open(config)?;
     house.begin_disclosure()?;
     house.enter_start()?;
@@ -144,7 +160,8 @@ pub(crate) fn run(config: Config) -> Result<(), PipelineError> {
         house.leave_after(GRACE);
     });
     match house.ended.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        None => Ok(()),
+        None if house.commands.restarts() => Ok(Farewell::Restart),
+        None => Ok(Farewell::Stop),
         Some(room) => Err(PipelineError::RoomEnded { room }),
     }
 }
@@ -164,6 +181,9 @@ impl House {
         disk.look();
         let ballast = Ballast::new(&config.paths.state, config.disk.ballast_mib << 20);
         let store = ledger(&config, &spool, &ballast)?;
+        let (tally, ladder) = (Mutex::new(Tally::since(&store)?), Mutex::new(kept(&store)?));
+        let (store, board) = (Arc::new(Mutex::new(store)), Arc::<Board>::default());
+        let writer = Writer::new(topics, &config.mqtt.device);
         Ok(Self {
             config_digest: config.digest(),
             site,
@@ -173,20 +193,21 @@ impl House {
             deleted: Deleted::default(),
             heat: Heat::default(),
             shortage: Shortage::default(),
-            writer: Writer::new(topics, &config.mqtt.device),
-            board: Arc::default(),
+            commands: Arc::new(Commands::open(Arc::clone(&store), Arc::clone(&board), writer.clone())?),
+            writer,
+            board,
             model: Mutex::new(ModelState::Loading),
             link: Arc::default(),
             door: Mutex::default(),
             window: Arc::default(),
-            tally: Mutex::new(Tally::since(&store)?),
+            tally,
             alarms: Arc::default(),
             residue: AtomicBool::new(false),
             beats: Beats::new(&config),
             put_off: PutOff::default(),
             under_way: UnderWay::default(),
-            ladder: Mutex::new(kept(&store)?),
-            store: Arc::new(Mutex::new(store)),
+            ladder,
+            store,
             isolation: volume::isolation(&config.volume),
             stop: AtomicBool::new(false),
             stopping: Sender::new(false),
@@ -215,8 +236,18 @@ impl House {
             self.watch_device();
             Ok(())
         })?;
+        for (name, doors) in
+            [("commands", Doors::Change(arrivals.clone())), ("examination", Doors::Look(readings.clone()))]
+        {
+            self.room(scope, name, move || {
+                self.obey(&doors);
+                Ok(())
+            })?;
+        }
         self.room(scope, "intake", move || {
-            let room = intake::Room { settings: &self.config.intake, incoming, spool: &self.spool, disk: &self.disk };
+            let (settings, spool) = (&self.config.intake, &self.spool);
+            let (disk, paused) = (&self.disk, self.commands.paused());
+            let room = intake::Room { settings, incoming, spool, disk, paused };
             intake::run(room, &arrivals, &self.stop).map_err(|error| error.to_string())
         })?;
         self.room(scope, "series", move || {
@@ -297,37 +328,15 @@ impl House {
         self.stopping.send_replace(true);
     }
 
-    fn publisher(&self) -> Publisher {
-        let writer = self.writer.clone();
-        let status = move |presence, session| {
-            let state = match presence {
-                Presence::Online => State::Online,
-                Presence::Stopping => State::Stopping,
-                Presence::Offline => State::Offline,
-            };
-            writer.status(state, session)
-        };
-        Publisher {
-            settings: self.config.mqtt.clone(),
-            store: Arc::clone(&self.store),
-            board: Arc::clone(&self.board),
-            state: Arc::clone(&self.link),
-            status: Box::new(status),
-            delivery: self.config.outbox.clone(),
-            receipts: self.writer.receipts(),
-            delivered: Box::new(evidence::delivered),
-            turned_away: evidence::turned_away(&self.alarms),
-        }
-    }
-
     /// Ends the process after `grace` even if a room still works.
     fn leave_after(&self, grace: Duration) {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        let status = if !ended && self.commands.restarts() { i32::from(RESTART) } else { i32::from(ended) };
         let watch = move || {
             std::thread::sleep(grace);
             warn!("a room does not end; leaving its work for the next start");
             // The other threads cannot be ended in any other way.
-            std::process::exit(i32::from(ended));
+            std::process::exit(status);
         };
         // Detached: when all rooms end in time, the process is gone before it wakes.
         drop(Builder::new().name("grace".to_owned()).spawn(watch));

@@ -4,8 +4,9 @@ use super::House;
 use crate::evidence::{self, Haste, Head};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{Store, StoreError, lock};
+use crate::floor::subject::Subject;
 use crate::infer::Model;
-use crate::message::{AuditHead, Check, CheckState, Counters, Health, Info};
+use crate::message::{AuditHead, Check, CheckState, Counters, Health, Info, StepKind};
 use crate::outbox::{self, Waiting};
 use crate::receive::Door;
 use crate::report::ModelRun;
@@ -47,6 +48,9 @@ impl Vitals {
     pub(super) fn post(&mut self, house: &House) {
         house.enter_alarms(Haste::Wait);
         house.remove_residue();
+        if let Err(error) = tell_overdue(house) {
+            warn!(%error, "the ledger does not say which series are overdue");
+        }
         let due = self.posted.as_ref().is_none_or(|posted| posted.elapsed() >= SIGN_OF_LIFE);
         let info = info(house);
         if self.info.as_ref() != Some(&info) {
@@ -72,6 +76,32 @@ impl Vitals {
             self.posted = Some(Stopwatch::start());
         }
     }
+}
+
+/// Series that have been complete for too long and have no outcome.
+pub(super) fn overdue(house: &House) -> Result<Vec<Subject>, StoreError> {
+    let patience_ms = i64::try_from(Duration::from_secs_f64(house.config.series.overdue_s).as_millis());
+    let before_ms = clock::now_ms().saturating_sub(patience_ms.unwrap_or(i64::MAX));
+    lock(&house.store).read(|connection| ledger::overdue(connection, before_ms))
+}
+
+/// Puts an event into the outbox for each of them, once: what has been told stands in the ledger.
+fn tell_overdue(house: &House) -> Result<(), StoreError> {
+    for subject in overdue(house)? {
+        let is_new = lock(&house.store).commit(|transaction| {
+            let is_new = ledger::tell_overdue(transaction, &subject.series_key, clock::now_ms())?;
+            if is_new {
+                let event = house.writer.event(StepKind::Overdue(&subject));
+                outbox::put(transaction, &event, clock::now_ms())?;
+            }
+            Ok(is_new)
+        })?;
+        if is_new {
+            warn!(series = %subject.series_key, "a series is overdue");
+            house.board.wake();
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn numbers(house: &House) -> Result<(Waiting, Counters), StoreError> {
@@ -124,6 +154,10 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         (None, Some((count, reason)), _) => {
             check("broker", CheckState::Degraded, format!("{count} messages refused: {reason}"))
         }
+        (None, None, _) if link.deaf => {
+            let detail = "the broker refuses a subscription: receipts or commands do not reach this device";
+            check("broker", CheckState::Degraded, detail.to_owned())
+        }
         (None, None, true) => {
             check("broker", CheckState::Degraded, "published_to_nobody: no subscriber for results".to_owned())
         }
@@ -138,6 +172,8 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         };
         check("receive", state, detail)
     }));
+    checks.extend(house.commands.pause_check());
+    checks.extend(late(house));
     checks.extend(house.window_check());
     checks.push(match &house.isolation {
         Ok(()) => check("isolation", CheckState::Ok, String::new()),
@@ -154,6 +190,14 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         Waiting { .. } => check("outbox", CheckState::Ok, String::new()),
     }));
     checks
+}
+
+/// Series that take too long, if there are any.
+fn late(house: &House) -> Option<Check> {
+    let overdue = overdue(house).ok()?;
+    let since = overdue.iter().map(|subject| subject.completed_ms).min()?;
+    let detail = format!("{} series are overdue, the first complete since {}", overdue.len(), clock::rfc3339(since));
+    Some(Check { id: "series", state: CheckState::Degraded, detail })
 }
 
 /// The ledger: readable, balanced, and never lost.

@@ -23,6 +23,12 @@ impl Board {
         self.wake();
     }
 
+    /// The broker has heard that a topic has no state any more: it need not be told again.
+    pub(super) fn cleared(&self, version: u64) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        messages.retain(|_, (posted, message)| *posted != version || !message.payload.is_empty());
+    }
+
     /// Says that the outbox has something new.
     pub(crate) fn wake(&self) {
         self.changed.notify_one();

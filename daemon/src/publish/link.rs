@@ -9,6 +9,8 @@ pub(super) enum Ticket {
     Row(i64),
     /// State: the next one replaces it.
     State,
+    /// The word that a topic has no state any more, of this version of the board.
+    Clearing(u64),
 }
 
 /// Messages handed to the client, in order, until they are acknowledged.

@@ -12,11 +12,13 @@ mod settings;
 
 pub(crate) use board::Board;
 pub(crate) use publisher::{LinkState, Presence, Publisher, TurnedAway, Witness};
-pub(crate) use session::Version;
+pub(crate) use session::{Heard, Version};
 pub(crate) use settings::{Settings, Tls};
 
-use session::{Session, SessionError, Signal};
+use crate::outbox::Message;
+use session::{Session, SessionError, Signal, Verdict};
 use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// Connects and says which version of MQTT the broker speaks.
 pub(crate) async fn probe(settings: &Settings) -> Result<Version, SessionError> {
@@ -34,13 +36,73 @@ pub(crate) async fn watch(
     let (mut session, _) = connect(settings, "watch").await?;
     session.subscribe(filter).await?;
     loop {
-        if let Signal::Message { topic, payload } = session.next().await?
+        if let Signal::Message(Heard { topic, payload, .. }) = session.next().await?
             && !on_message(&topic, &payload)
         {
             session.disconnect(Duration::from_secs(2)).await;
             return Ok(());
         }
     }
+}
+
+/// How a question over the broker ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Enough was heard.
+    Answered,
+    /// Nothing was heard.
+    Silence,
+    /// Something was heard, and then no more for as long as one is ready to wait.
+    Unfinished,
+}
+
+/// How long to wait for answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// For the first.
+    pub(crate) first: Duration,
+    /// For all of them.
+    pub(crate) all: Duration,
+}
+
+/// Subscribes to `filter`, sends a message, and hands over what comes until `on_message` returns false.
+pub(crate) async fn ask(
+    settings: &Settings,
+    filter: &str,
+    message: Message,
+    patience: Patience,
+    mut on_message: impl FnMut(&Heard) -> bool,
+) -> Result<Asked, SessionError> {
+    let (mut session, _) = connect(settings, "send").await?;
+    session.subscribe(filter).await?;
+    session.publish(message).await?;
+    let began = Instant::now();
+    let mut until = began + patience.first;
+    let mut asked = Asked::Silence;
+    loop {
+        match timeout_at(until, session.next()).await {
+            Err(_elapsed) => break,
+            Ok(signal) => match signal? {
+                Signal::Answered(_, Verdict::Refused(reason)) => {
+                    return Err(SessionError::Lost { reason: format!("the broker refuses the request: {reason}") });
+                }
+                Signal::Message(heard) => {
+                    (asked, until) = (Asked::Unfinished, began + patience.all);
+                    if !on_message(&heard) {
+                        asked = Asked::Answered;
+                        break;
+                    }
+                }
+                Signal::Answered(_, Verdict::Taken | Verdict::Nobody)
+                | Signal::Connected(_)
+                | Signal::Sent(_)
+                | Signal::Denied
+                | Signal::Subscribed => {}
+            },
+        }
+    }
+    session.disconnect(Duration::from_secs(2)).await;
+    Ok(asked)
 }
 
 /// Connects once with each version that the settings allow; the first that works counts.

@@ -2,7 +2,7 @@
 
 use super::board::Board;
 use super::link::{Link, Ticket};
-use super::session::{Grant, Session, SessionError, Signal, Verdict, Version};
+use super::session::{Grant, Heard, Session, SessionError, Signal, Verdict, Version};
 use super::settings::Settings;
 use crate::floor::clock;
 use crate::floor::disk::MayLackRoom;
@@ -35,6 +35,8 @@ pub(crate) struct LinkState {
     pub(crate) problem: Option<String>,
     /// A result was published and the broker says that nobody is subscribed.
     pub(crate) published_to_nobody: bool,
+    /// The broker refuses a subscription.
+    pub(crate) deaf: bool,
     /// Messages that the broker refuses, and its reason for the last of them.
     pub(crate) refused: Option<(usize, &'static str)>,
 }
@@ -74,7 +76,14 @@ pub(crate) struct Publisher {
     pub(crate) delivered: Box<Delivered>,
     /// Counts messages to the device that are refused.
     pub(crate) turned_away: Box<TurnedAway>,
+    /// Topics of other messages to this device.
+    pub(crate) requests: String,
+    /// Takes them. An error is the device's: the connection ends, and whoever gets no answer asks again.
+    pub(crate) hear: Box<Hear>,
 }
+
+/// Takes a message to this device.
+pub(crate) type Hear = dyn Fn(&Heard) -> Result<(), StoreError> + Send + Sync;
 
 /// Why a connection ended.
 enum Ended {
@@ -194,10 +203,7 @@ struct Connection<'a> {
 impl Connection<'_> {
     /// Sends the state, then `online`, then whatever comes, until told to stop.
     async fn serve(mut self, mut session: Session, stop: &mut watch::Receiver<bool>) -> Result<(), SessionError> {
-        while let Some((version, message)) = self.publisher.board.after(self.seen) {
-            self.seen = version;
-            self.hand_over(&session, Ticket::State, message).await?;
-        }
+        self.all_state(&mut session).await?;
         if self.publisher.delivery.receipts {
             let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
             let waiting =
@@ -205,6 +211,7 @@ impl Connection<'_> {
             waiting.map_err(|error| stored(&error))?;
             session.ask_for(&self.publisher.receipts).await?;
         }
+        session.ask_for(&self.publisher.requests).await?;
         self.hand_over(&session, Ticket::State, (self.publisher.status)(Presence::Online, self.number)).await?;
         let mut progress = Instant::now();
         loop {
@@ -226,13 +233,30 @@ impl Connection<'_> {
         }
     }
 
+    /// Sends all state there is, as much at a time as may be on its way.
+    async fn all_state(&mut self, session: &mut Session) -> Result<(), SessionError> {
+        while let Some((version, message)) = self.publisher.board.after(self.seen) {
+            while self.link.free() == 0 {
+                let signal = timeout(STALLED, session.next()).await;
+                self.handle(&signal.map_err(|_elapsed| SessionError::Timeout)??)?;
+            }
+            self.state(session, version, message).await?;
+        }
+        Ok(())
+    }
+
+    async fn state(&mut self, session: &Session, version: u64, message: Message) -> Result<(), SessionError> {
+        self.seen = version;
+        let ticket = if message.payload.is_empty() { Ticket::Clearing(version) } else { Ticket::State };
+        self.hand_over(session, ticket, message).await
+    }
+
     /// Hands over as much as may be on its way: state first, it is small and replaces itself.
     async fn fill(&mut self, session: &Session) -> Result<(), SessionError> {
         while self.link.free() > 0
             && let Some((version, message)) = self.publisher.board.after(self.seen)
         {
-            self.seen = version;
-            self.hand_over(session, Ticket::State, message).await?;
+            self.state(session, version, message).await?;
         }
         if self.link.free() == 0 {
             return Ok(());
@@ -277,13 +301,18 @@ impl Connection<'_> {
     fn handle(&mut self, signal: &Signal) -> Result<(), SessionError> {
         match signal {
             Signal::Sent(packet) => self.link.sent(*packet),
-            Signal::Answered(packet, verdict) => {
-                if let Some(Ticket::Row(seq)) = self.link.answered(*packet) {
-                    self.answered(seq, *verdict)?;
-                }
+            Signal::Answered(packet, verdict) => match self.link.answered(*packet) {
+                Some(Ticket::Row(seq)) => self.answered(seq, *verdict)?,
+                Some(Ticket::Clearing(version)) => self.publisher.board.cleared(version),
+                Some(Ticket::State) | None => {}
+            },
+            Signal::Message(heard) if heard.topic == self.publisher.receipts => self.receipted(&heard.payload)?,
+            Signal::Message(heard) => (self.publisher.hear)(heard).map_err(|error| stored(&error))?,
+            Signal::Denied => {
+                warn!("the broker refuses a subscription: receipts or commands do not reach this device");
+                self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).deaf = true;
             }
-            Signal::Message { topic, payload } if *topic == self.publisher.receipts => self.receipted(payload)?,
-            Signal::Connected(_) | Signal::Subscribed | Signal::Message { .. } => {}
+            Signal::Connected(_) | Signal::Subscribed => {}
         }
         Ok(())
     }

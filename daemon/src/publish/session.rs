@@ -4,7 +4,7 @@ use super::{Settings, Tls};
 use crate::floor::limits::IN_FLIGHT;
 use crate::outbox::Message;
 use rumqttc::v5::mqttbytes::v5::{
-    LastWill as LastWill5, LastWillProperties, Packet as Packet5, PubAckReason, PublishProperties,
+    LastWill as LastWill5, LastWillProperties, Packet as Packet5, PubAckReason, PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::{LastWill, NetworkOptions, Outgoing, Packet, QoS, TlsConfiguration, Transport, v5};
 use std::fs;
@@ -53,13 +53,21 @@ pub(super) enum Signal {
     Answered(u16, Verdict),
     /// The broker has accepted a subscription.
     Subscribed,
+    /// The broker has refused a subscription.
+    Denied,
     /// A message for us.
-    Message {
-        /// Its topic.
-        topic: String,
-        /// Its payload.
-        payload: Vec<u8>,
-    },
+    Message(Heard),
+}
+
+/// A message from the broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// Its topic.
+    pub(crate) topic: String,
+    /// Its payload.
+    pub(crate) payload: Vec<u8>,
+    /// Whether the broker had kept it: it was sent before we subscribed.
+    pub(crate) retained: bool,
 }
 
 /// The broker's answer to a message.
@@ -207,11 +215,15 @@ impl Session {
     /// Subscribes and waits for the broker's word.
     pub(super) async fn subscribe(&mut self, filter: &str) -> Result<(), SessionError> {
         self.ask_for(filter).await?;
-        while !matches!(
-            timeout(PATIENCE, self.next()).await.map_err(|_elapsed| SessionError::Timeout)??,
-            Signal::Subscribed
-        ) {}
-        Ok(())
+        loop {
+            match timeout(PATIENCE, self.next()).await.map_err(|_elapsed| SessionError::Timeout)?? {
+                Signal::Subscribed => return Ok(()),
+                Signal::Denied => {
+                    return Err(SessionError::Lost { reason: "the broker refuses the subscription".to_owned() });
+                }
+                Signal::Connected(_) | Signal::Sent(_) | Signal::Answered(..) | Signal::Message(_) => {}
+            }
+        }
     }
 
     /// Takes leave, so that the broker does not publish our last will.
@@ -318,11 +330,15 @@ async fn drive_5(mut events: v5::EventLoop, signals: Sender<Signal>) -> SessionE
                 Signal::Connected(Grant { in_flight: receive_max.min(IN_FLIGHT), packet_bytes })
             }
             Ok(v5::Event::Incoming(Packet5::PubAck(ack))) => Signal::Answered(ack.pkid, verdict(ack.reason)),
-            Ok(v5::Event::Incoming(Packet5::SubAck(_))) => Signal::Subscribed,
-            Ok(v5::Event::Incoming(Packet5::Publish(publish))) => Signal::Message {
+            Ok(v5::Event::Incoming(Packet5::SubAck(ack))) => {
+                let is_granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
+                if ack.return_codes.iter().all(is_granted) { Signal::Subscribed } else { Signal::Denied }
+            }
+            Ok(v5::Event::Incoming(Packet5::Publish(publish))) => Signal::Message(Heard {
                 topic: String::from_utf8_lossy(&publish.topic).into_owned(),
                 payload: publish.payload.to_vec(),
-            },
+                retained: publish.retain,
+            }),
             Ok(_other) => continue,
         };
         if signals.send(signal).await.is_err() {
@@ -358,9 +374,13 @@ async fn drive_311(mut events: rumqttc::EventLoop, signals: Sender<Signal>) -> S
                 Signal::Connected(Grant { in_flight: IN_FLIGHT, packet_bytes: None })
             }
             Ok(rumqttc::Event::Incoming(Packet::PubAck(ack))) => Signal::Answered(ack.pkid, Verdict::Taken),
-            Ok(rumqttc::Event::Incoming(Packet::SubAck(_))) => Signal::Subscribed,
+            Ok(rumqttc::Event::Incoming(Packet::SubAck(ack))) => {
+                let is_denied = ack.return_codes.contains(&rumqttc::SubscribeReasonCode::Failure);
+                if is_denied { Signal::Denied } else { Signal::Subscribed }
+            }
             Ok(rumqttc::Event::Incoming(Packet::Publish(publish))) => {
-                Signal::Message { topic: publish.topic, payload: publish.payload.to_vec() }
+                let (payload, retained) = (publish.payload.to_vec(), publish.retain);
+                Signal::Message(Heard { topic: publish.topic, payload, retained })
             }
             Ok(_other) => continue,
         };

@@ -102,6 +102,13 @@ impl Gather {
         })
     }
 
+    /// Everything of this series has arrived.
+    pub(super) fn ends(&mut self, key: &SeriesKey, evidence: CompleteBy) {
+        if let Some(open) = self.open.get_mut(key) {
+            open.evidence = Some(evidence);
+        }
+    }
+
     /// Everything from this source has arrived.
     pub(super) fn all_came(&mut self, source: Source, evidence: CompleteBy) {
         for open in self.open.values_mut().filter(|open| open.sources.contains(&source)) {

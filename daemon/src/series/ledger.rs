@@ -102,8 +102,8 @@ pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<
 }
 
 /// The work on a series that was complete when the daemon last stopped.
-pub(super) fn resume(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<Option<Subject>, rusqlite::Error> {
-    transaction
+pub(super) fn resume(connection: &Connection, series: &SeriesKey) -> Result<Option<Subject>, rusqlite::Error> {
+    connection
         .query_row(
             "SELECT study_key, digest, instances, expected, complete_by, completed_ms, urgent FROM work
              WHERE series_key = ?1 AND state = 'ready'",
@@ -125,6 +125,25 @@ pub(super) fn resume(transaction: &Transaction<'_>, series: &SeriesKey) -> Resul
             },
         )
         .optional()
+}
+
+/// Series that are complete since before `before_ms` and have no outcome.
+pub(crate) fn overdue(connection: &Connection, before_ms: i64) -> Result<Vec<Subject>, rusqlite::Error> {
+    let mut statement =
+        connection.prepare("SELECT series_key FROM work WHERE state = 'ready' AND completed_ms < ?1 ORDER BY id")?;
+    let keys = statement.query_map([before_ms], |row| Ok(SeriesKey(row.get(0)?)))?.collect::<Result<Vec<_>, _>>()?;
+    let subjects = keys.iter().map(|key| resume(connection, key)).collect::<Result<Vec<_>, _>>()?;
+    Ok(subjects.into_iter().flatten().collect())
+}
+
+/// Notes that a series was told as overdue. Returns whether this is new.
+pub(crate) fn tell_overdue(
+    transaction: &Transaction<'_>,
+    series: &SeriesKey,
+    now_ms: i64,
+) -> Result<bool, rusqlite::Error> {
+    let sql = "UPDATE work SET overdue_ms = ?2 WHERE series_key = ?1 AND state = 'ready' AND overdue_ms IS NULL";
+    Ok(transaction.execute(sql, params![series.0, now_ms])? > 0)
 }
 
 /// Series that have files and are not complete.
@@ -177,12 +196,21 @@ pub(crate) fn finish(
         Some((id, revision, _)) => (revision.saturating_add(1), Some(id)),
     };
     transaction.execute(
-        "INSERT INTO head (series_key, result_id, revision, replaces, outcome, reason, updated_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO head (series_key, result_id, revision, replaces, outcome, reason, updated_ms, study_key)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (series_key) DO UPDATE SET result_id = excluded.result_id, revision = excluded.revision,
              replaces = excluded.replaces, outcome = excluded.outcome, reason = excluded.reason,
-             updated_ms = excluded.updated_ms",
-        params![subject.series_key.0, result_id, revision, replaces, ending.outcome, ending.reason, clock::now_ms()],
+             updated_ms = excluded.updated_ms, study_key = excluded.study_key",
+        params![
+            subject.series_key.0,
+            result_id,
+            revision,
+            replaces,
+            ending.outcome,
+            ending.reason,
+            clock::now_ms(),
+            subject.study_key.0
+        ],
     )?;
     Ok(Subject { revision, replaces, ..subject.clone() })
 }

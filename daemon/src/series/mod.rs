@@ -6,6 +6,7 @@
 //! the daemon. Quiet series complete after a pause, announced ones by count, marked ones by the sender's marker file, those
 //! of an archive with its last member.
 
+mod again;
 mod archive;
 pub(crate) mod attempts;
 mod gather;
@@ -16,6 +17,7 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use again::{found, is_under_way};
 pub(crate) use archive::nested;
 pub(crate) use sort::{file_digest, series_digest};
 
@@ -50,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) quarantine_h: f64,
     /// MiB of them that are kept at most; 0 for as many as the disk takes.
     pub(crate) quarantine_mib: u64,
+    /// Seconds after which a complete series without an outcome is told as overdue.
+    pub(crate) overdue_s: f64,
     /// Which words of a header make a series go before others.
     pub(crate) urgent: Urgent,
 }
@@ -63,6 +67,7 @@ impl Default for Settings {
             keep_mib: 0,
             quarantine_h: 720.0,
             quarantine_mib: 20_480,
+            overdue_s: 1800.0,
             urgent: Urgent::default(),
         }
     }
@@ -80,7 +85,15 @@ impl Settings {
                 problems.push(format!("series.{name} = {hours}: must lie between 0 and 8760 hours"));
             }
         }
+        if !(1.0..=604_800.0).contains(&self.overdue_s) {
+            problems.push(format!("series.overdue_s = {}: must lie between 1 and 604800 seconds", self.overdue_s));
+        }
         problems
+    }
+
+    /// How long the files of a finished series are kept.
+    pub(crate) fn keep(&self) -> Duration {
+        Duration::from_secs_f64(self.keep_h.max(0.0) * 3600.0)
     }
 }
 
@@ -192,6 +205,7 @@ pub(crate) fn run(
                 now = now.saturating_sub(claim.since.elapsed());
                 room.sort(&claim, &mut gather, now)?;
             }
+            Ok(Arrival::Again(key)) => room.again(&key, &mut gather, now)?,
             Ok(Arrival::Marker(source)) => gather.all_came(source, CompleteBy::Marker),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(()),

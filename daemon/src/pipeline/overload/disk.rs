@@ -90,6 +90,7 @@ impl Rounds {
                 warn!(error = %error.kind(), "what is kept cannot be looked through");
             }
             house.forget_old_entries();
+            house.forget_delivered();
             self.swept = Some(Stopwatch::start());
         }
     }

@@ -2,6 +2,7 @@
 //! not been delivered, or that is needed again.
 
 use super::super::House;
+use crate::floor::clock;
 use crate::floor::disk::{Level, Place};
 use crate::floor::fate::Code;
 use crate::floor::store::{StoreError, lock};
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tracing::info;
+use tracing::{info, warn};
 
 /// Why kept files go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,6 +113,16 @@ fn is_left_out(reason: Option<&str>) -> bool {
 }
 
 impl House {
+    /// Forgets delivered results and commands that are older than they are kept.
+    pub(super) fn forget_delivered(&self) {
+        let keep_ms = Duration::from_secs_f64(self.config.outbox.keep_h.max(0.0) * 3600.0).as_millis();
+        let before_ms = clock::now_ms().saturating_sub(i64::try_from(keep_ms).unwrap_or(i64::MAX));
+        let forgotten = lock(&self.store).commit(|transaction| outbox::forget_delivered(transaction, before_ms));
+        if let Err(error) = forgotten.map(drop).and_then(|()| self.commands.sweep()) {
+            warn!(%error, "delivered results and commands of the past cannot be forgotten");
+        }
+    }
+
     /// Deletes what has to go, the oldest first.
     pub(super) fn sweep(&self) -> io::Result<()> {
         let kept = self.spool.kept()?;
@@ -129,7 +140,7 @@ impl House {
                 *bytes = bytes.saturating_sub(one.bytes);
                 self.disk.look();
             }
-            crate::floor::clock::next_piece();
+            clock::next_piece();
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ impl Beats {
             ("choice", scan),
             ("volume", scan),
             ("infer", infer),
+            ("commands", OWN_WORK),
+            ("examination", OWN_WORK),
         ];
         Self { rooms: rooms.map(|(name, budget)| (name, budget, Arc::default())).into() }
     }

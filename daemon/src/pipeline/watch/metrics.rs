@@ -1,16 +1,18 @@
 //! The page `/metrics`. Labels are words of ours, of the model's maker or of the kernel, never of a file that came in.
 
 use super::super::House;
-use super::super::vitals::{info, numbers};
+use super::super::vitals::{info, numbers, overdue};
 use super::age_s;
 use super::device::{self, Process};
 use super::tally::Tally;
 use crate::floor::disk::Place;
+use crate::floor::store::lock;
 use crate::message::Counters;
-use crate::outbox::Waiting;
+use crate::outbox::{self, Waiting};
 use crate::web::{Kind, Page};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 impl House {
@@ -18,6 +20,7 @@ impl House {
         let mut page = Page::default();
         if let Ok((waiting, counters)) = numbers(self) {
             books(&mut page, &counters);
+            self.past_and_late(&mut page);
             outbox(&mut page, waiting);
         }
         tally(&mut page, &self.tally.lock().unwrap_or_else(PoisonError::into_inner));
@@ -30,6 +33,20 @@ impl House {
         self.device(&mut page);
         process(&mut page);
         page.into_bytes()
+    }
+
+    fn past_and_late(&self, page: &mut Page) {
+        if let Ok(kept) = lock(&self.store).read(outbox::delivered) {
+            let help = "Delivered results that are kept for a replay.";
+            page.single("ctedge_results_kept", Kind::Gauge, help, kept);
+        }
+        if let Ok(late) = overdue(self) {
+            let help = "Complete series that have had no outcome for too long.";
+            page.single("ctedge_series_overdue", Kind::Gauge, help, late.len());
+        }
+        let help = "1 while an operator has paused intake, else 0.";
+        let paused = u8::from(self.commands.paused().load(Ordering::Relaxed));
+        page.single("ctedge_intake_paused", Kind::Gauge, help, paused);
     }
 
     fn model(&self, page: &mut Page) {

@@ -9,8 +9,8 @@ mod tally;
 pub(super) use beats::Beats;
 pub(super) use tally::Tally;
 
-use super::House;
 use super::vitals::{checks, counters, info, numbers};
+use super::{Heard, House};
 use crate::config::Config;
 use crate::floor::clock;
 use crate::floor::store::{Store, StoreError, lock};
@@ -138,6 +138,13 @@ impl House {
                 Answer { verdict: Verdict::Good, form: Form::Json, body: self.overview().to_string().into_bytes() }
             }
         }
+    }
+
+    /// What goes into a bundle for support.
+    pub(super) fn told(&self) -> Heard {
+        let json = |question| serde_json::from_slice(&self.answer(question).body).ok();
+        let metrics = String::from_utf8(self.answer(Question::Metrics).body).ok();
+        Heard { health: json(Question::Checks), metrics, status: self.overview(), doctor: Vec::new() }
     }
 
     fn health(&self) -> (Health, Option<(Waiting, Counters)>) {

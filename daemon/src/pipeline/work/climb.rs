@@ -71,7 +71,7 @@ impl House {
     }
 
     /// A run hung, and its worker was killed. Does what the ladder says. `None` when told to stop.
-    pub(super) fn hung(&self, provider: Provider, worker: Killed) -> Option<()> {
+    pub(in crate::pipeline) fn hung(&self, provider: Provider, worker: Killed) -> Option<()> {
         let (configured, reboots) = (&self.config.infer.providers, self.reboots());
         let rung = self.climb(|ladder| {
             let rung = ladder.wedged((provider, worker), configured, reboots, clock::now_ms());
@@ -116,7 +116,7 @@ impl House {
     }
 
     /// A worker with the model, on a provider that is not bad: as soon as there is one. `None` when told to stop.
-    pub(super) fn inference(&self) -> Option<Inference> {
+    pub(in crate::pipeline) fn inference(&self) -> Option<Inference> {
         loop {
             self.rest()?;
             self.model_is(ModelState::Loading);

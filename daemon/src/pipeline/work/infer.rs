@@ -1,6 +1,7 @@
 //! The room that has the model run, furnished.
 
 use super::super::House;
+use super::super::obey::Task;
 use super::super::vitals::ModelState;
 use crate::choice::{Completed, Series};
 use crate::floor::clock;
@@ -23,9 +24,17 @@ enum Next {
 }
 
 impl House {
-    pub(in crate::pipeline) fn infer(&self, readings: &Receiver<Box<Reading>>) {
+    pub(in crate::pipeline) fn infer(&self, tasks: &Receiver<Task>) {
         let Some(mut inference) = self.inference() else { return };
-        while let Ok(reading) = clock::idle(|| readings.recv()) {
+        while let Ok(task) = clock::idle(|| tasks.recv()) {
+            let reading = match task {
+                Task::Read(reading) => reading,
+                Task::Examine(depth, reply) => {
+                    let Some(again) = self.examine(inference, depth, &reply) else { return };
+                    inference = again;
+                    continue;
+                }
+            };
             let next = match &reading.scan {
                 Err(refusal) => Next::Inferred(Err(refusal.clone())),
                 Ok(scan) => self.run_model(&reading, scan, &mut inference),

@@ -1,5 +1,6 @@
 //! The room that has series read, furnished.
 
+use super::super::obey::Task;
 use super::super::{AGAIN, House};
 use super::queue::Queue;
 use crate::choice::Completed;
@@ -25,7 +26,7 @@ const MOMENT: Duration = Duration::from_millis(10);
 /// What comes in, and where what was read goes.
 struct Desk<'a> {
     queue: Queue<'a>,
-    readings: &'a SyncSender<Box<Reading>>,
+    readings: &'a SyncSender<Task>,
 }
 
 /// A series to be read.
@@ -47,7 +48,7 @@ enum Next {
 }
 
 impl House {
-    pub(in crate::pipeline) fn read_series(&self, complete: &Receiver<Completed>, readings: &SyncSender<Box<Reading>>) {
+    pub(in crate::pipeline) fn read_series(&self, complete: &Receiver<Completed>, readings: &SyncSender<Task>) {
         let mut desk = Desk { queue: Queue::of(complete), readings };
         while let Some(turn) = self.next_to_read(&mut desk.queue) {
             let goes_on = match turn {
@@ -93,10 +94,10 @@ impl House {
     /// it. False when the daemon is told to stop.
     fn hand_over(&self, mut reading: Box<Reading>, desk: &mut Desk<'_>) -> bool {
         while !self.stop.load(Ordering::Relaxed) {
-            reading = match desk.readings.try_send(reading) {
+            reading = match desk.readings.try_send(Task::Read(reading)) {
                 Ok(()) => return true,
-                Err(TrySendError::Disconnected(_)) => return false,
-                Err(TrySendError::Full(back)) => back,
+                Err(TrySendError::Full(Task::Read(back))) => back,
+                Err(TrySendError::Disconnected(_) | TrySendError::Full(Task::Examine(..))) => return false,
             };
             // Of two urgent ones that goes first which was read first; the other stays in the queue.
             let may_be_overtaken = reading.subject.priority != Priority::Urgent;

@@ -1,0 +1,87 @@
+//! What stands in the messages of commands: the JSON objects of `cmd/{name}`, `cmd/{name}/{id}` and its `request`.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// What a command does and takes.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Capability<'a> {
+    /// Name and version of this object.
+    pub(crate) schema: &'a str,
+    /// Which command.
+    pub(crate) name: &'a str,
+    /// What it does, for people.
+    pub(crate) description: &'a str,
+    /// Whether it changes anything; such commands are carried out one at a time.
+    pub(crate) mutating: bool,
+    /// JSON Schema of `params` of its requests.
+    pub(crate) params: Value,
+}
+
+/// How far a command is.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Command")]
+pub(crate) struct CommandState<'a> {
+    /// Name and version of this object.
+    pub(crate) schema: &'a str,
+    /// When this became so.
+    pub(crate) at: String,
+    /// Which command.
+    pub(crate) name: &'a str,
+    /// The sender's name for the request.
+    pub(crate) id: &'a str,
+    /// `accepted`, `running`, `succeeded`, `failed`, `rejected` or `expired`.
+    #[schemars(extend("examples" = ["accepted", "running", "succeeded", "failed", "rejected", "expired"]))]
+    pub(crate) state: &'a str,
+    /// When the request came.
+    pub(crate) received_at: String,
+    /// Who asked, in their own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) issuer: Option<&'a str>,
+    /// When it is not begun any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expires_at: Option<String>,
+    /// True where it is only to be said what would be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dry_run: Option<bool>,
+    /// The operator's words, where the command takes any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'a str>,
+    /// With `running`: what is being done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stage: Option<&'a str>,
+    /// With `running`: the share that is done, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub(crate) progress: Option<f64>,
+    /// With `failed`, `rejected` and `expired`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason_code: Option<&'a str>,
+    /// The same for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason_detail: Option<&'a str>,
+    /// With `succeeded`: what was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) result: Option<&'a Value>,
+}
+
+/// What a device is asked for.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Request")]
+pub(crate) struct CommandRequest<'a> {
+    /// The one in the topic.
+    pub(crate) id: &'a str,
+    /// RFC 3339.
+    pub(crate) issued_at: String,
+    /// RFC 3339; after that it is not begun any more. At most 24 hours after `issued_at`.
+    pub(crate) expires_at: String,
+    /// Who asks, in their own word.
+    pub(crate) issuer: &'a str,
+    /// What the command takes; `cmd/{name}` says what that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) params: Option<Value>,
+    /// Only to say what would be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dry_run: Option<bool>,
+}

@@ -1,0 +1,337 @@
+//! Commands are carried out here: those that change something one after the other, and beside them those that only look.
+//!
+//! A command is in the journal before anything is done, and its end is written there before it is told. Whatever was begun
+//! when the daemon stopped is taken up again at the next start; how each goes on stands with it.
+
+mod again;
+mod replay;
+mod rest;
+mod selftest;
+
+pub(super) use rest::Paused;
+pub(super) use selftest::Task;
+
+use super::{AGAIN, House, diag};
+use crate::command::{self, Address, Entry, Lane, Meaning, Name, Order, Reason, Refused, Retained, State, Taken, Told};
+use crate::floor::clock;
+use crate::floor::store::{SharedStore, StoreError, fact, lock};
+use crate::intake::Arrival;
+use crate::message::{COMMAND_EXPIRY_S, Capability, CommandState, Message, Writer};
+use crate::outbox;
+use crate::publish::{Board, Heard};
+use serde_json::Value;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+use tracing::{error, info, warn};
+
+/// A command that was begun so often without an end is given up.
+const BEGUN_MOST: u32 = 3;
+/// How often something that others do is looked at.
+const LOOK: Duration = Duration::from_millis(200);
+/// A command that gets no further for this long has failed.
+const STALLED: Duration = Duration::from_mins(10);
+
+/// What became of a command; `None` when the daemon is told to stop before that is known.
+type Ended = Option<Result<Value, Refused>>;
+
+/// Takes commands and tells what becomes of them; shared with the publisher.
+pub(super) struct Commands {
+    store: SharedStore,
+    board: Arc<Board>,
+    writer: Writer,
+    paused: AtomicBool,
+    pause: Mutex<Option<Paused>>,
+    restarts: AtomicBool,
+    came: Mutex<u64>,
+    bell: Condvar,
+}
+
+/// What the commands of a lane work with.
+pub(super) enum Doors {
+    /// The way into the room that sorts files.
+    Change(SyncSender<Arrival>),
+    /// The way to the model.
+    Look(SyncSender<Task>),
+}
+
+impl Doors {
+    fn lane(&self) -> Lane {
+        match self {
+            Self::Change(_) => Lane::Change,
+            Self::Look(_) => Lane::Look,
+        }
+    }
+}
+
+impl Commands {
+    /// Opens the journal and posts what stands in it, and what may be asked for.
+    pub(super) fn open(store: SharedStore, board: Arc<Board>, writer: Writer) -> Result<Self, StoreError> {
+        let read =
+            |connection: &rusqlite::Connection| Ok((command::entries(connection)?, fact(connection, rest::PAUSED)?));
+        let (entries, pause) = lock(&store).read(read)?;
+        let pause = pause.and_then(|text| serde_json::from_str(&text).ok());
+        let commands = Self {
+            store,
+            board,
+            writer,
+            paused: AtomicBool::new(pause.is_some()),
+            pause: Mutex::new(pause),
+            restarts: AtomicBool::new(false),
+            came: Mutex::new(1),
+            bell: Condvar::new(),
+        };
+        for name in Name::ALL {
+            let capability = capability(name);
+            commands.board.post(commands.writer.posted(&format!("cmd/{}", name.name()), &capability, None));
+        }
+        for entry in &entries {
+            commands.tell(entry);
+        }
+        Ok(commands)
+    }
+
+    /// Whether intake leaves files where they are.
+    pub(super) fn paused(&self) -> &AtomicBool {
+        &self.paused
+    }
+
+    /// Whether the daemon ends in order to be started again.
+    pub(super) fn restarts(&self) -> bool {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
+    /// Takes a message to this device.
+    pub(super) fn hear(&self, heard: &Heard) -> Result<(), StoreError> {
+        // A topic that is cleared is no request.
+        if heard.payload.is_empty() {
+            return Ok(());
+        }
+        let Some(address) = self.writer.below(&heard.topic).and_then(command::address) else {
+            warn!("a command is refused without a word: its name or id has characters that are not told");
+            return Ok(());
+        };
+        let retained = if heard.retained { Retained::Yes } else { Retained::No };
+        let now_ms = clock::now_ms();
+        let taken = lock(&self.store).commit(|transaction| {
+            let taken = command::take(transaction, address, (&heard.payload, retained), &Name::ALL, now_ms)?;
+            if let Taken::Unkept(entry) = &taken {
+                outbox::put(transaction, &Message { retain: false, ..self.state(entry) }, now_ms)?;
+            }
+            Ok(taken)
+        })?;
+        match &taken {
+            Taken::New(entry, forgotten) => {
+                note(entry);
+                if let Some(address) = forgotten {
+                    self.clear(address);
+                }
+                self.tell(entry);
+                *self.came.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                self.bell.notify_all();
+            }
+            Taken::Again(entry) => self.tell(entry),
+            Taken::Unkept(entry) => {
+                note(entry);
+                self.board.wake();
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self, entry: &Entry) -> Message {
+        self.writer.posted(&below(&entry.address), &state_of(entry), Some(COMMAND_EXPIRY_S))
+    }
+
+    /// Posts the state of a command.
+    fn tell(&self, entry: &Entry) {
+        self.board.post(self.state(entry));
+    }
+
+    fn clear(&self, address: &Address) {
+        self.board.post(self.writer.cleared(&below(address)));
+    }
+
+    /// Notes how far a running command is, and posts it.
+    fn progress(&self, entry: &mut Entry, told: Told) -> Result<(), StoreError> {
+        (entry.told, entry.updated_ms) = (told, clock::now_ms());
+        lock(&self.store).commit(|transaction| command::goes_on(transaction, entry))?;
+        self.tell(entry);
+        Ok(())
+    }
+
+    /// Forgets commands whose end was told long enough, and clears their topics.
+    pub(super) fn sweep(&self) -> Result<(), StoreError> {
+        let before_ms = clock::now_ms().saturating_sub(i64::from(COMMAND_EXPIRY_S) * 1000);
+        // What pauses the intake is told for as long as it does.
+        let pause = self.pause.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let but = pause.map(|pause| Address { name: Name::Pause.name().to_owned(), id: pause.id });
+        let forgotten =
+            lock(&self.store).commit(|transaction| command::forget(transaction, before_ms, but.as_ref()))?;
+        for address in &forgotten {
+            self.clear(address);
+        }
+        Ok(())
+    }
+
+    /// Waits until a command has come that was not `seen`.
+    fn wait(&self, seen: &mut u64) {
+        clock::idle(|| {
+            let came = self.came.lock().unwrap_or_else(PoisonError::into_inner);
+            let woken = self.bell.wait_timeout_while(came, Duration::from_secs(1), |came| *came == *seen);
+            *seen = *woken.unwrap_or_else(PoisonError::into_inner).0;
+        });
+    }
+}
+
+/// What is told of a command that this device has.
+fn capability(name: Name) -> Capability<'static> {
+    let Meaning { description, params } = command::meaning(name);
+    let mutating = name.lane() == Lane::Change;
+    Capability { schema: "capability/1.0", name: name.name(), description, mutating, params }
+}
+
+/// What is told of an entry of the journal.
+fn state_of(entry: &Entry) -> CommandState<'_> {
+    let (request, told) = (entry.request.as_ref(), &entry.told);
+    CommandState {
+        schema: "command/1.0",
+        at: clock::rfc3339(entry.updated_ms),
+        name: &entry.address.name,
+        id: &entry.address.id,
+        state: entry.state.name(),
+        received_at: clock::rfc3339(entry.received_ms),
+        issuer: request.map(|request| request.issuer.as_str()),
+        expires_at: request.map(|request| clock::rfc3339(request.expires_ms)),
+        dry_run: request.and_then(|request| request.dry_run.then_some(true)),
+        reason: request.and_then(|request| request.order.words()),
+        stage: told.stage.as_deref(),
+        progress: told.progress,
+        reason_code: told.reason_code.as_deref(),
+        reason_detail: told.reason_detail.as_deref(),
+        result: told.result.as_ref(),
+    }
+}
+
+fn below(address: &Address) -> String {
+    format!("cmd/{}/{}", address.name, address.id)
+}
+
+/// A line in the log. Names and ids are the sender's words: only a name that we know is told.
+fn note(entry: &Entry) {
+    let command = Name::of(&entry.address.name).map_or("unknown", Name::name);
+    let reason = entry.told.reason_code.as_deref();
+    info!(command, number = entry.seq, state = entry.state.name(), reason, "a command");
+}
+
+impl House {
+    /// Carries out the commands of a lane, until the daemon is told to stop.
+    pub(super) fn obey(&self, doors: &Doors) {
+        let mut seen = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            // Bound first: what a match looks at, the lock included, is held until its end.
+            let next =
+                lock(&self.store).commit(|transaction| command::next(transaction, doors.lane(), clock::now_ms()));
+            match next {
+                Ok(Some(mut entry)) => {
+                    self.commands.tell(&entry);
+                    if !entry.state.is_final()
+                        && let Some(ended) = self.carry_out(&mut entry, doors)
+                    {
+                        self.end(&mut entry, ended);
+                    }
+                    clock::next_piece();
+                }
+                Ok(None) => self.commands.wait(&mut seen),
+                Err(error) => {
+                    error!(%error, "the journal of commands cannot be read; trying again");
+                    self.wait(AGAIN);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&self, entry: &mut Entry, doors: &Doors) -> Ended {
+        let Some(request) = entry.request.clone() else {
+            return Some(Err(Refused::new(Reason::Device, "the journal does not say what was asked for")));
+        };
+        if entry.begun > BEGUN_MOST {
+            let detail = format!("the device was stopped {BEGUN_MOST} times while it was at it");
+            return Some(Err(Refused::new(Reason::Interrupted, detail)));
+        }
+        let done = match (&request.order, doors) {
+            (Order::Selftest { .. } | Order::Diag, _) if request.dry_run => Ok(Some(Ok(serde_json::json!({})))),
+            (Order::Reprocess(which), Doors::Change(arrivals)) => self.reprocess(entry, which, arrivals),
+            (Order::Replay { since_ms, outcomes, limit }, _) => self.replay(entry, (*since_ms, outcomes, *limit)),
+            (Order::Pause { .. }, _) => self.pause(entry),
+            (Order::Resume { .. }, _) => self.resume(entry),
+            (Order::Restart { when_idle: true }, _) => self.restart(entry, rest::Idle::Awaited),
+            (Order::Restart { when_idle: false }, _) => self.restart(entry, rest::Idle::Required),
+            (Order::Selftest { depth }, Doors::Look(tasks)) => Ok(self.selftest(*depth, tasks)),
+            (Order::Diag, _) => Ok(Some(self.diag())),
+            (Order::Reprocess(_), Doors::Look(_)) | (Order::Selftest { .. }, Doors::Change(_)) => {
+                Ok(Some(Err(Refused::new(Reason::Device, "the command waited in the wrong lane"))))
+            }
+        };
+        done.unwrap_or_else(|error| Some(Err(Refused::new(Reason::Device, error.to_string()))))
+    }
+
+    /// Writes the bundle for support; one is kept.
+    fn diag(&self) -> Result<Value, Refused> {
+        let name = "diag.tar.zst";
+        let path = self.config.paths.state.join(name);
+        let written = diag(&self.config, self.told(), &path).and_then(|()| path.metadata());
+        let bytes = written.map_err(|error| Refused::new(Reason::Device, error.kind().to_string()))?.len();
+        Ok(serde_json::json!({ "file": name, "bytes": bytes }))
+    }
+
+    /// Writes into the journal how a command ended, and tells it.
+    fn end(&self, entry: &mut Entry, ended: Result<Value, Refused>) {
+        (entry.state, entry.told) = match ended {
+            Ok(result) => (State::Succeeded, Told::done(result)),
+            Err(refused) => (refused.state(), Told::refused(&refused)),
+        };
+        entry.updated_ms = clock::now_ms();
+        loop {
+            let stored = lock(&self.store).commit(|transaction| command::ends(transaction, entry));
+            let Err(error) = stored else { break };
+            error!(%error, "the end of a command cannot be stored; trying again");
+            if self.wait(AGAIN) {
+                return;
+            }
+        }
+        note(entry);
+        self.commands.tell(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_contract_shows_what_is_told() {
+        const NOW: i64 = 1_795_467_600_000;
+        let text = include_str!("../../../MQTT.md");
+        let blocks = text.split("```json").skip(1).filter_map(|rest| rest.split("```").next());
+        let examples: Vec<Value> = blocks.filter_map(|block| serde_json::from_str(block).ok()).collect();
+        let example = |schema: &str| examples.iter().find(|example| example["schema"] == schema).unwrap();
+        let request = examples.iter().find(|it| it.get("issuer").is_some() && it.get("schema").is_none()).unwrap();
+        let address = command::address("cmd/replay/20261123-01/request").unwrap();
+        let told = Told { progress: Some(0.64), ..Told::at("sending") };
+        let entry = Entry {
+            seq: 1,
+            request: Some(command::read(&address, request.to_string().as_bytes(), NOW + 1000).unwrap()),
+            address,
+            state: State::Running,
+            told,
+            memory: None,
+            begun: 1,
+            received_ms: NOW + 1000,
+            updated_ms: NOW + 2000,
+        };
+        assert_eq!(&serde_json::to_value(state_of(&entry)).unwrap(), example("command/1.0"));
+        assert_eq!(&serde_json::to_value(capability(Name::Selftest)).unwrap(), example("capability/1.0"));
+    }
+}
