@@ -121,7 +121,7 @@ fn a_series_waits_for_memory_and_is_read_when_there_is_some() {
 #[test]
 fn a_model_that_takes_too_much_memory_is_stopped_and_workers_die_before_the_supervisor() {
     // A volume that is larger than what is left beside the model.
-    let made = series::make(&Plan { slices: 96, size: 512, ..Plan::small(1, 103) }).unwrap();
+    let made = series::make(&Plan { slices: 160, size: 512, ..Plan::small(1, 103) }).unwrap();
     let mut scene = Scene::start();
     let worker = |scene: &Scene| {
         let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
