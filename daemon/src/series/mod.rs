@@ -211,7 +211,8 @@ pub(crate) fn run(
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         }
         // Who waits for room on the disk sees no files come: no series has been quiet meanwhile.
-        if std::mem::replace(&mut waited, room.disk.waited()) != room.disk.waited() {
+        let before = std::mem::replace(&mut waited, room.disk.waited());
+        if before != waited || room.disk.waiting() > 0 {
             gather.listens(clock.elapsed());
         }
         if !caught_up {

@@ -108,6 +108,8 @@ struct Bench {
     settings: Settings,
     /// MiB of the disk that have to be free.
     least_mib: u64,
+    /// For how long another room waits for room on the disk; half of it lies between arrivals.
+    full_for: Duration,
 }
 
 impl Bench {
@@ -118,6 +120,7 @@ impl Bench {
             store: Arc::new(Mutex::new(Store::in_memory())),
             settings: Settings { quiet_s, ..Settings::default() },
             least_mib: 0,
+            full_for: Duration::ZERO,
         }
     }
 
@@ -136,7 +139,7 @@ impl Bench {
     /// was claimed has been handed over stands among them.
     fn run(&self, arrivals: Vec<Arrival>, want: usize) -> Vec<Completed> {
         let spool = self.spool();
-        let disk = with_least(self.folder.path(), self.least_mib);
+        let disk = &with_least(self.folder.path(), self.least_mib);
         let (in_sender, in_receiver) = sync_channel(64);
         let (out_sender, out_receiver) = sync_channel(64);
         std::thread::scope(|scope| {
@@ -147,7 +150,7 @@ impl Bench {
                     site: &self.site,
                     spool: &spool,
                     store: &self.store,
-                    disk: &disk,
+                    disk,
                     read_header: Box::new(move |path| fake_header(path, &mut seen)),
                     read_identifiers: None,
                     unpack: Box::new(fake_unpack),
@@ -156,10 +159,16 @@ impl Bench {
                 run(room, &in_receiver, &out_sender)
             };
             let room = scope.spawn(room);
+            let since = Stopwatch::start();
+            let full = move || {
+                if since.elapsed() < self.full_for { Err(io::Error::from(io::ErrorKind::StorageFull)) } else { Ok(()) }
+            };
+            scope.spawn(move || disk.patiently(full).unwrap());
             let was_claimed = arrivals.contains(&Arrival::CaughtUp);
             let first = (!was_claimed).then_some(Arrival::CaughtUp);
             for arrival in first.into_iter().chain(arrivals) {
                 in_sender.send(arrival).unwrap();
+                std::thread::sleep(self.full_for / 2);
             }
             let completed = (0..want).map(|_| out_receiver.recv_timeout(secs(10)).unwrap()).collect();
             drop(in_sender);
@@ -218,7 +227,7 @@ fn fake_unpack(archive: &Path, into: &Path) -> io::Result<Result<Unpacked, Refus
     let tried = archive.with_file_name("tried");
     if members.contains(&"full") && !tried.exists() {
         fs::write(tried, "").unwrap();
-        return Err(io::ErrorKind::StorageFull.into());
+        return Err(io::Error::from(io::ErrorKind::StorageFull));
     }
     for (number, member) in members.iter().enumerate() {
         fs::write(into.join(number.to_string()), member).unwrap();
@@ -305,6 +314,13 @@ fn only_a_file_that_brings_down_two_workers_is_to_blame() {
         bench.run(vec![bench.claim("1", "weak::1"), bench.claim("2", "deadly"), bench.claim("3", "weak::2")], 2);
     let told = |ready: &Completed| (ready.series.subject.instances, ready.refusal.as_ref().map(|refusal| refusal.code));
     assert_eq!(completed.iter().map(told).collect::<Vec<_>>(), [(1, Some(Code::ScanCrashed)), (2, None)]);
+}
+
+#[test]
+fn a_wait_for_room_on_the_disk_is_no_quiet_period() {
+    let bench = Bench { full_for: secs(2), ..Bench::new(0.3) };
+    let completed = bench.run(vec![bench.claim("1", "a::1"), bench.claim("2", "a::2")], 1);
+    assert_eq!(completed[0].series.subject.instances, 2, "the rest of it may be what finds no room");
 }
 
 #[test]

