@@ -4,7 +4,9 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
-use super::payload::{DiskLow, Event, IdMap, Status, Told, Versioned};
+use super::payload::{
+    COMMAND_EXPIRY_S, DiskLow, EVENT_EXPIRY_S, Event, IdMap, RESULT_EXPIRY_S, Status, Told, Versioned,
+};
 use super::result::Sent;
 use super::{
     Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics,
@@ -27,6 +29,7 @@ enum From {
 }
 
 /// One kind of message: where it is sent, and what it holds.
+#[derive(Clone)]
 pub(crate) struct Document {
     /// Name of the schema, the first half of a payload's `schema`.
     pub(crate) name: &'static str,
@@ -53,74 +56,78 @@ fn state(name: &'static str, about: &'static str, schema: fn(&mut SchemaGenerato
     Document { name, about, topic: name, varies: &[], from: From::Device, retained: true, expiry_s: None, schema }
 }
 
+/// What the broker keeps for a day for whoever has a session.
+fn passing(name: &'static str, about: &'static str, schema: fn(&mut SchemaGenerator) -> Schema) -> Document {
+    Document { retained: false, expiry_s: Some(EVENT_EXPIRY_S), ..state(name, about, schema) }
+}
+
+/// What subscribers tell the device.
+fn told(name: &'static str, about: &'static str, schema: fn(&mut SchemaGenerator) -> Schema) -> Document {
+    Document { retained: false, from: From::Subscriber, ..state(name, about, schema) }
+}
+
 /// Every kind of message.
-pub(crate) fn documents() -> [Document; 14] {
+pub(crate) fn documents() -> Vec<Document> {
+    [states().as_slice(), &occurrences(), &commands()].concat()
+}
+
+fn states() -> [Document; 5] {
     [
         state("status", "Whether the device is there; also its last will", of::<Status<'static>>),
         state("info", "Software, model, execution provider", of::<Versioned<'static, Info>>),
         state("health", "What is wrong with the device, if anything", of::<Versioned<'static, Health>>),
         state("counters", "What came in and what became of it", of::<Versioned<'static, Counters>>),
         Document {
+            topic: "schema/{name}/{major}",
+            ..state("schema", "With mqtt.schemas: the JSON Schema of a kind of message", of::<Schema>)
+        },
+    ]
+}
+
+fn occurrences() -> [Document; 6] {
+    [
+        Document {
             topic: "event/{type}",
             varies: &["study_received", "series_complete", "overdue"],
-            retained: false,
-            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
-            ..state("event", "What happened to a series on its way", of::<Event<'static>>)
+            ..passing("event", "What happened to a series on its way", of::<Event<'static>>)
         },
         Document {
             topic: "event/disk_low",
-            varies: &[],
-            retained: false,
-            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
-            ..state("disk_low", "A disk has filled up by a level", of::<Told<'static, DiskLow>>)
+            ..passing("disk_low", "A disk has filled up by a level", of::<Told<'static, DiskLow>>)
         },
         Document {
             topic: "event/inference",
-            varies: &[],
-            retained: false,
-            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
-            ..state("inference", "A step that the device took because inference hung", of::<Told<'static, Incident>>)
+            ..passing("inference", "A step that the device took because inference hung", of::<Told<'static, Incident>>)
         },
+        Document {
+            topic: "result/{outcome}",
+            varies: &["flagged", "inconclusive", "failed", "rejected", "clear"],
+            expiry_s: Some(RESULT_EXPIRY_S),
+            ..passing("result", "How a series ended, once for each series and revision", of::<Sent<'static>>)
+        },
+        passing(
+            "idmap",
+            "Who the patient of a result is; only where the site has switched that on",
+            of::<IdMap<'static>>,
+        ),
+        told("receipt", "To the device: a subscriber has a result", of::<Receipt>),
+    ]
+}
+
+fn commands() -> [Document; 3] {
+    [
         Document {
             topic: "cmd/{name}",
             ..state("capability", "What the device can be told to do", of::<Capability<'static>>)
         },
         Document {
             topic: "cmd/{name}/{id}",
-            expiry_s: Some(super::payload::COMMAND_EXPIRY_S),
+            expiry_s: Some(COMMAND_EXPIRY_S),
             ..state("command", "What became of a command", of::<CommandState<'static>>)
         },
         Document {
             topic: "cmd/{name}/{id}/request",
-            from: From::Subscriber,
-            retained: false,
-            ..state("request", "To the device: do it", of::<CommandRequest<'static>>)
-        },
-        Document {
-            topic: "result/{outcome}",
-            varies: &["flagged", "inconclusive", "failed", "rejected", "clear"],
-            retained: false,
-            expiry_s: Some(super::payload::RESULT_EXPIRY_S),
-            ..state("result", "How a series ended, once for each series and revision", of::<Sent<'static>>)
-        },
-        Document {
-            retained: false,
-            expiry_s: Some(super::payload::EVENT_EXPIRY_S),
-            ..state(
-                "idmap",
-                "Who the patient of a result is; only where the site has switched that on",
-                of::<IdMap<'static>>,
-            )
-        },
-        Document {
-            topic: "schema/{name}/{major}",
-            varies: &[],
-            ..state("schema", "With mqtt.schemas: the JSON Schema of a kind of message", of::<Schema>)
-        },
-        Document {
-            from: From::Subscriber,
-            retained: false,
-            ..state("receipt", "To the device: a subscriber has a result", of::<Receipt>)
+            ..told("request", "To the device: do it", of::<CommandRequest<'static>>)
         },
     ]
 }
@@ -281,7 +288,8 @@ mod tests {
 
     #[test]
     fn every_result_has_its_topic() {
-        let [.., result, _, _] = documents();
+        let all = documents();
+        let result = all.iter().find(|document| document.name == "result").unwrap();
         assert_eq!(result.varies, crate::report::Outcome::ALL.map(crate::report::Outcome::name));
     }
 }

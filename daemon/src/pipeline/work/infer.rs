@@ -86,20 +86,25 @@ impl House {
         };
         warn!(series = %subject.series_key, worker = inference.worker_id(), %unfinished, "the model came to no end");
         let Some(failed) = self.failed(subject, attempt, unfinished.code()) else { return Next::Stop };
-        let whole = match unfinished {
+        match (self.made_whole(unfinished, inference), failed) {
+            (None, _) => Next::Stop,
+            (Some(()), Failed::Again) => Next::PutOff,
+            (Some(()), Failed::Spent(refusal)) => Next::Inferred(Err(refusal)),
+        }
+    }
+
+    /// After a run that came to no end there is a worker again. `None` when the daemon is told to stop.
+    fn made_whole(&self, unfinished: Unfinished, inference: &mut Inference) -> Option<()> {
+        match unfinished {
             Unfinished::Stopped => self.obeyed(),
             Unfinished::Lost(_) => self.replaced(inference),
             Unfinished::Wedged(worker) => {
                 if worker == Killed::Left {
                     error!("the inference worker cannot be killed: it hangs in the kernel, and is left");
                 }
-                self.hung(inference.model().provider, worker).and_then(|()| self.replaced(inference))
+                self.hung(inference.model().provider, worker)?;
+                self.replaced(inference)
             }
-        };
-        match (whole, failed) {
-            (None, _) => Next::Stop,
-            (Some(()), Failed::Again) => Next::PutOff,
-            (Some(()), Failed::Spent(refusal)) => Next::Inferred(Err(refusal)),
         }
     }
 
