@@ -8,9 +8,7 @@
 
 mod again;
 mod archive;
-pub(crate) mod attempts;
 mod gather;
-pub(crate) mod identifiers;
 pub(crate) mod ledger;
 mod naming;
 mod sort;
@@ -19,6 +17,7 @@ mod tests;
 
 pub(crate) use again::{found, is_under_way};
 pub(crate) use archive::nested;
+pub(crate) use ledger::{attempts, identifiers};
 pub(crate) use sort::{file_digest, series_digest};
 
 use crate::floor::clock::{Stopwatch, idle};

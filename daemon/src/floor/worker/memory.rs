@@ -22,9 +22,9 @@ impl Memory {
     }
 }
 
-/// Bytes in memory of a process, those that it shares included; `None` when it has gone.
-pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
-    field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:")
+/// Most bytes that a process has had in memory at a time, those that it shares included; `None` when it has gone.
+pub(crate) fn peak_bytes(pid: u32) -> Option<u64> {
+    field(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmHWM:")
 }
 
 /// A field in kB (proc(5)), in bytes.
@@ -44,7 +44,7 @@ mod tests {
         assert_eq!(Memory::of("MemTotal: 1 kB\n"), None, "a kernel of before 2014");
         let now = Memory::now().unwrap();
         assert!(now.available_bytes > 0 && now.available_bytes <= now.total_bytes);
-        assert!(resident_bytes(std::process::id()).is_some_and(|bytes| bytes > 1 << 20));
-        assert_eq!(resident_bytes(u32::MAX), None);
+        assert!(peak_bytes(std::process::id()).is_some_and(|bytes| bytes > 1 << 20));
+        assert_eq!(peak_bytes(u32::MAX), None);
     }
 }

@@ -159,12 +159,13 @@ impl Worker {
         let deadline = Instant::now() + within;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match wait(self.socket.as_fd(), LOOK.min(left)) {
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && left > LOOK => {
-                    if memory::resident_bytes(self.id()).is_some_and(|held| held > most) {
-                        return Err(io::ErrorKind::OutOfMemory.into());
-                    }
-                }
+            let waited = wait(self.socket.as_fd(), LOOK.min(left));
+            // After the answer, too: a short run may have held too much between two looks.
+            if memory::peak_bytes(self.id()).is_some_and(|held| held > most) {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            match waited {
+                Err(error) if error.kind() == io::ErrorKind::TimedOut && left > LOOK => {}
                 ended => return ended,
             }
         }

@@ -79,7 +79,8 @@ impl Level {
 
     /// Whether a value is kept here.
     fn keeps(self, tag: Tag) -> bool {
-        matches!(self, Self::DataSet | Self::Group) && matches!(tag.group(), 0x0008 | 0x0018 | 0x0020 | LAST_GROUP)
+        let is_told_where = matches!(tag.group(), 0x0008 | 0x0018 | 0x0020 | LAST_GROUP);
+        matches!(self, Self::DataSet | Self::Group) && (is_told_where || tag == tags::REQUESTED_PROCEDURE_PRIORITY)
     }
 }
 

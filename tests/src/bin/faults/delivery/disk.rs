@@ -116,9 +116,7 @@ fn robbed(stand: &mut Stand, folder: &Path, clock: &Elapsed) -> anyhow::Result<b
     let stopped = || Ok(disk_check(stand).is_some_and(|(state, _)| state == "failed"));
     ensure!(process::wait_until(PATIENCE, stopped)?, "the disk is not found full: {:?}", disk_check(stand));
     stand.feed()?;
-    stand.take_back()?;
-    // It was there, as far as its sender knows.
-    stand.dropped += 1;
+    fs::remove_file(stand.scene.appliance.incoming().join(format!("{}.dcm", stand.dropped)))?;
     fs::remove_file(&foreign)?;
     stand.feed()?;
     process::wait_until(PATIENCE, || Ok(stand.told().len() + 1 >= stand.dropped))?;

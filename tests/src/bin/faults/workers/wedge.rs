@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn late_figures_and_a_budget_that_is_kept_too_late_are_found() {
         let good =
-            Figures { found: Duration::from_secs(3), ended: Duration::from_secs(3), replaced: Duration::from_secs(2) };
+            Figures { found: Duration::from_secs(2), ended: Duration::from_secs(2), replaced: Duration::from_secs(2) };
         assert_eq!(good.breach(), None);
         assert!(Figures { found: Duration::from_secs(4), ..good }.breach().unwrap().contains("was found"));
         assert!(Figures { ended: Duration::from_secs(5), ..good }.breach().unwrap().contains("was ended"));

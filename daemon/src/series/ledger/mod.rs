@@ -3,6 +3,9 @@
 //! `work` has one row for every piece of work that has no outcome yet; `head` one for every series that has one. Each
 //! function is one step of a transition and runs inside its transaction, beside the outbox rows of the same step.
 
+pub(crate) mod attempts;
+pub(crate) mod identifiers;
+
 use crate::floor::clock;
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::store::count;
@@ -32,7 +35,7 @@ pub(crate) struct Ending<'a> {
 pub(crate) type Announce<'a> = dyn Fn(&Transaction<'_>, Step<'_>) -> Result<(), rusqlite::Error> + 'a;
 
 /// Notes that a series has files. Returns whether this is new; then it counts as received.
-pub(super) fn open(
+pub(in crate::series) fn open(
     transaction: &Transaction<'_>,
     series: &SeriesKey,
     study: &StudyKey,
@@ -48,7 +51,7 @@ pub(super) fn open(
 }
 
 /// Notes what a series is called under other generations of the site's key.
-pub(super) fn note_aliases(
+pub(in crate::series) fn note_aliases(
     transaction: &Transaction<'_>,
     series: &SeriesKey,
     also: &[Names],
@@ -76,14 +79,14 @@ pub(crate) fn forget_aliases(transaction: &Transaction<'_>) -> Result<(), rusqli
 }
 
 /// Whether a study has series without an outcome, or one that was chosen.
-pub(super) fn is_under_way(connection: &Connection, study: &StudyKey) -> Result<bool, rusqlite::Error> {
+pub(in crate::series) fn is_under_way(connection: &Connection, study: &StudyKey) -> Result<bool, rusqlite::Error> {
     let sql =
         "SELECT EXISTS (SELECT 1 FROM work WHERE study_key = ?1) OR EXISTS (SELECT 1 FROM chosen WHERE study_key = ?1)";
     connection.query_row(sql, [&study.0], |row| row.get(0))
 }
 
 /// Notes that an open series is complete and frozen.
-pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<(), rusqlite::Error> {
+pub(in crate::series) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<(), rusqlite::Error> {
     transaction.execute(
         "UPDATE work SET state = 'ready', digest = ?2, instances = ?3, expected = ?4, complete_by = ?5, completed_ms = ?6,
              urgent = ?7
@@ -102,7 +105,10 @@ pub(super) fn ready(transaction: &Transaction<'_>, subject: &Subject) -> Result<
 }
 
 /// The work on a series that was complete when the daemon last stopped.
-pub(super) fn resume(connection: &Connection, series: &SeriesKey) -> Result<Option<Subject>, rusqlite::Error> {
+pub(in crate::series) fn resume(
+    connection: &Connection,
+    series: &SeriesKey,
+) -> Result<Option<Subject>, rusqlite::Error> {
     connection
         .query_row(
             "SELECT study_key, digest, instances, expected, complete_by, completed_ms, urgent FROM work
@@ -147,7 +153,9 @@ pub(crate) fn tell_overdue(
 }
 
 /// Series that have files and are not complete.
-pub(super) fn open_keys(transaction: &Transaction<'_>) -> Result<Vec<(SeriesKey, StudyKey)>, rusqlite::Error> {
+pub(in crate::series) fn open_keys(
+    transaction: &Transaction<'_>,
+) -> Result<Vec<(SeriesKey, StudyKey)>, rusqlite::Error> {
     let mut statement =
         transaction.prepare("SELECT series_key, study_key FROM work WHERE state = 'open' ORDER BY id")?;
     let rows = statement.query_map([], |row| Ok((SeriesKey(row.get(0)?), StudyKey(row.get(1)?))))?;
@@ -216,7 +224,10 @@ pub(crate) fn finish(
 }
 
 /// Where the files of a series belong by its newest result. `None` when it never had one.
-pub(super) fn retired(transaction: &Transaction<'_>, series: &SeriesKey) -> Result<Option<Retired>, rusqlite::Error> {
+pub(in crate::series) fn retired(
+    transaction: &Transaction<'_>,
+    series: &SeriesKey,
+) -> Result<Option<Retired>, rusqlite::Error> {
     let sql = "SELECT reason FROM head WHERE series_key = ?1";
     let reason = |row: &rusqlite::Row<'_>| row.get::<_, Option<String>>(0);
     let retired = transaction.query_row(sql, [&series.0], |row| Ok(Retired::after(reason(row)?.as_deref())));

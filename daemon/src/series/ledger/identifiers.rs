@@ -6,7 +6,7 @@ use ctedge_models::scan::Identifiers;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// Keeps the identifiers of a series that has been opened.
-pub(super) fn keep(
+pub(in crate::series) fn keep(
     transaction: &Transaction<'_>,
     series: &SeriesKey,
     identifiers: &Identifiers,
