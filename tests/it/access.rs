@@ -101,7 +101,7 @@ fn client(program: &str, port: u16, role: &str) -> Command {
 fn each_role_may_do_what_it_needs_and_nothing_else() {
     let papers = TempDir::new().unwrap();
     let (broker, port) = guarded(papers.path());
-    let subscriber = Subscriber::start(broker.port()).unwrap();
+    let subscriber = Subscriber::of_strangers(broker.port()).unwrap();
     let topics = topics();
     let session = |role: &str, more: &[&str]| {
         let mut command = client("mosquitto_sub", port, role);

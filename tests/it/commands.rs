@@ -201,7 +201,7 @@ fn refusals(version: &str) {
     let again = |messages: &[Message]| states(messages, "pause", "late").len() > before;
     let messages = scene.subscriber.wait(PATIENCE, again).unwrap();
     assert_eq!(states(&messages, "pause", "late").last().unwrap()["state"], "expired");
-    publish(&scene, "cmd/Pause/a b/request", "{}", &[]);
+    publish(&scene, "cmd/Pause/a.b/request", "{}", &[]);
     assert_eq!(send(&scene, &["pause", "--param", "reason=x", "--dry-run"]).1["result"], json!({"was_paused": false}));
 
     let told = scene.subscriber.messages().len();

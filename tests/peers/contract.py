@@ -65,7 +65,7 @@ def broken(validator, message):
             if change == "remove":
                 del other[key]
             else:
-                other[key] = {"of": ["another", "type"]}
+                other[key] = [["of another type"]]
             accepts_any = change == "replace" and validator.schema["properties"][key] in ({}, True)
             tried += not accepts_any
             noticed += not accepts_any and not validator.is_valid(other)
@@ -86,7 +86,11 @@ def main(asyncapi, schemas, heard, *older):
             continue
         if not sent:
             continue
-        message = json.loads(payload)
+        try:
+            message = json.loads(payload)
+        except json.JSONDecodeError as error:
+            errors.append(f"{topic}: {error}")
+            continue
         with_old = [(folder, old[name]) for folder, old in earlier if name in old]
         for folder, validator in [(schemas, today[name]), *with_old]:
             for error in list(validator.iter_errors(message))[:1]:

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where one subscriber's messages are written down, a line each: topic, tab, payload.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Record(Option<File>);
 
 impl Record {

@@ -52,6 +52,16 @@ impl Subscriber {
     /// Subscribes to everything on a broker, at least once, and waits until the broker has confirmed it.
     pub fn start(port: u16) -> anyhow::Result<Self> {
         let id = format!("sub-{}-{port}", std::process::id());
+        let record = contract::record(&id);
+        Self::recording(port, id, record)
+    }
+
+    /// The same where others than the device send on its topics: what is heard there is not held against the contract.
+    pub fn of_strangers(port: u16) -> anyhow::Result<Self> {
+        Self::recording(port, format!("sub-{}-{port}", std::process::id()), contract::Record::default())
+    }
+
+    fn recording(port: u16, id: String, mut record: contract::Record) -> anyhow::Result<Self> {
         // `-E` leaves when the broker has confirmed the subscription; from then on its session misses nothing.
         process::output(command(port, &id).arg("-E")).context(MISSING)?;
         let heard = Arc::default();
@@ -60,7 +70,6 @@ impl Subscriber {
         let away = Arc::new(AtomicBool::new(false));
         let (hears, owner, leaves) = (Arc::clone(&heard), Arc::downgrade(&running), Arc::clone(&away));
         let attend = move || {
-            let mut record = contract::record(&id);
             loop {
                 listen(output, &hears, &mut record);
                 // It leaves when the broker says that it shuts down; with its session it misses nothing.
