@@ -38,6 +38,7 @@ mod scene;
 mod syntax;
 mod tidy;
 mod training;
+mod urgent;
 mod walk;
 mod watching;
 mod worker;
