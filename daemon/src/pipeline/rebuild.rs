@@ -5,7 +5,6 @@ use crate::config::Config;
 use crate::floor::disk::{Ballast, MayLackRoom};
 use crate::floor::store::{Store, StoreError};
 use crate::intake::Spool;
-use std::time::Duration;
 use tracing::error;
 
 /// Opens the ledger. A damaged one is kept aside and made anew, and the series of the spool are read once more: whether
@@ -30,7 +29,7 @@ fn opened(
         Err(damage) if damage.is_damage() => {
             error!(error = %damage, "the ledger is damaged; it is kept aside and made anew from the spool");
             let folder = |source| PipelineError::Folder { path: config.paths.spool.clone(), source };
-            let again = spool.reopen(Duration::from_secs_f64(config.series.keep_h * 3600.0)).map_err(folder)?;
+            let again = spool.reopen(config.series.keep()).map_err(folder)?;
             let state = |source| PipelineError::Folder { path: config.paths.state.clone(), source };
             Store::set_aside(&config.paths.database()).map_err(state)?;
             error!(series = again, "finished series are read again");
