@@ -107,6 +107,10 @@ impl Isotonic {
         let left = self.knots.get(above.saturating_sub(1)).copied();
         // Without knots there would be no value: `fit` makes none such.
         let (Some((left, low)), Some((right, high))) = (left, right) else { return 0.0 };
-        if right > left { low + (high - low) * ((score - left) / (right - left)).clamp(0.0, 1.0) } else { high }
+        if right <= left {
+            return high;
+        }
+        // Rounding may carry the sum past its end, and the next value would fall.
+        (low + (high - low) * ((score - left) / (right - left)).clamp(0.0, 1.0)).min(high)
     }
 }

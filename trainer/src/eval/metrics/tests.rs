@@ -130,6 +130,24 @@ fn isotonic_regression_is_that_of_scikit_learn() {
     assert_eq!(Isotonic::fit(&[]), None);
 }
 
+#[test]
+fn between_two_isotonic_values_nothing_is_above_the_higher_one() {
+    let tied = |score: f64, positives: usize, cases: usize| {
+        (0..cases).map(move |case| Scored { score, positive: case < positives })
+    };
+    for (low, few) in (1..12).flat_map(|few| (0..few).map(move |low| (low, few))) {
+        for (high, many) in (1..12).flat_map(|many| (0..=many).map(move |high| (high, many))) {
+            if low * many >= high * few {
+                continue;
+            }
+            let cases: Vec<_> = tied(0.0, low, few).chain(tied(0.25, high, many)).collect();
+            let model = Isotonic::fit(&cases).unwrap();
+            let values = [0.2, 0.25_f64.next_down(), 0.25, 0.3].map(|score| model.probability(score));
+            assert!(values.is_sorted(), "{low}/{few} {high}/{many}: {values:?}");
+        }
+    }
+}
+
 /// R@1, 5, 10, 50, median rank, mean reciprocal rank.
 fn numbers(hits: &Hits) -> Vec<f64> {
     hits.recall.into_iter().chain([hits.median_rank, hits.mean_reciprocal_rank]).collect()
