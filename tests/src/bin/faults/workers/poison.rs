@@ -75,7 +75,7 @@ struct Doomed {
 impl Doomed {
     fn make() -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
-        let many = series::make(&Plan { slices: 400, size: 64, ..Plan::small(1, 97) })?;
+        let many = series::make(&Plan { slices: 800, size: 64, ..Plan::small(1, 97) })?;
         let one = |file| vec![file];
         let files = vec![
             (Kind::Crash, one(block(&folder, "crash", [512, 512, 240], 110)?)),
@@ -210,7 +210,6 @@ pub(crate) fn run(good: usize, clock: &Elapsed) -> anyhow::Result<bool> {
     let doomed = bad.keys(&scene)?;
     let mut diary = Diary::new(scene.appliance.path("log"));
     machine::boot(&scene, 1)?;
-    scene.start()?;
     // The last is there for the machine's own sake: those that it meets at work lose an attempt by no doing of theirs.
     let (first, last) = made.series.split_at(good.saturating_sub(2));
     let (four, machine) = bad.files.split_at(4);
@@ -218,8 +217,10 @@ pub(crate) fn run(good: usize, clock: &Elapsed) -> anyhow::Result<bool> {
         give(&scene, files)?;
     }
     clock.say(&format!("{} series lie in the drop folder, {} of them doomed", good + 2, four.len()));
+    // Not before: what is read while files are still being given could not be struck.
+    scene.appliance.start()?;
     let mut restarts = play(&mut scene, &mut diary, &doomed, first.len() + four.len())?;
-    for files in machine.iter().map(|(_, files)| files).chain(last) {
+    for files in last.iter().chain(machine.iter().map(|(_, files)| files)) {
         give(&scene, files)?;
     }
     restarts += play(&mut scene, &mut diary, &doomed, good + doomed.len())?;
