@@ -13,12 +13,14 @@ pub(super) use selftest::Task;
 
 use super::{AGAIN, House, diag};
 use crate::command::{self, Address, Entry, Lane, Meaning, Name, Order, Reason, Refused, Retained, State, Taken, Told};
+use crate::evidence::{self, Event};
 use crate::floor::clock;
 use crate::floor::store::{SharedStore, StoreError, fact, lock};
 use crate::intake::Arrival;
 use crate::message::{COMMAND_EXPIRY_S, Capability, CommandState, Message, Writer};
 use crate::outbox;
-use crate::publish::{Board, Heard};
+use crate::publish::{Board, Heard, TurnedAway};
+use rusqlite::Transaction;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -41,6 +43,7 @@ pub(super) struct Commands {
     store: SharedStore,
     board: Arc<Board>,
     writer: Writer,
+    turned_away: Box<TurnedAway>,
     paused: AtomicBool,
     pause: Mutex<Option<Paused>>,
     restarts: AtomicBool,
@@ -67,7 +70,12 @@ impl Doors {
 
 impl Commands {
     /// Opens the journal and posts what stands in it, and what may be asked for.
-    pub(super) fn open(store: SharedStore, board: Arc<Board>, writer: Writer) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        store: SharedStore,
+        board: Arc<Board>,
+        writer: Writer,
+        turned_away: Box<TurnedAway>,
+    ) -> Result<Self, StoreError> {
         let read =
             |connection: &rusqlite::Connection| Ok((command::entries(connection)?, fact(connection, rest::PAUSED)?));
         let (entries, pause) = lock(&store).read(read)?;
@@ -76,6 +84,7 @@ impl Commands {
             store,
             board,
             writer,
+            turned_away,
             paused: AtomicBool::new(pause.is_some()),
             pause: Mutex::new(pause),
             restarts: AtomicBool::new(false),
@@ -109,7 +118,9 @@ impl Commands {
             return Ok(());
         }
         let Some(address) = self.writer.below(&heard.topic).and_then(command::address) else {
-            warn!("a command is refused without a word: its name or id has characters that are not told");
+            let why = "a command is refused without a word: its name or id has characters that are not told";
+            warn!("{why}");
+            (self.turned_away)(why);
             return Ok(());
         };
         let retained = if heard.retained { Retained::Yes } else { Retained::No };
@@ -123,7 +134,7 @@ impl Commands {
         })?;
         match &taken {
             Taken::New(entry, forgotten) => {
-                note(entry);
+                self.note_taken(entry);
                 if let Some(address) = forgotten {
                     self.clear(address);
                 }
@@ -133,11 +144,19 @@ impl Commands {
             }
             Taken::Again(entry) => self.tell(entry),
             Taken::Unkept(entry) => {
-                note(entry);
+                self.note_taken(entry);
                 self.board.wake();
             }
         }
         Ok(())
+    }
+
+    /// Whoever is refused is counted, since that costs them nothing; what is accepted gets its entry when it ends.
+    fn note_taken(&self, entry: &Entry) {
+        note(entry);
+        if let Some(reason) = entry.told.reason_code.as_deref() {
+            (self.turned_away)(&format!("a command: {reason}"));
+        }
     }
 
     fn state(&self, entry: &Entry) -> Message {
@@ -220,9 +239,19 @@ fn below(address: &Address) -> String {
 
 /// A line in the log. Names and ids are the sender's words: only a name that we know is told.
 fn note(entry: &Entry) {
-    let command = Name::of(&entry.address.name).map_or("unknown", Name::name);
     let reason = entry.told.reason_code.as_deref();
-    info!(command, number = entry.seq, state = entry.state.name(), reason, "a command");
+    info!(command = ours(entry), number = entry.seq, state = entry.state.name(), reason, "a command");
+}
+
+/// The command's name, if it is one of ours.
+fn ours(entry: &Entry) -> &'static str {
+    Name::of(&entry.address.name).map_or("unknown", Name::name)
+}
+
+/// Enters into the audit log how a command ended.
+fn enter(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Error> {
+    let (command, number, state) = (ours(entry), entry.seq, entry.state.name());
+    evidence::append(transaction, Event::Commanded { command, number, state })
 }
 
 impl House {
@@ -231,8 +260,11 @@ impl House {
         let mut seen = 0;
         while !self.stop.load(Ordering::Relaxed) {
             // Bound first: what a match looks at, the lock included, is held until its end.
-            let next =
-                lock(&self.store).commit(|transaction| command::next(transaction, doors.lane(), clock::now_ms()));
+            let next = lock(&self.store).commit(|transaction| {
+                let next = command::next(transaction, doors.lane(), clock::now_ms())?;
+                next.iter().filter(|entry| entry.state.is_final()).try_for_each(|entry| enter(transaction, entry))?;
+                Ok(next)
+            });
             match next {
                 Ok(Some(mut entry)) => {
                     self.commands.tell(&entry);
@@ -294,7 +326,10 @@ impl House {
         };
         entry.updated_ms = clock::now_ms();
         loop {
-            let stored = lock(&self.store).commit(|transaction| command::ends(transaction, entry));
+            let stored = lock(&self.store).commit(|transaction| {
+                command::ends(transaction, entry)?;
+                enter(transaction, entry)
+            });
             let Err(error) = stored else { break };
             error!(%error, "the end of a command cannot be stored; trying again");
             if self.wait(AGAIN) {
