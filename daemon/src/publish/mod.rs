@@ -9,6 +9,7 @@ mod link;
 mod publisher;
 mod session;
 mod settings;
+mod silence;
 
 pub(crate) use board::Board;
 pub(crate) use publisher::{LinkState, Presence, Publisher, TurnedAway, Witness};

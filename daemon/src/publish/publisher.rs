@@ -4,6 +4,7 @@ use super::board::Board;
 use super::link::{Link, Ticket};
 use super::session::{Grant, Heard, Session, SessionError, Signal, Verdict, Version};
 use super::settings::Settings;
+use super::silence::Silence;
 use crate::floor::clock;
 use crate::floor::disk::MayLackRoom;
 use crate::floor::store::{self, SharedStore, StoreError, lock};
@@ -169,7 +170,9 @@ impl Publisher {
                 *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
                     LinkState { connected: true, ..LinkState::default() };
                 let link = Link::new(grant.in_flight);
-                let connection = Connection { publisher: self, number, grant, link, seen: 0, lacks_room: false };
+                let [long, pause] = self.delivery.shortest_and_longest_patience();
+                let silence = Silence::new(long, pause);
+                let connection = Connection { publisher: self, number, grant, link, seen: 0, lacks_room: false, silence };
                 connection.serve(session, stop).await.map_or_else(Ended::Lost, |()| Ended::Stopped)
             }
             Err(error) => Ended::Lost(error),
@@ -198,6 +201,8 @@ struct Connection<'a> {
     seen: u64,
     /// Whether the ledger could not take down that something is being sent.
     lacks_room: bool,
+    /// Whether whoever sends receipts was away.
+    silence: Silence,
 }
 
 impl Connection<'_> {
@@ -207,7 +212,7 @@ impl Connection<'_> {
         if self.publisher.delivery.receipts {
             let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
             let waiting =
-                lock(&self.publisher.store).commit(|transaction| outbox::reconnected(transaction, now_ms, delivery));
+                lock(&self.publisher.store).commit(|transaction| outbox::wait_anew(transaction, now_ms, delivery));
             waiting.map_err(|error| stored(&error))?;
             session.ask_for(&self.publisher.receipts).await?;
         }
@@ -318,16 +323,20 @@ impl Connection<'_> {
     }
 
     /// A subscriber's word. What cannot be read, or names nothing that waits, changes nothing.
-    fn receipted(&self, payload: &[u8]) -> Result<(), SessionError> {
+    fn receipted(&mut self, payload: &[u8]) -> Result<(), SessionError> {
         let Ok(receipt) = serde_json::from_slice::<Receipt>(payload) else {
             warn!("a receipt is no JSON object with id and sha256; see MQTT.md");
             (self.publisher.turned_away)("a receipt is no JSON object with id and sha256");
             return Ok(());
         };
+        let (now_ms, ends_silence) = (clock::now_ms(), self.silence.ends(Instant::now()));
         let known = lock(&self.publisher.store).commit(|transaction| {
             let known = outbox::receipted(transaction, &receipt)?;
             if known {
                 (self.publisher.delivered)(transaction, &receipt.id, Witness::Subscriber)?;
+            }
+            if ends_silence {
+                outbox::wait_anew(transaction, now_ms, &self.publisher.delivery)?;
             }
             Ok(known)
         });
