@@ -23,6 +23,7 @@ mod export;
 mod faults;
 mod frames;
 mod geometry;
+mod graphs;
 mod harness;
 mod hostile;
 mod objects;

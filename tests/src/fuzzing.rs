@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// The targets; each is a program of `tests/fuzz`.
-pub const TARGETS: [&str; 3] = ["header", "slice", "series"];
+pub const TARGETS: [&str; 4] = ["header", "slice", "series", "graph"];
 
 /// What an input may cost: seconds, MB.
 const INPUT_S: u32 = 2;
@@ -32,7 +32,7 @@ pub fn run(each: Duration) -> anyhow::Result<()> {
     let programs = build()?;
     let folder = place::target().join("fuzz");
     let seeds = folder.join("seeds");
-    if !seeds.join("two.nii").is_file() {
+    if !seeds.join("graph/seed.onnx").is_file() {
         tools::peer("seeds.py", &[&seeds])?;
     }
     let started = TARGETS.map(|name| start(name, &programs, &folder, each));

@@ -1,6 +1,7 @@
 //! The manifest: what a bundle holds and what it asks for. Its bytes are covered by the bundle's signature.
 
 use crate::labels::{LABEL_COUNT, Label};
+use crate::onnx::CONTROL_FLOW;
 use crate::phantom::Recipe;
 use crate::spec::PreprocessSpec;
 use serde::{Deserialize, Serialize};
@@ -135,6 +136,9 @@ pub struct Graph {
     /// Outputs by name; for the volume graph `embedding` `[1, E]`, `logits` `[1, 18]`, `tokens` `[1, T, C]` and
     /// `saliency` `[1, T]`.
     pub outputs: Vec<TensorIo>,
+    /// Which of `If`, `Loop`, `Scan` and `SequenceMap` the graph may use; absent where it uses none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub control_flow: Vec<String>,
 }
 
 /// Name and fixed shape of a graph's input or output; f32, but for `ids`, which are int64.
@@ -236,6 +240,10 @@ impl Manifest {
         }
         if !PRECISIONS.contains(&graph.precision.as_str()) {
             return Err(format!("the {which} graph's precision {:?} is none of {PRECISIONS:?}", graph.precision));
+        }
+        let declared: BTreeSet<&str> = graph.control_flow.iter().map(String::as_str).collect();
+        if declared.len() != graph.control_flow.len() || !declared.iter().all(|name| CONTROL_FLOW.contains(name)) {
+            return Err(format!("the {which} graph's control_flow must be different ones of {CONTROL_FLOW:?}"));
         }
         Ok(())
     }

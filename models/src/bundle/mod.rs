@@ -6,6 +6,7 @@ mod digest;
 mod manifest;
 mod open;
 mod pack;
+mod preflight;
 mod signature;
 #[cfg(test)]
 mod tests;
@@ -17,8 +18,10 @@ pub use manifest::{
 };
 pub use open::{VerifiedBundle, manifest_of, open};
 pub use pack::pack;
+pub use preflight::preflight;
 pub use signature::{SigningKey, TrustedKeys, keygen, sign, signature_path};
 
+use crate::onnx::Refusal;
 use std::io;
 use std::path::PathBuf;
 
@@ -115,6 +118,15 @@ pub enum BundleError {
     WrongDigest {
         /// Its path.
         path: String,
+    },
+    /// A graph that no device may load.
+    #[error("graph {path:?} is refused ({})", refusal.code())]
+    Onnx {
+        /// Its path.
+        path: String,
+        /// Why.
+        #[source]
+        refusal: Refusal,
     },
 }
 

@@ -2,7 +2,8 @@
 
 use super::digest::{copy_digest, file_digest};
 use super::{
-    BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, MANIFEST_BYTES, Manifest, TrustedKeys, signature_path,
+    BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, MANIFEST_BYTES, Manifest, TrustedKeys, preflight,
+    signature_path,
 };
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -48,7 +49,7 @@ impl VerifiedBundle {
 /// Checks the bundle `file` and unpacks it into a folder of its own below `into`, named by its digest.
 ///
 /// Order: size, signature by a trusted key over the whole file, manifest, then every entry streamed to disk against its
-/// length and digest; nothing extra, nothing missing. The folder appears only when all of it is good.
+/// length and digest; nothing extra, nothing missing; then its graphs. The folder appears only when all of it is good.
 pub fn open(file: &Path, trusted: &TrustedKeys, into: &Path) -> Result<VerifiedBundle, BundleError> {
     let bytes = fs::metadata(file).map_err(BundleError::io(file))?.len();
     if bytes > BUNDLE_BYTES {
@@ -90,7 +91,13 @@ fn unpack(file: &Path, into: &Path, folder: &Path) -> Result<Manifest, BundleErr
     let staging = into.join(format!(".staging-{}", std::process::id()));
     drop(fs::remove_dir_all(&staging));
     fs::create_dir_all(&staging).map_err(BundleError::io(&staging))?;
-    let manifest = unpack_into(file, &staging).inspect_err(|_refused| drop(fs::remove_dir_all(&staging)))?;
+    let manifest = unpack_into(file, &staging).inspect_err(|refused| {
+        drop(fs::remove_dir_all(&staging));
+        // An older version may have unpacked what this one refuses.
+        if matches!(refused, BundleError::Onnx { .. }) {
+            drop(fs::remove_dir_all(folder));
+        }
+    })?;
     // An older copy that no longer fits its manifest is in the way.
     drop(fs::remove_dir_all(folder));
     fs::rename(&staging, folder).map_err(BundleError::io(folder))?;
@@ -117,10 +124,15 @@ fn unpack_into(file: &Path, staging: &Path) -> Result<Manifest, BundleError> {
             return Err(BundleError::WrongDigest { path });
         }
     }
-    match missing.first() {
-        Some(path) => Err(BundleError::Missing { path: (*path).clone() }),
-        None => Ok(manifest),
+    if let Some(path) = missing.first() {
+        return Err(BundleError::Missing { path: (*path).clone() });
     }
+    check_graphs(&manifest, staging)?;
+    Ok(manifest)
+}
+
+fn check_graphs(manifest: &Manifest, folder: &Path) -> Result<(), BundleError> {
+    preflight(manifest, &manifest.files.keys().map(|name| (name.clone(), folder.join(name))).collect())
 }
 
 fn read_manifest(first: Option<std::io::Result<Entry<'_>>>) -> Result<(Manifest, Vec<u8>), BundleError> {
@@ -156,11 +168,11 @@ fn write_synced(path: &Path, from: &mut impl Read) -> Result<(u64, String), Bund
     Ok(found)
 }
 
-/// The manifest of an earlier unpacking, if every file of it still fits.
+/// The manifest of an earlier unpacking, if every file of it still fits and its graphs pass.
 fn unpacked(folder: &Path) -> Option<Manifest> {
     let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join("manifest.json")).ok()?).ok()?;
     let whole = manifest.files.iter().all(|(path, entry)| {
         file_digest(&folder.join(path)).is_ok_and(|found| found == (entry.bytes, entry.sha256.clone()))
     });
-    whole.then_some(manifest)
+    (whole && check_graphs(&manifest, folder).is_ok()).then_some(manifest)
 }

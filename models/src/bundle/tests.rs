@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::labels::Label;
+use crate::onnx::proto;
 use crate::phantom::Recipe;
 use crate::spec::{Grid, Orientation, PreprocessSpec};
 use proptest::prelude::*;
+use prost::Message;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -43,6 +45,7 @@ fn manifest() -> Manifest {
                 io("tokens", &[1, 2, 3]),
                 io("saliency", &[1, 2]),
             ],
+            control_flow: Vec::new(),
         },
         text: None,
         training: Training {
@@ -74,7 +77,7 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        fs::write(at("graph"), b"weights, so to speak").unwrap();
+        fs::write(at("graph"), graph().encode_to_vec()).unwrap();
         fs::write(at("card"), b"a card").unwrap();
         let bundle = at("test-model-1.2.3.ctb");
         let files = [("vision.onnx".to_owned(), at("graph")), ("docs/CARD.md".to_owned(), at("card"))];
@@ -118,7 +121,36 @@ impl Bench {
     }
 }
 
-const GRAPH: &[u8] = b"weights, so to speak";
+/// A graph that keeps the manifest's promises and computes nothing.
+fn graph() -> proto::Model {
+    let Graph { inputs, outputs, opset, .. } = manifest().vision;
+    let declared = |io: &TensorIo| {
+        let shape: Vec<i64> = io.shape.iter().map(|&length| i64::try_from(length).unwrap()).collect();
+        proto::ValueInfo::tensor(&io.name, &shape, proto::FLOAT)
+    };
+    let constant = |output: &proto::ValueInfo| {
+        let (name, dims) = (format!("{}/constant", output.name), output.shape().unwrap());
+        let bytes = vec![0; 4 * usize::try_from(dims.iter().product::<i64>()).unwrap()];
+        proto::Tensor { dims, data_type: proto::FLOAT, name, raw_data: bytes.into(), ..Default::default() }
+    };
+    let copy = |output: &proto::ValueInfo| proto::Node {
+        input: vec![format!("{}/constant", output.name)],
+        output: vec![output.name.clone()],
+        op_type: "Identity".to_owned(),
+        ..Default::default()
+    };
+    let output: Vec<proto::ValueInfo> = outputs.iter().map(declared).collect();
+    let graph = proto::Graph {
+        node: output.iter().map(copy).collect(),
+        initializer: output.iter().map(constant).collect(),
+        input: inputs.iter().map(declared).collect(),
+        output,
+        ..Default::default()
+    };
+    let opset_import = vec![proto::OperatorSet { domain: String::new(), version: opset }];
+    proto::Model { ir_version: 8, graph: Some(graph), opset_import, ..Default::default() }
+}
+
 const CARD: &[u8] = b"a card";
 const FILE: tar::EntryType = tar::EntryType::Regular;
 
@@ -127,7 +159,7 @@ fn a_good_bundle_opens_twice_and_the_second_time_from_what_is_unpacked() {
     let bench = Bench::new();
     let bundle = bench.open().unwrap();
     assert_eq!(bundle.manifest().files.len(), 2);
-    assert_eq!(fs::read(bundle.path("vision.onnx").unwrap()).unwrap(), GRAPH);
+    assert_eq!(fs::read(bundle.path("vision.onnx").unwrap()).unwrap(), graph().encode_to_vec());
     assert_eq!(bundle.path("other"), None);
     assert_eq!(bundle.signer(), bench.key.id());
     fs::write(bundle.folder().join("docs/CARD.md"), b"tampered").unwrap();
@@ -200,14 +232,18 @@ fn a_signed_archive_that_breaks_the_rules_is_refused() {
         assert_eq!(fs::read_dir(bench.folder.path().join("models")).unwrap().count(), 1, "nothing is left behind");
     };
     let manifest = ("manifest.json", FILE, good.as_slice());
-    let (graph, card) = (("vision.onnx", FILE, GRAPH), ("docs/CARD.md", FILE, CARD));
+    let sound = self::graph().encode_to_vec();
+    let (mut changed, mut longer) = (sound.clone(), sound.clone());
+    changed[1] ^= 1;
+    longer.push(0);
+    let (graph, card) = (("vision.onnx", FILE, sound.as_slice()), ("docs/CARD.md", FILE, CARD));
     check(&[manifest, graph], "Missing");
     check(&[manifest, graph, card, ("extra", FILE, b"x")], "Unlisted");
     check(&[manifest, graph, card, card], "Unlisted");
-    check(&[manifest, ("vision.onnx", FILE, b"weights, so to spoke"), card], "WrongDigest");
-    check(&[manifest, ("vision.onnx", FILE, b"weights, so to speak and more"), card], "WrongDigest");
-    check(&[manifest, ("../vision.onnx", FILE, GRAPH), card], "UnsafeEntry");
-    check(&[manifest, ("/tmp/vision.onnx", FILE, GRAPH), card], "UnsafeEntry");
+    check(&[manifest, ("vision.onnx", FILE, &changed), card], "WrongDigest");
+    check(&[manifest, ("vision.onnx", FILE, &longer), card], "WrongDigest");
+    check(&[manifest, ("../vision.onnx", FILE, &sound), card], "UnsafeEntry");
+    check(&[manifest, ("/tmp/vision.onnx", FILE, &sound), card], "UnsafeEntry");
     check(&[manifest, ("vision.onnx", tar::EntryType::Symlink, b""), card], "UnsafeEntry");
     check(&[manifest, ("vision.onnx", tar::EntryType::Link, b""), card], "UnsafeEntry");
     check(&[graph, manifest, card], "NoManifest");
@@ -230,6 +266,39 @@ fn a_signed_archive_that_breaks_the_rules_is_refused() {
     }
 }
 
+#[test]
+fn a_graph_that_may_not_be_loaded_is_refused_and_nothing_is_left() {
+    let bench = Bench::new();
+    let pack_with = |graph: &proto::Model, control_flow: &[&str]| {
+        fs::write(bench.folder.path().join("graph"), graph.encode_to_vec()).unwrap();
+        let mut manifest = manifest();
+        manifest.vision.control_flow = control_flow.iter().map(|name| (*name).to_owned()).collect();
+        pack(&manifest, &[("vision.onnx".to_owned(), bench.folder.path().join("graph"))], &bench.bundle).unwrap();
+        sign(&bench.bundle, &bench.key, "another graph").unwrap();
+        bench.open()
+    };
+    let mut model = graph();
+    let node = &mut model.graph.as_mut().unwrap().node[0];
+    node.op_type = "Loop".to_owned();
+    let error = pack_with(&model, &[]).unwrap_err();
+    assert!(error.to_string().contains("\"vision.onnx\" is refused (onnx_control_flow)"), "{error}");
+    assert_eq!(fs::read_dir(bench.folder.path().join("models")).unwrap().count(), 0, "nothing is left behind");
+    let unpacked = bench.folder.path().join("models").join(BundleDigest::of(&bench.bundle).unwrap().as_str());
+    fs::create_dir(&unpacked).unwrap();
+    fs::write(unpacked.join("vision.onnx"), model.encode_to_vec()).unwrap();
+    let json = serde_json::to_vec(&manifest_of(&bench.bundle).unwrap()).unwrap();
+    fs::write(unpacked.join("manifest.json"), json).unwrap();
+    assert!(matches!(bench.open(), Err(BundleError::Onnx { .. })), "unpacked by a version that did not look");
+    assert!(!unpacked.exists());
+    let opened = pack_with(&model, &["If", "Loop"]).unwrap();
+    assert_eq!(opened.manifest().vision.control_flow, ["If", "Loop"]);
+    for control_flow in [["Loop", "Loop"], ["Loop", "While"]] {
+        let mut manifest = with_text();
+        manifest.vision.control_flow = control_flow.map(str::to_owned).into();
+        assert!(manifest.check().unwrap_err().contains("control_flow"));
+    }
+}
+
 /// A manifest of flags and reports, as the trainer writes it.
 fn with_text() -> Manifest {
     let io = |name: &str, shape: &[usize]| TensorIo { name: name.to_owned(), shape: shape.to_vec() };
@@ -243,6 +312,7 @@ fn with_text() -> Manifest {
             opset: 17,
             inputs: vec![io("ids", &[1, 16]), io("mask", &[1, 16])],
             outputs: vec![io("embedding", &[1, 8])],
+            control_flow: Vec::new(),
         },
         tokenizer: "tokenizer.json".to_owned(),
         contrastive: Contrastive { scale: 10.0, bias: -10.0 },
@@ -280,6 +350,7 @@ fn a_report_graph_that_does_not_fit_is_refused() {
 fn a_bundle_from_before_there_were_report_graphs_still_reads() {
     let old = serde_json::to_value(manifest()).unwrap();
     assert!(old.get("text").is_none() && old.get("calibration").is_none());
+    assert!(old["vision"].get("control_flow").is_none());
     assert_eq!(serde_json::from_value::<Manifest>(old).unwrap(), manifest());
     let new = serde_json::to_value(with_text()).unwrap();
     assert_eq!(serde_json::from_value::<Manifest>(new).unwrap(), with_text());

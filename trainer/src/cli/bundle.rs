@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// Pack an exported folder into one bundle file, NAME-VERSION.ctb.
 ///
-/// Everything in the folder goes in. Name and version come from its manifest.json; the graph must have the inputs,
-/// outputs and operator set that the manifest states. The same folder gives the same bytes.
+/// Everything in the folder goes in. Name and version come from its manifest.json; its graphs must pass the
+/// checks that they meet on a device (BUNDLE.md). The same folder gives the same bytes.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ctedge-trainer pack exported --out bundles")]
 pub(super) struct Pack {

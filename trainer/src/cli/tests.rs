@@ -151,14 +151,16 @@ fn change(path: &Path, was: &str, is: &str) {
 fn a_folder_whose_graph_is_not_the_manifests_is_not_packed() {
     let desk = Desk::packed();
     let manifest = desk.at("exported/manifest.json");
-    for (was, is) in [("\"opset\": 17", "\"opset\": 18"), ("\"embedding\"", "\"embeddings\"")] {
+    let changes =
+        [("\"opset\": 17", "\"opset\": 18", "onnx_version"), ("\"embedding\"", "\"embeddings\"", "onnx_shape")];
+    for (was, is, code) in changes {
         change(&manifest, was, is);
         let complaint = desk.complaint("pack @exported --out @other");
-        assert!(complaint.contains("vision.onnx does not fit manifest.json"), "{complaint}");
+        assert!(complaint.contains("vision.onnx") && complaint.contains(code), "{complaint}");
         change(&manifest, is, was);
     }
     fs::write(desk.at("exported/vision.onnx"), "no graph").unwrap();
-    assert!(desk.complaint("pack @exported --out @other").contains("no ONNX model"));
+    assert!(desk.complaint("pack @exported --out @other").contains("onnx_malformed"));
     fs::remove_file(desk.at("exported/vision.onnx")).unwrap();
     assert!(desk.complaint("pack @exported --out @other").contains("not among the files"));
     assert!(fs::read_dir(desk.at("other")).map_or(true, |mut entries| entries.next().is_none()));

@@ -2,6 +2,7 @@
 
 use crate::eval::metrics::MetricsError;
 use crate::eval::{RunError, WeightsError};
+use ctedge_models::bundle::BundleError;
 use ctedge_models::phantom::PhantomError;
 use std::path::PathBuf;
 
@@ -98,26 +99,14 @@ pub enum ExportError {
         /// Which.
         path: PathBuf,
     },
-    /// The graph cannot be decoded.
-    #[error("{} is no ONNX model", path.display())]
-    NoGraph {
-        /// The file.
-        path: PathBuf,
+    /// A device would refuse a graph of the folder.
+    #[error("{} cannot be packed: a device would refuse it", folder.display())]
+    Refused {
+        /// The folder.
+        folder: PathBuf,
         /// Why.
         #[source]
-        source: prost::DecodeError,
-    },
-    /// Graph and manifest do not agree.
-    #[error("{} does not fit manifest.json: {what} {found}, the manifest says {stated}", path.display())]
-    Unlike {
-        /// The file.
-        path: PathBuf,
-        /// What differs.
-        what: &'static str,
-        /// What the graph has.
-        found: String,
-        /// What the manifest has.
-        stated: String,
+        source: Box<BundleError>,
     },
     /// A weight that 16 bits cannot hold.
     #[error("{name} holds a weight beyond 65504, the largest number of 16 bits; export with --precision f32")]

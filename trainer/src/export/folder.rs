@@ -3,15 +3,13 @@
 use super::card::{CARD_FILE, card};
 use super::int8::{Cost, Quantised};
 use super::manifest::{Graphs, manifest, text_properties, vision_properties};
-use super::onnx::proto::{FLOAT, INT64, Model, ValueInfo};
 use super::onnx::{Draft, text, vision};
 use super::trace::phantom_tensor;
 use super::{ExportError, TEXT_FILE, TOKENIZER_FILE, Trace, Trained, VISION_FILE};
 use crate::device;
 use crate::eval::{self, Tower};
 use crate::experiment::Precision;
-use ctedge_models::bundle::{Golden, Graph, Manifest, TensorIo};
-use prost::Message;
+use ctedge_models::bundle::{self, Golden, Manifest};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -112,8 +110,8 @@ pub fn write(exported: &Exported, folder: &Path) -> Result<(), ExportError> {
     eval::write_file(&path, &json).map_err(failed)
 }
 
-/// Reads a folder for packing: its manifest, and every other file by its path in the bundle. Each graph must have the
-/// inputs, outputs and operator set that the manifest states.
+/// Reads a folder for packing: its manifest, and every other file by its path in the bundle. Each graph must pass
+/// the checks that it meets on a device.
 pub fn contents(folder: &Path) -> Result<(Manifest, Vec<(String, PathBuf)>), ExportError> {
     let path = folder.join(MANIFEST_FILE);
     if !path.is_file() {
@@ -125,12 +123,8 @@ pub fn contents(folder: &Path) -> Result<(Manifest, Vec<(String, PathBuf)>), Exp
     let mut files = Vec::new();
     collect(folder, "", &mut files)?;
     files.retain(|(name, _)| name != MANIFEST_FILE);
-    let text = manifest.text.as_ref().map(|text| &text.graph);
-    for stated in std::iter::once(&manifest.vision).chain(text) {
-        if let Some((_, path)) = files.iter().find(|(name, _)| *name == stated.file) {
-            agree(path, stated)?;
-        }
-    }
+    let refused = |source| ExportError::Refused { folder: folder.into(), source: Box::new(source) };
+    bundle::preflight(&manifest, &files.iter().cloned().collect()).map_err(refused)?;
     Ok((manifest, files))
 }
 
@@ -149,44 +143,6 @@ fn collect(folder: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -> R
     }
     files.sort();
     Ok(())
-}
-
-/// Whether a graph is the one that the manifest states.
-fn agree(path: &Path, manifest: &Graph) -> Result<(), ExportError> {
-    let model = Model::decode(open(path)?.as_slice());
-    let model = model.map_err(|source| ExportError::NoGraph { path: path.into(), source })?;
-    let unlike = |what, found, stated| Err(ExportError::Unlike { path: path.into(), what, found, stated });
-    let opset = model.opset_import.iter().find(|set| set.domain.is_empty()).map_or(0, |set| set.version);
-    if opset != manifest.opset {
-        return unlike("operator set", opset.to_string(), manifest.opset.to_string());
-    }
-    let graph = model.graph.unwrap_or_default();
-    for (what, declared, stated) in
-        [("inputs", &graph.input, &manifest.inputs), ("outputs", &graph.output, &manifest.outputs)]
-    {
-        let (found, stated) = (list(declared.iter().cloned()), list(stated.iter().map(declaration)));
-        if found != stated {
-            return unlike(what, found, stated);
-        }
-    }
-    Ok(())
-}
-
-/// How a graph declares what a manifest states.
-fn declaration(tensor: &TensorIo) -> ValueInfo {
-    let lengths = tensor.shape.iter().map(|&length| i64::try_from(length).unwrap_or(i64::MAX));
-    let kind = if tensor.name == "ids" { INT64 } else { FLOAT };
-    ValueInfo::tensor(&tensor.name, &lengths.collect::<Vec<_>>(), kind)
-}
-
-fn list(tensors: impl Iterator<Item = ValueInfo>) -> String {
-    let kind = |tensor: &ValueInfo| match tensor.kind() {
-        FLOAT => "f32".to_owned(),
-        INT64 => "int64".to_owned(),
-        other => format!("of ONNX type {other}"),
-    };
-    let words = tensors.map(|tensor| format!("{} {:?} {}", tensor.name, tensor.shape(), kind(&tensor)));
-    words.collect::<Vec<_>>().join(", ")
 }
 
 fn open(path: &Path) -> Result<Vec<u8>, ExportError> {

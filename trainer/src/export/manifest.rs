@@ -1,8 +1,7 @@
 //! What a bundle says of a network: its manifest and the properties inside the graphs.
 
 use super::folder::Plan;
-use super::onnx::GraphFile;
-use super::onnx::proto::OPSET;
+use super::onnx::{GraphFile, OPSET};
 use super::trained::Evaluated;
 use super::{ExportError, Trained};
 use crate::eval::Calibration;
@@ -82,6 +81,7 @@ fn graph(file: &str, precision: &str, GraphFile { inputs, outputs, .. }: &GraphF
         opset: OPSET,
         inputs: inputs.clone(),
         outputs: outputs.clone(),
+        control_flow: Vec::new(),
     }
 }
 

@@ -2,11 +2,11 @@
 //! profile of the exported model reads like the network.
 
 use super::Draft;
-use super::proto::{Attribute, FLOAT, Graph, INT64, Node, Tensor, ValueInfo};
 use crate::eval::{Array, Weights, little_endian};
 use crate::export::ExportError;
 use burn::module::Module;
 use ctedge_models::bundle::TensorIo;
+use ctedge_models::onnx::proto::{Attribute, FLOAT, Graph, INT64, Node, Tensor, ValueInfo};
 use std::collections::BTreeSet;
 
 /// Name of a value in the graph.
@@ -57,8 +57,14 @@ impl Builder {
     /// A constant of floats.
     pub(super) fn floats(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<Value, ExportError> {
         let dims = lengths(shape)?;
-        let raw_data = little_endian(values);
-        self.graph.initializer.push(Tensor { dims, data_type: FLOAT, name: name.into(), raw_data });
+        let raw_data = little_endian(values).into();
+        self.graph.initializer.push(Tensor {
+            dims,
+            data_type: FLOAT,
+            name: name.into(),
+            raw_data,
+            ..Tensor::default()
+        });
         Ok(name.into())
     }
 
@@ -71,7 +77,13 @@ impl Builder {
     pub(super) fn whole(&mut self, name: &str, values: &[usize]) -> Result<Value, ExportError> {
         let raw_data = lengths(values)?.iter().flat_map(|value| value.to_le_bytes()).collect();
         let dims = lengths(&[values.len()])?;
-        self.graph.initializer.push(Tensor { dims, data_type: INT64, name: name.into(), raw_data });
+        self.graph.initializer.push(Tensor {
+            dims,
+            data_type: INT64,
+            name: name.into(),
+            raw_data,
+            ..Tensor::default()
+        });
         Ok(name.into())
     }
 
@@ -94,6 +106,7 @@ impl Builder {
             name: name.into(),
             op_type: operator.into(),
             attribute: settings,
+            ..Node::default()
         });
         name.into()
     }

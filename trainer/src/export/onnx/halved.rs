@@ -4,8 +4,8 @@
 //! GELU and lengths. Casts stand where the two meet, once for each value.
 
 use super::Draft;
-use super::proto::{Attribute, FLOAT, FLOAT16, INT64, Node, Tensor};
 use crate::export::ExportError;
+use ctedge_models::onnx::proto::{Attribute, FLOAT, FLOAT16, INT64, Node, Tensor};
 use half::f16;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -97,6 +97,7 @@ impl Pass {
             name: to.to_owned(),
             op_type: "Cast".into(),
             attribute: vec![Attribute::int("to", i64::from(kind))],
+            ..Node::default()
         });
         self.kinds.insert(to.to_owned(), kind);
     }

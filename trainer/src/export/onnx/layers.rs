@@ -2,9 +2,9 @@
 //! the orders and layouts that runtimes fuse.
 
 use super::builder::{Builder, Value, narrow};
-use super::proto::Attribute;
 use crate::eval::SHORTEST_EMBEDDING;
 use crate::export::ExportError;
+use ctedge_models::onnx::proto::Attribute;
 
 /// Sizes of an attention.
 #[derive(Debug, Clone, Copy)]

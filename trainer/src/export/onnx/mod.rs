@@ -7,7 +7,6 @@
 mod builder;
 mod halved;
 mod layers;
-pub mod proto;
 mod quantised;
 mod text;
 mod vision;
@@ -17,10 +16,14 @@ pub use text::text;
 pub use vision::vision;
 
 use ctedge_models::bundle::TensorIo;
+use ctedge_models::onnx::proto::{Graph, Model, OperatorSet, StringPair};
 use prost::Message;
-use proto::{Graph, IR_VERSION, Model, OPSET, OperatorSet, StringPair};
 use std::collections::BTreeSet;
 
+/// IR version that goes with operator set 17.
+const IR_VERSION: i64 = 8;
+/// Operator set: the newest whose primitives every TensorRT of the supported `JetPacks` parses.
+pub(super) const OPSET: i64 = 17;
 /// Rises when the same network is written in other bytes. It is not the program's version, since a new release must be
 /// able to make an old model's file again.
 const WRITER_VERSION: &str = "1";
@@ -58,6 +61,7 @@ impl Draft {
             graph: Some(self.graph),
             opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
             metadata_props: pairs.collect(),
+            ..Model::default()
         };
         GraphFile { bytes: model.encode_to_vec(), inputs: self.inputs, outputs: self.outputs }
     }

@@ -4,9 +4,9 @@
 
 use super::Draft;
 use super::builder::lengths;
-use super::proto::{Attribute, FLOAT, Graph, INT8, Node, Tensor};
 use crate::eval::{Array, little_endian};
 use crate::export::ExportError;
+use ctedge_models::onnx::proto::{Attribute, FLOAT, Graph, INT8, Node, Tensor};
 use std::collections::BTreeMap;
 
 /// Largest code of a weight; -128 stays unused, so that the codes are symmetric.
@@ -105,10 +105,18 @@ fn quantise_input(graph: &mut Graph, layer: &str, input: &str, step: f32) -> [No
 }
 
 fn constant(graph: &mut Graph, name: &str, dims: Vec<i64>, raw_data: Vec<u8>, data_type: i32) -> String {
-    graph.initializer.push(Tensor { dims, data_type, name: name.into(), raw_data });
+    let raw_data = raw_data.into();
+    graph.initializer.push(Tensor { dims, data_type, name: name.into(), raw_data, ..Tensor::default() });
     name.into()
 }
 
 fn node(operator: &str, name: String, inputs: [String; 3], settings: Vec<Attribute>) -> Node {
-    Node { input: inputs.into(), output: vec![name.clone()], name, op_type: operator.into(), attribute: settings }
+    Node {
+        input: inputs.into(),
+        output: vec![name.clone()],
+        name,
+        op_type: operator.into(),
+        attribute: settings,
+        ..Node::default()
+    }
 }

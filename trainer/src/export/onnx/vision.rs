@@ -3,10 +3,10 @@
 use super::Draft;
 use super::builder::{Builder, Value};
 use super::layers::Heads;
-use super::proto::Attribute;
 use crate::eval::{DENSITIES, LAYER_NORM_EPSILON, PATCH_EPSILON, Tower};
 use crate::export::ExportError;
 use ctedge_models::labels::LABEL_COUNT;
+use ctedge_models::onnx::proto::Attribute;
 
 /// Writes a volume tower. One input, `volume` `[1, 1, z, y, x]`; outputs `embedding` `[1, E]`, `logits` `[1, 18]`,
 /// `tokens` `[1, T, C]` and `saliency` `[1, T]`.

@@ -17,7 +17,8 @@ pub(crate) fn looping(scene: &mut Scene) -> anyhow::Result<()> {
     let folder = scene.trace("looping");
     fs::create_dir_all(folder.join("opened"))?;
     let opened = bundle::open(&reference, &trusted, &folder.join("opened"))?;
-    let manifest = opened.manifest();
+    let mut manifest = opened.manifest().clone();
+    manifest.vision.control_flow = vec!["Loop".to_owned()];
     let graph = opened.path(&manifest.vision.file).context("its graph")?;
     let looping = folder.join("looping.onnx");
     tools::peer("looping.py", &[&graph, &looping])?;
@@ -30,7 +31,7 @@ pub(crate) fn looping(scene: &mut Scene) -> anyhow::Result<()> {
         })
         .collect();
     let packed = folder.join("looping.ctb");
-    bundle::pack(manifest, &files, &packed)?;
+    bundle::pack(&manifest, &files, &packed)?;
     let (secret, public, _) = bundle::keygen(&folder, "looping", None)?;
     bundle::sign(&packed, &SigningKey::load(&secret, None)?, "a model that loops")?;
     fs::copy(public, scene.appliance.path("trust/looping.pub"))?;
