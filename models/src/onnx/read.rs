@@ -25,7 +25,16 @@ pub(super) fn model(bytes: Bytes, memory: u64) -> Result<Model, Refusal> {
     if budget.left == 0 {
         return Err(Refusal::Complex { what: "fields", most: steps });
     }
-    model.map_err(|error| Refusal::malformed(error.to_string()))
+    model.map_err(|error| Refusal::malformed(end(&error.to_string())))
+}
+
+/// Most characters of what the decoder says.
+const REASON: usize = 120;
+
+/// The end of a reason: before it stands the way through the messages, one word or two for each level.
+fn end(reason: &str) -> String {
+    let skipped = reason.chars().count().saturating_sub(REASON);
+    if skipped == 0 { reason.to_owned() } else { format!("…{}", reason.chars().skip(skipped).collect::<String>()) }
 }
 
 /// A buffer that ends when its steps are used up.
