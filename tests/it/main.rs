@@ -38,6 +38,7 @@ mod scene;
 mod syntax;
 mod tidy;
 mod training;
+mod trust;
 mod urgent;
 mod walk;
 mod watching;

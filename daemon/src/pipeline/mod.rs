@@ -168,7 +168,7 @@ pub(crate) fn run(config: Config) -> Result<Farewell, PipelineError> {
 
 impl House {
     fn open(config: Config) -> Result<Self, PipelineError> {
-        for path in [&config.paths.incoming, &config.paths.state, &config.paths.models()] {
+        for path in [&config.paths.incoming, &config.paths.state, &config.paths.of_models().models] {
             durable::make_folder(path).map_err(|source| PipelineError::Folder { path: path.clone(), source })?;
         }
         let path = config.paths.site_key();

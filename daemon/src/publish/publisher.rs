@@ -172,7 +172,8 @@ impl Publisher {
                 let link = Link::new(grant.in_flight);
                 let [long, pause] = self.delivery.shortest_and_longest_patience();
                 let silence = Silence::new(long, pause);
-                let connection = Connection { publisher: self, number, grant, link, seen: 0, lacks_room: false, silence };
+                let connection =
+                    Connection { publisher: self, number, grant, link, seen: 0, lacks_room: false, silence };
                 connection.serve(session, stop).await.map_or_else(Ended::Lost, |()| Ended::Stopped)
             }
             Err(error) => Ended::Lost(error),
