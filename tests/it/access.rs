@@ -44,6 +44,7 @@ fn topics() -> Vec<String> {
         "info",
         "health",
         "counters",
+        "metrics",
         "event/overdue",
         "result/flagged",
         "result/clear",
@@ -73,7 +74,7 @@ fn reads(role: &str, topic: &str) -> bool {
         "triage" => ["status", "counters", "result/flagged"].contains(&below),
         "worklist" => ["status", "info", "counters"].contains(&below) || below.starts_with("result/"),
         "operator" => true,
-        "dashboard" => ["status", "info", "health", "counters"].contains(&below),
+        "dashboard" => ["status", "info", "health", "counters", "metrics"].contains(&below),
         other => panic!("{other}"),
     }
 }

@@ -5,6 +5,7 @@
 
 mod command;
 mod counters;
+mod metrics;
 mod payload;
 mod result;
 mod schema;
@@ -13,6 +14,7 @@ mod tests;
 
 pub(crate) use command::{Capability, CommandRequest, CommandState};
 pub(crate) use counters::{AuditHead, Counters, Kept};
+pub(crate) use metrics::{DiskFree, Metrics};
 pub(crate) use payload::{
     COMMAND_EXPIRY_S, Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer,
 };

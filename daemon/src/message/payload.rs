@@ -366,7 +366,7 @@ impl Writer {
         self.topics.below("receipt")
     }
 
-    fn versioned<T: Serialize>(&self, topic: &str, schema: &str, content: &T) -> Message {
+    pub(super) fn versioned<T: Serialize>(&self, topic: &str, schema: &str, content: &T) -> Message {
         let at = clock::rfc3339(clock::now_ms());
         self.retained(topic, &Versioned { schema, at, version: env!("CARGO_PKG_VERSION"), content })
     }

@@ -37,6 +37,9 @@ impl House {
         // Twice as often as the service manager wants to hear it, as its manual says.
         let mut watchdog = interval(sd_notify::watchdog_enabled().unwrap_or(NO_WATCHDOG).max(SHORTEST) / 2);
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let metrics_s = u64::from(self.config.mqtt.metrics_s);
+        let mut numbers = interval(Duration::from_secs(metrics_s.max(1)));
+        numbers.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
@@ -45,6 +48,9 @@ impl House {
                 _ = pulse.tick() => {
                     vitals.post(self);
                     told.status(self.status_line());
+                }
+                _ = numbers.tick(), if metrics_s > 0 => {
+                    self.brief().into_iter().for_each(|brief| self.board.mention(self.writer.metrics(&brief)));
                 }
                 _ = watchdog.tick() => told.ping(self.beats.stuck()),
                 Some(Asked { question, answer }) = asked.recv() => {

@@ -2,8 +2,9 @@
 
 use super::board::Board;
 use super::link::{Link, Ticket};
-use super::session::{Grant, Heard, Session, SessionError, Signal, Verdict, Version};
+use super::session::Session;
 use super::settings::Settings;
+use super::signal::{Grant, Heard, SessionError, Signal, Verdict, Version};
 use crate::floor::clock;
 use crate::floor::disk::MayLackRoom;
 use crate::floor::store::{self, SharedStore, StoreError, lock};
@@ -213,6 +214,8 @@ impl Connection<'_> {
         }
         session.ask_for(&self.publisher.requests).await?;
         self.hand_over(&session, Ticket::State, (self.publisher.status)(Presence::Online, self.number)).await?;
+        // What was mentioned while there was no connection is late.
+        self.publisher.board.mentioned();
         let mut progress = Instant::now();
         loop {
             self.fill(&session).await?;
@@ -253,6 +256,9 @@ impl Connection<'_> {
 
     /// Hands over as much as may be on its way: state first, it is small and replaces itself.
     async fn fill(&mut self, session: &Session) -> Result<(), SessionError> {
+        if let Some(message) = self.publisher.board.mentioned() {
+            session.mention(message);
+        }
         while self.link.free() > 0
             && let Some((version, message)) = self.publisher.board.after(self.seen)
         {
