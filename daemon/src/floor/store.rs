@@ -106,7 +106,7 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-const STEPS: [&str; 5] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE, COMMANDS];
+const STEPS: [&str; 6] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE, COMMANDS, ANSWERS];
 
 /// Results are counted through to their delivery.
 const DELIVERIES: &str = "
@@ -205,6 +205,11 @@ CREATE INDEX head_study ON head (study_key);
 ALTER TABLE work ADD COLUMN overdue_ms INTEGER;
 ";
 
+/// Where a command's sender wants to be answered, and answers on their way: `answers` is the command's number.
+const ANSWERS: &str = "
+ALTER TABLE commands ADD COLUMN reply_topic TEXT; ALTER TABLE commands ADD COLUMN correlation BLOB;
+ALTER TABLE outbox ADD COLUMN answers INTEGER; ALTER TABLE outbox ADD COLUMN correlation BLOB;
+";
 impl Store {
     /// Opens or makes the database file.
     ///

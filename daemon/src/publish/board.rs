@@ -85,6 +85,7 @@ mod tests {
             expiry_s: None,
             priority: 0,
             result_id: None,
+            correlation: None,
         };
         board.mention(message(b"1"));
         board.mention(message(b"2"));

@@ -5,6 +5,7 @@
 //! connection is a new client with an empty memory, so that nothing is taken for sent that is not.
 
 mod board;
+mod connection;
 mod link;
 mod publisher;
 mod session;

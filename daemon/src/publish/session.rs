@@ -5,7 +5,8 @@ use super::{Settings, Tls};
 use crate::floor::limits::IN_FLIGHT;
 use crate::outbox::Message;
 use rumqttc::v5::mqttbytes::v5::{
-    LastWill as LastWill5, LastWillProperties, Packet as Packet5, PubAckReason, PublishProperties, SubscribeReasonCode,
+    LastWill as LastWill5, LastWillProperties, Packet as Packet5, PubAckReason, Publish as Publish5, PublishProperties,
+    SubscribeReasonCode,
 };
 use rumqttc::{LastWill, NetworkOptions, Outgoing, Packet, QoS, TlsConfiguration, Transport, v5};
 use std::fs;
@@ -162,6 +163,7 @@ fn properties(message: &Message) -> PublishProperties {
     PublishProperties {
         payload_format_indicator: Some(1),
         message_expiry_interval: message.expiry_s,
+        correlation_data: message.correlation.clone().map(Into::into),
         content_type: Some("application/json".to_owned()),
         ..PublishProperties::default()
     }
@@ -257,16 +259,23 @@ async fn drive_5(mut events: v5::EventLoop, signals: Sender<Signal>) -> SessionE
                 let is_granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
                 if ack.return_codes.iter().all(is_granted) { Signal::Subscribed } else { Signal::Denied }
             }
-            Ok(v5::Event::Incoming(Packet5::Publish(publish))) => Signal::Message(Heard {
-                topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-                payload: publish.payload.to_vec(),
-                retained: publish.retain,
-            }),
+            Ok(v5::Event::Incoming(Packet5::Publish(publish))) => Signal::Message(heard_5(publish)),
             Ok(_other) => continue,
         };
         if signals.send(signal).await.is_err() {
             return SessionError::Timeout;
         }
+    }
+}
+
+fn heard_5(publish: Publish5) -> Heard {
+    let properties = publish.properties.unwrap_or_default();
+    Heard {
+        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+        payload: publish.payload.to_vec(),
+        retained: publish.retain,
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data.map(|data| data.to_vec()),
     }
 }
 
@@ -303,7 +312,8 @@ async fn drive_311(mut events: rumqttc::EventLoop, signals: Sender<Signal>) -> S
             }
             Ok(rumqttc::Event::Incoming(Packet::Publish(publish))) => {
                 let (payload, retained) = (publish.payload.to_vec(), publish.retain);
-                Signal::Message(Heard { topic: publish.topic, payload, retained })
+                let (topic, response_topic, correlation) = (publish.topic, None, None);
+                Signal::Message(Heard { topic, payload, retained, response_topic, correlation })
             }
             Ok(_other) => continue,
         };

@@ -56,6 +56,10 @@ pub(crate) struct Heard {
     pub(crate) payload: Vec<u8>,
     /// Whether the broker had kept it: it was sent before we subscribed.
     pub(crate) retained: bool,
+    /// Where its sender wants to be answered (MQTT 5 only).
+    pub(crate) response_topic: Option<String>,
+    /// What its sender wants to have back with an answer (MQTT 5 only).
+    pub(crate) correlation: Option<Vec<u8>>,
 }
 
 /// The broker's answer to a message.
