@@ -1,6 +1,7 @@
 //! Operators' commands over a real broker: each is carried out once, over restarts as well, and refused with a reason where it
 //! must not be; and series that take too long are told.
 
+use crate::evidence::entries;
 use crate::scene::{PATIENCE, Scene};
 use ctedge_tests::arrival::{self, Manner};
 use ctedge_tests::process;
@@ -129,6 +130,28 @@ fn each_command_does_what_it_says() {
     let bundle = succeeds(&scene, &["diag"]);
     let written = fs::metadata(scene.appliance.path("state").join(bundle["file"].as_str().unwrap())).unwrap();
     assert_eq!(bundle["bytes"], written.len());
+    let ends = [
+        "replay succeeded 0",
+        "replay succeeded 0",
+        "reprocess succeeded 0",
+        "reprocess succeeded 0",
+        "selftest succeeded 0",
+        "selftest succeeded 0",
+        "reprocess rejected 4",
+        "reprocess rejected 4",
+        "diag succeeded 0",
+    ];
+    assert_eq!(audited(&scene), ends);
+}
+
+/// Names, last states and outcomes of the commands in the audit log.
+fn audited(scene: &Scene) -> Vec<String> {
+    let of_command = |entry: Value| {
+        let object = entry["objects"].get(0).filter(|object| object["kind"] == "command")?;
+        let detail = |key: &str| object["detail"][key].as_str();
+        Some(format!("{} {} {}", detail("name")?, detail("state")?, entry["outcome"]))
+    };
+    entries(scene).into_iter().filter_map(of_command).collect()
 }
 
 #[test]
@@ -214,6 +237,12 @@ fn refusals(version: &str) {
     let topics: BTreeSet<&str> = heard.lines().collect();
     assert!(cases.iter().all(|(name, id, ..)| topics.contains(format!("ctedge/v1/test/cmd/{name}/{id}").as_str())));
     assert!(told > 0 && topics.contains("ctedge/v1/test/cmd/pause/kept"), "{heard}");
+    scene.appliance.stop().unwrap();
+    let entered: Vec<String> =
+        entries(&scene).iter().filter_map(|it| it["detail"].as_str().map(str::to_owned)).collect();
+    let times = |detail: &String| detail.strip_prefix("message refused, ")?.split_once(' ')?.0.parse::<usize>().ok();
+    // Beside the cases: the one that was kept, and the one without a word.
+    assert_eq!(entered.iter().filter_map(times).sum::<usize>(), cases.len() + 2, "{entered:#?}");
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(crate) fn told(scene: &Scene, arguments: &[&str]) -> (i32, String) {
     (done.status.code().unwrap(), String::from_utf8(done.stdout).unwrap() + &String::from_utf8_lossy(&done.stderr))
 }
 
-fn entries(scene: &Scene) -> Vec<Value> {
+/// The audit log.
+pub(crate) fn entries(scene: &Scene) -> Vec<Value> {
     let (code, text) = told(scene, &["audit", "show", "--json"]);
     assert_eq!(code, 0, "{text}");
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

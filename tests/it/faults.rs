@@ -50,6 +50,11 @@ fn cut_after_single_bytes_of_an_exchange_every_result_arrives() {
 }
 
 #[test]
+fn what_a_broker_does_not_keep_for_a_subscriber_that_is_away_arrives() {
+    faults(&["offline", "--points", "150"]);
+}
+
+#[test]
 fn a_burst_of_files_is_accounted_for() {
     faults(&["burst", "--points", "500"]);
 }

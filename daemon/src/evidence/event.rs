@@ -27,6 +27,15 @@ pub(crate) enum Event<'a> {
         /// Id of the result.
         result_id: &'a str,
     },
+    /// A command has ended.
+    Commanded {
+        /// Which, in our word.
+        command: &'a str,
+        /// Its number in the journal: name and id are the sender's words.
+        number: i64,
+        /// The published name of its last state.
+        state: &'a str,
+    },
     /// Somebody was turned away.
     Refused {
         /// From what.
@@ -79,7 +88,7 @@ pub(crate) struct Code {
 /// What an entry is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Object {
-    /// `study_key`, `series_key`, `result`, `configuration`, `model`, `audit_log`.
+    /// `study_key`, `series_key`, `result`, `command`, `configuration`, `model`, `audit_log`.
     pub(crate) kind: String,
     /// Pseudonym, id or digest.
     pub(crate) id: String,
@@ -174,6 +183,7 @@ fn said(event: Event<'_>) -> Said {
             let detail = Some("identifiers of its patient go to the broker".to_owned());
             Said { event: EXPORT, action: "R", objects, detail, ..plain }
         }
+        Event::Commanded { command, number, state } => commanded((command, number), state, plain),
         Event::Refused { alarm, times, detail } => {
             let kind = match alarm {
                 Alarm::Association => NODE,
@@ -197,6 +207,16 @@ fn said(event: Event<'_>) -> Said {
             Said { event: ALERT, kind: Some(RESTRICTED), action: "D", objects, ..plain }
         }
     }
+}
+
+fn commanded((command, number): (&str, i64), state: &str, plain: Said) -> Said {
+    let outcome = match state {
+        "succeeded" => 0,
+        "failed" => 8,
+        _not_begun => 4,
+    };
+    let objects = vec![object("command", &number.to_string(), &[("name", command), ("state", state)])];
+    Said { event: ALERT, kind: Some(RESTRICTED), outcome, objects, ..plain }
 }
 
 /// Details of the log in an entry that says what was deleted.

@@ -14,6 +14,7 @@ use crate::floor::store::{count, fact, next_number, number, set_fact};
 use crate::message::{Delivery, Kept, Place};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// When a result counts as delivered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,8 +22,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Settings {
     /// Whether a subscriber must say that it has a result; else the broker's word is enough.
     pub(crate) receipts: bool,
-    /// Seconds for a receipt, after which a result is sent again; twice as long after every further time, until the next
-    /// connection.
+    /// Seconds for a receipt, after which a result is sent again; twice as long after every further time, up to 32 times as
+    /// long, until the next connection or until somebody is heard again after a silence.
     pub(crate) receipt_s: f64,
     /// Hours for which delivered results are kept, so that they can be sent again on command.
     pub(crate) keep_h: f64,
@@ -47,15 +48,24 @@ impl Settings {
         problems
     }
 
-    /// Milliseconds that a receipt may take after a broker has taken the result so many times on one connection.
-    #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "at most 2^10 days")]
-    fn patience_ms(&self, times: u32) -> i64 {
-        (self.receipt_s * 1000.0) as i64 * (1 << times.saturating_sub(1).min(MOST_DOUBLINGS))
+    /// For how long a receipt may be waited for after a broker has taken the result so many times.
+    fn patience(&self, times: u32) -> Duration {
+        Duration::from_secs_f64(self.receipt_s) * (1 << times.saturating_sub(1).min(MOST_DOUBLINGS))
+    }
+
+    /// The first and the longest time for which a receipt is waited for.
+    pub(crate) fn shortest_and_longest_patience(&self) -> [Duration; 2] {
+        [self.patience(1), self.patience(u32::MAX)]
+    }
+
+    /// When a result is due again that a broker has taken so many times.
+    fn due_ms(&self, now_ms: i64, times: u32) -> i64 {
+        now_ms.saturating_add(i64::try_from(self.patience(times).as_millis()).unwrap_or(i64::MAX))
     }
 }
 
 /// Beyond these the pause between two attempts stays the same.
-const MOST_DOUBLINGS: u32 = 10;
+const MOST_DOUBLINGS: u32 = 5;
 
 /// A stored message with its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,7 +202,7 @@ pub(crate) fn taken(
     // Its receipt may have come before the broker's word.
     let Some((result_id, before)) = row.optional()? else { return Ok(None) };
     if result_id.is_some() && settings.receipts {
-        let due_ms = now_ms.saturating_add(settings.patience_ms(before.saturating_add(1)));
+        let due_ms = settings.due_ms(now_ms, before.saturating_add(1));
         let sql = "UPDATE outbox SET taken = taken + 1, due_ms = ?2 WHERE seq = ?1";
         transaction.execute(sql, [seq, due_ms])?;
         return Ok(None);
@@ -205,14 +215,14 @@ pub(crate) fn taken(
     Ok(result_id)
 }
 
-/// A connection begins: receipts may have come while there was none, so that results that wait for theirs do so from now
-/// on as if for the first time.
-pub(crate) fn reconnected(
+/// Results that wait for their receipt do so from now on as if for the first time: a connection begins, and receipts may have
+/// come while there was none; or somebody who was away sends receipts again, and a broker may not have kept all for them.
+pub(crate) fn wait_anew(
     transaction: &Transaction<'_>,
     now_ms: i64,
     settings: &Settings,
 ) -> Result<(), rusqlite::Error> {
-    let due_ms = now_ms.saturating_add(settings.patience_ms(1));
+    let due_ms = settings.due_ms(now_ms, 1);
     let sql = "UPDATE outbox SET taken = 1, due_ms = MIN(due_ms, ?1) WHERE taken > 0";
     transaction.execute(sql, [due_ms]).map(drop)
 }

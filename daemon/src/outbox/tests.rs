@@ -252,7 +252,7 @@ proptest! {
                 },
                 Step::Wait(ms) => reference.now_ms += i64::from(ms),
                 Step::Reconnect => {
-                    store.commit(|t| reconnected(t, reference.now_ms, &settings)).unwrap();
+                    store.commit(|t| wait_anew(t, reference.now_ms, &settings)).unwrap();
                     for row in reference.rows.values_mut().filter(|row| row.taken > 0) {
                         (row.taken, row.due_ms) = (1, row.due_ms.min(reference.now_ms + 10_000));
                     }

@@ -186,6 +186,9 @@ impl House {
         let (tally, ladder) = (Mutex::new(Tally::since(&store)?), Mutex::new(kept(&store)?));
         let (store, board) = (Arc::new(Mutex::new(store)), Arc::<Board>::default());
         let writer = Writer::new(topics, &config.mqtt.device);
+        let alarms = Arc::default();
+        let turned_away = evidence::turned_away(&alarms);
+        let commands = Commands::open(Arc::clone(&store), Arc::clone(&board), writer.clone(), turned_away)?;
         Ok(Self {
             config_digest: config.digest(),
             site,
@@ -195,7 +198,7 @@ impl House {
             deleted: Deleted::default(),
             heat: Heat::default(),
             shortage: Shortage::default(),
-            commands: Arc::new(Commands::open(Arc::clone(&store), Arc::clone(&board), writer.clone())?),
+            commands: Arc::new(commands),
             writer,
             board,
             model: Mutex::new(ModelState::Loading),
@@ -203,7 +206,7 @@ impl House {
             door: Mutex::default(),
             window: Arc::default(),
             tally,
-            alarms: Arc::default(),
+            alarms,
             residue: AtomicBool::new(false),
             beats: Beats::new(&config),
             put_off: PutOff::default(),

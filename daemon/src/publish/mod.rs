@@ -6,7 +6,6 @@
 
 mod board;
 mod connection;
-mod link;
 mod publisher;
 mod session;
 mod settings;

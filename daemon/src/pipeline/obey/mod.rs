@@ -15,12 +15,13 @@ use super::{AGAIN, House, diag};
 use crate::command::{
     self, Address, Came, Entry, Lane, Meaning, Name, Order, Reason, Refused, Reply, Retained, State, Taken, Told,
 };
+use crate::evidence::{self, Event};
 use crate::floor::clock;
 use crate::floor::store::{SharedStore, StoreError, fact, lock};
 use crate::intake::Arrival;
 use crate::message::{COMMAND_EXPIRY_S, Capability, CommandState, Message, Writer};
 use crate::outbox;
-use crate::publish::{Board, Heard};
+use crate::publish::{Board, Heard, TurnedAway};
 use rusqlite::Transaction;
 use serde_json::Value;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +45,7 @@ pub(super) struct Commands {
     store: SharedStore,
     board: Arc<Board>,
     writer: Writer,
+    turned_away: Box<TurnedAway>,
     paused: AtomicBool,
     pause: Mutex<Option<Paused>>,
     restarts: AtomicBool,
@@ -70,7 +72,12 @@ impl Doors {
 
 impl Commands {
     /// Opens the journal and posts what stands in it, and what may be asked for.
-    pub(super) fn open(store: SharedStore, board: Arc<Board>, writer: Writer) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        store: SharedStore,
+        board: Arc<Board>,
+        writer: Writer,
+        turned_away: Box<TurnedAway>,
+    ) -> Result<Self, StoreError> {
         let read =
             |connection: &rusqlite::Connection| Ok((command::entries(connection)?, fact(connection, rest::PAUSED)?));
         let (entries, pause) = lock(&store).read(read)?;
@@ -79,6 +86,7 @@ impl Commands {
             store,
             board,
             writer,
+            turned_away,
             paused: AtomicBool::new(pause.is_some()),
             pause: Mutex::new(pause),
             restarts: AtomicBool::new(false),
@@ -112,7 +120,9 @@ impl Commands {
             return Ok(());
         }
         let Some(address) = self.writer.below(&heard.topic).and_then(command::address) else {
-            warn!("a command is refused without a word: its name or id has characters that are not told");
+            let why = "a command is refused without a word: its name or id has characters that are not told";
+            warn!("{why}");
+            (self.turned_away)(why);
             return Ok(());
         };
         let retained = if heard.retained { Retained::Yes } else { Retained::No };
@@ -134,7 +144,7 @@ impl Commands {
         })?;
         match &taken {
             Taken::New(entry, forgotten) => {
-                note(entry);
+                self.note_taken(entry);
                 if let Some(address) = forgotten {
                     self.clear(address);
                 }
@@ -144,11 +154,19 @@ impl Commands {
             }
             Taken::Again(entry) => self.tell(entry),
             Taken::Unkept(entry) => {
-                note(entry);
+                self.note_taken(entry);
                 self.board.wake();
             }
         }
         Ok(())
+    }
+
+    /// Whoever is refused is counted, since that costs them nothing; what is accepted gets its entry when it ends.
+    fn note_taken(&self, entry: &Entry) {
+        note(entry);
+        if let Some(reason) = entry.told.reason_code.as_deref() {
+            (self.turned_away)(&format!("a command: {reason}"));
+        }
     }
 
     /// Where the sender of a request wants to be answered, if that may be.
@@ -253,9 +271,19 @@ fn below(address: &Address) -> String {
 
 /// A line in the log. Names and ids are the sender's words: only a name that we know is told.
 fn note(entry: &Entry) {
-    let command = Name::of(&entry.address.name).map_or("unknown", Name::name);
     let reason = entry.told.reason_code.as_deref();
-    info!(command, number = entry.seq, state = entry.state.name(), reason, "a command");
+    info!(command = ours(entry), number = entry.seq, state = entry.state.name(), reason, "a command");
+}
+
+/// The command's name, if it is one of ours.
+fn ours(entry: &Entry) -> &'static str {
+    Name::of(&entry.address.name).map_or("unknown", Name::name)
+}
+
+/// Enters into the audit log how a command ended.
+fn enter(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Error> {
+    let (command, number, state) = (ours(entry), entry.seq, entry.state.name());
+    evidence::append(transaction, Event::Commanded { command, number, state })
 }
 
 impl House {
@@ -266,6 +294,7 @@ impl House {
             // Bound first: what a match looks at, the lock included, is held until its end.
             let next = lock(&self.store).commit(|transaction| {
                 let next = command::next(transaction, doors.lane(), clock::now_ms())?;
+                next.iter().filter(|entry| entry.state.is_final()).try_for_each(|entry| enter(transaction, entry))?;
                 next.iter().try_for_each(|entry| self.commands.answer(transaction, entry))?;
                 Ok(next)
             });
@@ -332,6 +361,7 @@ impl House {
         loop {
             let stored = lock(&self.store).commit(|transaction| {
                 command::ends(transaction, entry)?;
+                enter(transaction, entry)?;
                 self.commands.answer(transaction, entry)
             });
             let Err(error) = stored else { break };

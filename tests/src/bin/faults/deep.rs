@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Every kind with its figure.
-const STEPS: [(Kind, &[&str]); 13] = [
+const STEPS: [(Kind, &[&str]); 14] = [
     (Kind::Fsync, &[]),
     (Kind::Kill, &["--points", "500"]),
     (Kind::Recover, &["--points", "100"]),
@@ -24,7 +24,8 @@ const STEPS: [(Kind, &[&str]); 13] = [
     (Kind::Power, &["--points", "300"]),
     (Kind::Broker, &["--points", "100"]),
     (Kind::Wire, &["--all"]),
-    (Kind::Burst, &["--points", "5000"]),
+    (Kind::Offline, &["--points", "3000"]),
+    (Kind::Burst, &["--points", "20000"]),
     (Kind::Disk, &[]),
     (Kind::Poison, &["--points", "20"]),
     (Kind::Wedge, &["--points", "20"]),

@@ -18,7 +18,7 @@ use calls::{point, sync};
 use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
-use delivery::{burst, disk, wire};
+use delivery::{burst, disk, offline, wire};
 use sample::Sample;
 use std::process::ExitCode;
 use workers::{poison, wedge};
@@ -70,6 +70,8 @@ enum Kind {
     /// The wire to the broker is cut after N bytes of an exchange, or with --all after every one
     #[value(alias = "cuts")]
     Wire,
+    /// The subscriber is away while N results come, of which the broker keeps a third
+    Offline,
     /// Hours of work on a clock that runs sixty times as fast, with a fault every half minute of it
     Soak,
     /// N files come at once
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         Kind::Power => power::run(&arguments.sample(), &clock),
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
         Kind::Wire => wire::run(&arguments.sample(), &clock),
+        Kind::Offline => offline::run(arguments.points, &clock),
         Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => disk::run(&clock),

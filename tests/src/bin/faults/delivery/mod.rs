@@ -6,6 +6,7 @@
 
 pub(crate) mod burst;
 pub(crate) mod disk;
+pub(crate) mod offline;
 pub(crate) mod packets;
 pub(crate) mod proxy;
 pub(crate) mod wire;
@@ -59,7 +60,11 @@ pub(crate) const RECEIPTS: [&str; 2] = ["outbox.receipts = true", "outbox.receip
 impl Stand {
     /// With everything of the daemon below a folder, and lines of configuration.
     pub(crate) fn at(place: &Path, more: &'static [&'static str]) -> anyhow::Result<Self> {
-        let broker = Mosquitto::start(Memory::Persistent)?;
+        Self::with(Mosquitto::start(Memory::Persistent)?, place, more)
+    }
+
+    /// The same with a broker.
+    fn with(broker: Mosquitto, place: &Path, more: &'static [&'static str]) -> anyhow::Result<Self> {
         let proxy = Proxy::to(broker.port())?;
         let mut scene = Scene::beside(broker, proxy.port(), place, more)?;
         scene.start()?;

@@ -1,6 +1,8 @@
 //! A connection that the broker has accepted: the state, then what waits in the outbox, until it ends.
 
-use super::link::{Link, Ticket};
+mod link;
+mod silence;
+
 use super::publisher::{LOOK_AGAIN, Presence, Publisher, Witness};
 use super::session::Session;
 use super::signal::{Grant, SessionError, Signal, Verdict};
@@ -8,6 +10,8 @@ use crate::floor::clock;
 use crate::floor::disk::MayLackRoom;
 use crate::floor::store::{StoreError, lock};
 use crate::outbox::{self, Message, Receipt};
+use link::{Link, Ticket};
+use silence::Silence;
 use std::sync::PoisonError;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -31,12 +35,16 @@ pub(super) struct Connection<'a> {
     seen: u64,
     /// Whether the ledger could not take down that something is being sent.
     lacks_room: bool,
+    /// Whether whoever sends receipts was away.
+    silence: Silence,
 }
 
 impl<'a> Connection<'a> {
     /// With this number, and what the broker grants.
     pub(super) fn new(publisher: &'a Publisher, number: i64, grant: Grant) -> Self {
-        Self { publisher, number, grant, link: Link::new(grant.in_flight), seen: 0, lacks_room: false }
+        let [long, pause] = publisher.delivery.shortest_and_longest_patience();
+        let (link, silence) = (Link::new(grant.in_flight), Silence::new(long, pause));
+        Self { publisher, number, grant, link, seen: 0, lacks_room: false, silence }
     }
 
     /// Sends the state, then `online`, then whatever comes, until told to stop.
@@ -50,7 +58,7 @@ impl<'a> Connection<'a> {
         if self.publisher.delivery.receipts {
             let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
             let waiting =
-                lock(&self.publisher.store).commit(|transaction| outbox::reconnected(transaction, now_ms, delivery));
+                lock(&self.publisher.store).commit(|transaction| outbox::wait_anew(transaction, now_ms, delivery));
             waiting.map_err(|error| stored(&error))?;
             session.ask_for(&self.publisher.receipts).await?;
         }
@@ -169,16 +177,20 @@ impl<'a> Connection<'a> {
     }
 
     /// A subscriber's word. What cannot be read, or names nothing that waits, changes nothing.
-    fn receipted(&self, payload: &[u8]) -> Result<(), SessionError> {
+    fn receipted(&mut self, payload: &[u8]) -> Result<(), SessionError> {
         let Ok(receipt) = serde_json::from_slice::<Receipt>(payload) else {
             warn!("a receipt is no JSON object with id and sha256; see MQTT.md");
             (self.publisher.turned_away)("a receipt is no JSON object with id and sha256");
             return Ok(());
         };
+        let (now_ms, ends_silence) = (clock::now_ms(), self.silence.ends(Instant::now()));
         let known = lock(&self.publisher.store).commit(|transaction| {
             let known = outbox::receipted(transaction, &receipt)?;
             if known {
                 (self.publisher.delivered)(transaction, &receipt.id, Witness::Subscriber)?;
+            }
+            if ends_silence {
+                outbox::wait_anew(transaction, now_ms, &self.publisher.delivery)?;
             }
             Ok(known)
         });
