@@ -85,10 +85,7 @@ fn answers_survive_kills_and_a_broker_that_is_away() {
     let payload = request("once", &json!({"when_idle": true}), &json!({})).to_string();
     publish(&scene, "cmd/restart/once/request", &payload, &answered_on("replies/it", "tag-1"));
     let waits = |state: &&Value| state["stage"] == "waiting";
-    scene
-        .subscriber
-        .wait(PATIENCE, |messages| states(messages, "restart", "once").iter().any(|state| waits(state)))
-        .unwrap();
+    scene.subscriber.wait(PATIENCE, |messages| states(messages, "restart", "once").iter().any(waits)).unwrap();
     scene.appliance.kill().unwrap();
     scene.broker.stop().unwrap();
     // Taken up again and ended where nobody hears it, and then killed once more.

@@ -130,7 +130,7 @@ fn numbers_over(version: &str, expires: &str) -> Scene {
         std::fs::write(zone.join("temp"), celsius.to_string()).unwrap();
     }
     let port = process::free_port().unwrap();
-    let thermal = format!("web.thermal = {:?}", sensors.path());
+    let thermal = format!("web.thermal = {:?}", sensors.path().display().to_string());
     let more = ["mqtt.metrics_s = 1".to_owned(), format!("mqtt.version = {version:?}"), thermal];
     let scene = Scene::with(|setup| (setup.web, setup.more) = (Some(port), more.to_vec()));
     scene.drop_files(&made.series[0], "s", Manner::Copy);

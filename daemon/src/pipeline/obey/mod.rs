@@ -131,10 +131,9 @@ impl Commands {
         let taken = lock(&self.store).commit(|transaction| {
             let taken = command::take(transaction, address, came, &Name::ALL, now_ms)?;
             match &taken {
-                Taken::New(entry, _) => self.answer(transaction, entry)?,
                 // The broker repeats what it keeps at every connection.
                 Taken::Again(_) if heard.retained => {}
-                Taken::Again(entry) => self.answer(transaction, entry)?,
+                Taken::New(entry, _) | Taken::Again(entry) => self.answer(transaction, entry)?,
                 Taken::Unkept(entry) => {
                     outbox::put(transaction, &Message { retain: false, ..self.state(entry) }, now_ms)?;
                     self.answer(transaction, entry)?;
