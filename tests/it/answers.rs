@@ -141,3 +141,13 @@ fn nobody_has_the_device_speak_where_devices_do() {
     assert!(!log.contains("QQ"), "the log repeats what came");
     online(&scene, 1);
 }
+
+#[test]
+fn in_mqtt_3_1_1_there_is_the_commands_own_topic_alone() {
+    let scene = Scene::with(|setup| setup.more = vec!["mqtt.version = \"3.1.1\"".to_owned()]);
+    let payload = request("old", &json!({}), &json!({"dry_run": true})).to_string();
+    publish(&scene, "cmd/selftest/old/request", &payload, &answered_on("replies/it", "tag"));
+    assert_eq!(ended(&scene, "selftest", "old")["state"], "succeeded");
+    scene.wait(1, |message| message.topic.ends_with("/info") && !message.payload["model"].is_null());
+    assert!(scene.subscriber.messages().iter().all(|message| message.topic != "replies/it"));
+}
