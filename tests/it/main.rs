@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod answers;
 mod archive;
 mod arrival;
 mod broker;
