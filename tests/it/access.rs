@@ -44,6 +44,7 @@ fn topics() -> Vec<String> {
         "info",
         "health",
         "counters",
+        "metrics",
         "event/overdue",
         "result/flagged",
         "result/clear",
@@ -73,7 +74,7 @@ fn reads(role: &str, topic: &str) -> bool {
         "triage" => ["status", "counters", "result/flagged"].contains(&below),
         "worklist" => ["status", "info", "counters"].contains(&below) || below.starts_with("result/"),
         "operator" => true,
-        "dashboard" => ["status", "info", "health", "counters"].contains(&below),
+        "dashboard" => ["status", "info", "health", "counters", "metrics"].contains(&below),
         other => panic!("{other}"),
     }
 }
@@ -157,11 +158,23 @@ fn a_device_works_under_the_rules() {
     };
     let done = as_role("operator", &["send", "selftest", "--wait"]);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    // Asked to answer where it may not write, it tells the state where it may, and holds nothing back.
+    let now = |seconds| crate::commands::at(seconds);
+    let request =
+        json!({"id": "answer", "issuer": "it", "params": {}, "issued_at": now(-1), "expires_at": now(60)}).to_string();
+    let mut ask = client("mosquitto_pub", port, "operator");
+    ask.args(["-t", "ctedge/v1/ct-1/cmd/selftest/answer/request", "-m", &request]);
+    process::output(ask.args(["-D", "publish", "response-topic", "elsewhere/it"])).unwrap();
+    let is_done =
+        |message: &Message| message.topic.ends_with("/cmd/selftest/answer") && message.text("state") == "succeeded";
+    scene.wait(1, is_done);
+    let refused = || Ok(scene.appliance.log().contains("the broker refuses an answer to a command"));
+    assert!(process::wait_until(PATIENCE, refused).unwrap(), "{}", scene.appliance.log_end());
     let denied = as_role("triage", &["send", "selftest"]);
     // The broker says that it is not authorized, or closes the connection.
     assert_eq!(denied.status.code(), Some(1), "{}", String::from_utf8_lossy(&denied.stderr));
     let asked = |message: &&Message| message.topic.contains("/cmd/selftest/") && message.topic.ends_with("/request");
-    assert_eq!(scene.subscriber.messages().iter().filter(asked).count(), 1, "the operator's alone came through");
+    assert_eq!(scene.subscriber.messages().iter().filter(asked).count(), 2, "the operator's alone came through");
 
     let made = series::make(&Plan::small(1, 75)).unwrap();
     scene.drop_files(&made.series[0], "s", Manner::Copy);
@@ -170,4 +183,8 @@ fn a_device_works_under_the_rules() {
     let topic = "ctedge/v1/ct-1/receipt";
     process::output(client("mosquitto_pub", port, "worklist").args(["-t", topic, "-m", &receipt])).unwrap();
     scene.wait(1, |message| message.topic.ends_with("/counters") && message.payload["delivery"]["receipted"] == 1);
+    let messages = scene.subscriber.messages();
+    let ill = |message: &&Message| message.topic.ends_with("/health") && message.raw.contains("messages refused");
+    assert_eq!(messages.iter().find(ill).map(|message| &message.raw), None, "an answer that is refused is no fault");
+    assert!(messages.iter().all(|message| message.topic != "elsewhere/it"));
 }

@@ -1,8 +1,9 @@
 //! Signed bundles whose graphs are hostile: each is refused with its own code, and harmless ones of the same kinds pass.
 
-use ctedge_models::bundle::{self, BundleError, Manifest, SigningKey, TrustedKeys};
+use ctedge_models::bundle::{self, BundleError, Manifest};
 use ctedge_models::onnx::proto::ValueInfo;
 use ctedge_models::onnx::{self, CONTROL_FLOW, Contract};
+use ctedge_models::trust::{self, SigningKey, TrustedKeys};
 use ctedge_tests::progress::say;
 use ctedge_tests::{place, tools};
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ impl Bench {
         let trusted = TrustedKeys::load(&place::reference_key().unwrap()).unwrap();
         let opened =
             bundle::open(&place::reference_bundle().unwrap(), &trusted, &folder.path().join("opened")).unwrap();
-        let (secret, public, _) = bundle::keygen(folder.path(), "hostile", None).unwrap();
+        let (secret, public, _) = trust::keygen(folder.path(), "hostile", None).unwrap();
         Self {
             manifest: Manifest { text: None, ..opened.manifest().clone() },
             graph: opened.path(&opened.manifest().vision.file).unwrap(),
@@ -45,7 +46,7 @@ impl Bench {
             files.map(|entry| (entry.file_name().into_string().unwrap(), entry.path())).collect();
         let packed = self.folder.path().join("hostile.ctb");
         bundle::pack(&manifest, &files, &packed).unwrap();
-        bundle::sign(&packed, &self.key, "hostile").unwrap();
+        trust::sign(&packed, &self.key, "hostile").unwrap();
         let models = tempfile::tempdir_in(self.folder.path()).unwrap();
         match bundle::open(&packed, &self.trusted, models.path()) {
             Ok(_) => "fine".to_owned(),

@@ -9,6 +9,7 @@
 )]
 
 mod access;
+mod answers;
 mod archive;
 mod arrival;
 mod broker;
@@ -39,6 +40,7 @@ mod scene;
 mod syntax;
 mod tidy;
 mod training;
+mod trust;
 mod urgent;
 mod walk;
 mod watching;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A scene whose daemon can be watched.
@@ -110,6 +111,85 @@ fn the_numbers_are_those_that_subscribers_hear() {
     assert!(number("ctedge_disk_free_bytes{path=spool}") > 1e6 && number("process_threads{}") >= 6.0);
     assert!(number("process_resident_memory_bytes{}") > 1e6 && number("process_open_fds{}") > 3.0);
     assert!(number("ctedge_last_success_timestamp_seconds{}") > 1.7e9);
+    let mentioned = |message: &&Message| message.topic.ends_with("/metrics");
+    assert_eq!(scene.subscriber.messages().iter().find(mentioned).map(|message| &message.raw), None, "off by default");
+}
+
+/// The newest message `metrics` that fulfils a condition.
+fn brief(scene: &Scene, is_right: impl Fn(&Value) -> bool) -> Value {
+    scene.wait(1, |message| message.topic.ends_with("/metrics") && is_right(&message.payload)).pop().unwrap().payload
+}
+
+/// Numbers over MQTT are those of the ledger and of the page, told once and kept by nobody, whatever the version of MQTT.
+fn numbers_over(version: &str, expires: &str) -> Scene {
+    let made = series::make(&Plan::small(1, 92)).unwrap();
+    let sensors = tempfile::tempdir().unwrap();
+    for (number, celsius) in [48_250, 61_500, 40_000].iter().enumerate() {
+        let zone = sensors.path().join(format!("thermal_zone{number}"));
+        std::fs::create_dir(&zone).unwrap();
+        std::fs::write(zone.join("temp"), celsius.to_string()).unwrap();
+    }
+    let port = process::free_port().unwrap();
+    let thermal = format!("web.thermal = {:?}", sensors.path().display().to_string());
+    let more = ["mqtt.metrics_s = 1".to_owned(), format!("mqtt.version = {version:?}"), thermal];
+    let scene = Scene::with(|setup| (setup.web, setup.more) = (Some(port), more.to_vec()));
+    scene.drop_files(&made.series[0], "s", Manner::Copy);
+    std::fs::write(scene.appliance.incoming().join("letter.txt"), "no scan").unwrap();
+    scene.results(2);
+    let books = scene.balanced(2);
+    let brief_of_two = |told: &Value| told["ended"] == 2 && told["outbox_messages"] == 0;
+    let told = brief(&scene, brief_of_two);
+    assert_eq!((&told["pending"], &told["outbox_oldest_s"]), (&books["total"]["pending"], &json!(0)));
+    assert_eq!(told["hottest_celsius"], 61.5);
+    let page = numbers(&scene);
+    let mean = page["ctedge_complete_to_result_seconds_sum{}"] / page["ctedge_complete_to_result_seconds_count{}"];
+    assert!((told["complete_to_result_mean_s"].as_f64().unwrap() - mean).abs() < 0.000_51, "{told} and {mean}");
+    for place in ["incoming", "spool", "state"] {
+        assert!(told["disk_free_bytes"][place].as_u64().unwrap() > 1 << 20, "{told}");
+    }
+    assert!(told["resident_bytes"].as_u64().unwrap() > 1 << 20, "{told}");
+    let words: Vec<&String> =
+        told.as_object().unwrap().iter().filter(|(_, value)| value.is_string()).map(|(key, _)| key).collect();
+    assert_eq!(words, ["schema", "at", "version"], "all else is numbers");
+
+    // Quality, whether the broker is to keep it, seconds until it expires.
+    let listen = ["-p", &scene.broker.port().to_string(), "-V", "5", "-q", "1", "-t", "ctedge/v1/test/metrics"]
+        .map(str::to_owned);
+    let mut listener = Command::new("mosquitto_sub");
+    listener.args(listen).args(["--retain-as-published", "-C", "2", "-W", "30", "-F", "%q %r [%E]"]);
+    let line = format!("0 0 [{expires}]\n");
+    assert_eq!(process::output(&mut listener).unwrap(), line.repeat(2));
+    scene
+}
+
+#[test]
+fn numbers_are_mentioned_in_mqtt_5() {
+    let mut scene = numbers_over("5", "120");
+    // What would have been told while the broker was away is not told later.
+    scene.broker.stop().unwrap();
+    let before = newest(&scene, "/metrics")["uptime_s"].as_u64().unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    scene.broker.resume().unwrap();
+    let after = scene.wait(1, |message| {
+        message.topic.ends_with("/metrics") && message.payload["uptime_s"].as_u64().unwrap() > before
+    });
+    let first = after[0].payload["uptime_s"].as_u64().unwrap();
+    assert!(first >= before + 4, "{first} s was told late, {before} s was the last before");
+    scene.balanced(2);
+}
+
+#[test]
+fn numbers_without_a_connection_are_dropped() {
+    // The first are told when the daemon starts, before it is connected, and the next in an hour.
+    let scene = Scene::with(|setup| setup.more = vec!["mqtt.metrics_s = 3600".to_owned()]);
+    scene.wait(1, |message| message.topic.ends_with("/counters"));
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(!scene.subscriber.messages().iter().any(|message| message.topic.ends_with("/metrics")));
+}
+
+#[test]
+fn numbers_are_mentioned_in_mqtt_3_1_1() {
+    numbers_over("3.1.1", "");
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn site_key(config: &Config) -> Result<String, String> {
 fn model(config: &Config) -> [Check; 3] {
     let library = infer::find_library(config.infer.library.as_deref());
     let library = library.map(|path| path.display().to_string()).map_err(|missing| missing.to_string());
-    match Inference::start(&config.infer, &config.paths.models()) {
+    match Inference::start(&config.infer, &config.paths.of_models()) {
         Err(error) => [
             Check { name: "ONNX Runtime", result: library },
             Check { name: "model", result: Err(error.reason) },

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let found = choosing::judged(sorting::sorted(&args.path, config)?, config)?;
     complain(&format!("{} series; loading the model", found.len()));
-    let mut inference = Inference::start(&config.infer, &config.paths.models())?;
+    let mut inference = Inference::start(&config.infer, &config.paths.of_models())?;
     for reason in &inference.model().passed_over {
         complain(reason);
     }
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             Ok(scan) => match inference.run(scan) {
                 Ok(scores) => scores,
                 Err(unfinished) => {
-                    inference = Inference::start(&config.infer, &config.paths.models())?;
+                    inference = Inference::start(&config.infer, &config.paths.of_models())?;
                     Err(Refusal::new(unfinished.code(), unfinished.to_string()))
                 }
             },

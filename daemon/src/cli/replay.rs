@@ -68,7 +68,7 @@ fn replayed(args: &Args, config: &Config) -> anyhow::Result<(Decision, Decision)
     let refusal = refusal(&recorded, &folder, config)?;
     let infer =
         Settings { bundle: args.bundle.clone().unwrap_or_else(|| config.infer.bundle.clone()), ..config.infer.clone() };
-    let mut inference = Inference::start(&infer, &config.paths.models())?;
+    let mut inference = Inference::start(&infer, &config.paths.of_models())?;
     if inference.model().digest != recorded.model.digest {
         let (was, now) = (&recorded.model, inference.model());
         bail!(

@@ -1,6 +1,6 @@
 //! The journal: every command under its name and id, and how far it is. Each function runs inside a transaction.
 
-use super::{Address, Lane, Name, Reason, Refused, Request, State, Told, request};
+use super::{Address, Lane, Name, Reason, Refused, Reply, Request, State, Told, request};
 use crate::floor::limits::{COMMANDS_KEPT, COMMANDS_WAITING};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -13,6 +13,8 @@ pub(crate) struct Entry {
     pub(crate) address: Address,
     /// What is asked for; `None` where that was no request.
     pub(crate) request: Option<Request>,
+    /// Where it is answered, beside its own topic.
+    pub(crate) reply: Option<Reply>,
     /// How far it is.
     pub(crate) state: State,
     /// What is known beside that.
@@ -38,16 +40,31 @@ pub(crate) enum Taken {
     Unkept(Entry),
 }
 
-/// Takes a request as it came: journals it, accepted or refused, unless its name and id are known. `retained` is whether the
-/// broker had kept it.
+/// A request as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Came<'a> {
+    /// What it holds.
+    pub(crate) payload: &'a [u8],
+    /// Whether the broker had kept it.
+    pub(crate) retained: Retained,
+    /// Where its sender wants to be answered.
+    pub(crate) reply: Option<Reply>,
+}
+
+/// Takes a request as it came: journals it, accepted or refused, unless its name and id are known. Whoever asks again is
+/// answered from then on; a copy that the broker kept changes nothing.
 pub(crate) fn take(
     transaction: &Transaction<'_>,
     address: Address,
-    (payload, retained): (&[u8], Retained),
+    Came { payload, retained, reply }: Came<'_>,
     known: &[Name],
     now_ms: i64,
 ) -> Result<Taken, rusqlite::Error> {
-    if let Some(entry) = find(transaction, &address)? {
+    if let Some(mut entry) = find(transaction, &address)? {
+        if retained == Retained::No && reply.is_some() {
+            entry.reply = reply;
+            answer_to(transaction, &entry)?;
+        }
         return Ok(Taken::Again(entry));
     }
     let read = match retained {
@@ -72,6 +89,7 @@ pub(crate) fn take(
         seq: 0,
         address,
         request,
+        reply,
         state,
         told,
         memory: None,
@@ -187,12 +205,23 @@ fn make_room(transaction: &Transaction<'_>, now_ms: i64) -> Result<(bool, Option
     Ok((forgotten.is_some(), forgotten))
 }
 
+fn answer_to(transaction: &Transaction<'_>, Entry { seq, reply, .. }: &Entry) -> Result<(), rusqlite::Error> {
+    let (topic, correlation) = columns(reply.as_ref());
+    let sql = "UPDATE commands SET reply_topic = ?2, correlation = ?3 WHERE seq = ?1";
+    transaction.execute(sql, params![seq, topic, correlation]).map(drop)
+}
+
+fn columns(reply: Option<&Reply>) -> (Option<&str>, Option<&[u8]>) {
+    (reply.map(|reply| reply.topic.as_str()), reply.and_then(|reply| reply.correlation.as_deref()))
+}
+
 fn insert(transaction: &Transaction<'_>, entry: &Entry) -> Result<i64, rusqlite::Error> {
     let request = entry.request.as_ref().map(text);
+    let (topic, correlation) = columns(entry.reply.as_ref());
     let lane = entry.request.as_ref().map_or(Lane::Look, |request| request.order.name().lane());
     transaction.execute(
-        "INSERT INTO commands (name, id, request, lane, state, told, received_ms, updated_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)",
+        "INSERT INTO commands (name, id, request, lane, state, told, received_ms, updated_ms, reply_topic, correlation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9)",
         params![
             entry.address.name,
             entry.address.id,
@@ -200,23 +229,26 @@ fn insert(transaction: &Transaction<'_>, entry: &Entry) -> Result<i64, rusqlite:
             lane.name(),
             entry.state.name(),
             text(&entry.told),
-            entry.received_ms
+            entry.received_ms,
+            topic,
+            correlation
         ],
     )?;
     Ok(transaction.last_insert_rowid())
 }
 
 /// The columns that [`entry`] reads.
-const COLUMNS: &str =
-    "SELECT seq, name, id, request, state, told, memory, begun, received_ms, updated_ms FROM commands";
+const COLUMNS: &str = "SELECT seq, name, id, request, state, told, memory, begun, received_ms, updated_ms, reply_topic, correlation FROM commands";
 
 fn entry(row: &Row<'_>) -> Result<Entry, rusqlite::Error> {
     let request: Option<String> = row.get(3)?;
     let (state, told): (String, String) = (row.get(4)?, row.get(5)?);
+    let (topic, correlation): (Option<String>, _) = (row.get(10)?, row.get(11)?);
     Ok(Entry {
         seq: row.get(0)?,
         address: Address { name: row.get(1)?, id: row.get(2)? },
         request: request.and_then(|text| serde_json::from_str(&text).ok()),
+        reply: topic.map(|topic| Reply { topic, correlation }),
         state: State::of(&state),
         told: serde_json::from_str(&told).unwrap_or_default(),
         memory: row.get(6)?,

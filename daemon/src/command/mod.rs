@@ -5,12 +5,14 @@
 //! journalled before anything is done, and whatever comes a second time under its name and id only has its state told again.
 
 mod journal;
+mod reply;
 mod request;
 #[cfg(test)]
 mod tests;
 mod told;
 
-pub(crate) use journal::{Entry, Retained, Taken, ends, entries, forget, goes_on, next, take};
+pub(crate) use journal::{Came, Entry, Retained, Taken, ends, entries, forget, goes_on, next, take};
+pub(crate) use reply::Reply;
 pub(crate) use request::{Address, Depth, Order, Request, Which, address};
 #[cfg(test)]
 pub(crate) use request::{OUTCOMES, read};

@@ -36,7 +36,7 @@ fn order(name: &str, params: &Value) -> Result<Order, Reason> {
 }
 
 fn taken(store: &mut Store, address: Address, payload: &[u8], retained: Retained) -> Taken {
-    store.commit(|t| take(t, address, (payload, retained), &Name::ALL, NOW)).unwrap()
+    store.commit(|t| take(t, address, Came { payload, retained, reply: None }, &Name::ALL, NOW)).unwrap()
 }
 
 fn pause(store: &mut Store, id: &str) -> Taken {
@@ -171,6 +171,71 @@ fn a_command_is_carried_out_once() {
 }
 
 #[test]
+fn an_answer_goes_where_no_device_speaks() {
+    let reads = |topic: &str| Reply::read(Some(topic), None, "site/ct").is_ok_and(|reply| reply.is_some());
+    let long = "x".repeat(256);
+    for good in ["a", "replies/me/1", "site", "site/ctx", "site/other/v1/a", "/site/ct/v1", "ä ö/ü", &long] {
+        assert!(reads(good), "{good}");
+    }
+    let (longer, deep) = ("x".repeat(257), "/".repeat(32));
+    for bad in [
+        "",
+        &longer,
+        &deep,
+        "+",
+        "a/#",
+        "a/b+",
+        "$SYS/broker",
+        "$share/a/b",
+        "a\0b",
+        "a\nb",
+        "a\u{7f}",
+        "a\u{fffe}",
+        "a\u{fdd0}",
+        "site/ct",
+        "site/ct/",
+        "site/ct/v1/box/status",
+        "site/ct/v1/other/result/clear",
+        "site/ct/v2/x",
+    ] {
+        assert!(!reads(bad), "{bad:?}");
+    }
+    let with = |bytes: usize| Reply::read(Some("a"), Some(&vec![7; bytes]), "ctedge").map(Option::unwrap);
+    assert_eq!(with(256).unwrap().correlation.unwrap(), [7; 256]);
+    assert!(with(257).is_err(), "not answered without the data that it needs");
+    assert_eq!(Reply::read(None, Some(b"x"), "ctedge"), Ok(None));
+    let words = Reply::read(Some("QQtopicQQ/v1"), Some(b"QQdataQQ"), "ctedge").unwrap();
+    assert!(!format!("{words:?}").contains("QQ"), "{words:?}");
+}
+
+#[test]
+fn the_journal_knows_where_to_answer() {
+    let mut store = Store::in_memory();
+    let reply = |topic: &str| Reply { topic: topic.into(), correlation: Some(vec![0, 255]) };
+    let mut ask = |id: &str, retained: Retained, reply: Option<Reply>| {
+        let payload = request(&json!({"reason": "why"}), &json!({"id": id}));
+        let came = Came { payload: &payload, retained, reply };
+        let taken = store.commit(|t| take(t, at_address("pause", id), came, &Name::ALL, NOW)).unwrap();
+        let kept = store.read(entries).unwrap().into_iter().find(|entry| entry.address.id == id).unwrap();
+        let (Taken::New(entry, _) | Taken::Again(entry) | Taken::Unkept(entry)) = taken;
+        assert_eq!(entry, kept, "what is told is what is remembered");
+        kept.reply
+    };
+    assert_eq!(ask("a", Retained::No, Some(reply("one"))), Some(reply("one")));
+    assert_eq!(ask("a", Retained::No, None), Some(reply("one")), "asked again without one");
+    assert_eq!(ask("a", Retained::No, Some(reply("two"))), Some(reply("two")), "whoever asks again is answered");
+    assert_eq!(
+        ask("a", Retained::Yes, Some(reply("three"))),
+        Some(reply("two")),
+        "but for a copy that the broker kept"
+    );
+    assert_eq!(ask("b", Retained::Yes, Some(reply("four"))), Some(reply("four")), "a refusal is answered, too");
+    assert_eq!(ask("c", Retained::No, None), None);
+    let begun = store.commit(|t| next(t, Lane::Change, NOW)).unwrap().unwrap();
+    assert_eq!(begun.reply, Some(reply("two")));
+}
+
+#[test]
 fn queue_and_journal_are_bounded() {
     use crate::floor::limits::{COMMANDS_KEPT, COMMANDS_WAITING};
     let mut store = Store::in_memory();
@@ -194,8 +259,8 @@ fn queue_and_journal_are_bounded() {
 fn commands_that_a_device_lacks_are_refused() {
     let mut store = Store::in_memory();
     let payload = request(&json!({}), &json!({}));
-    let take =
-        |t: &rusqlite::Transaction<'_>| take(t, at_address("diag", "a"), (&payload, Retained::No), &[Name::Pause], NOW);
+    let came = Came { payload: &payload, retained: Retained::No, reply: None };
+    let take = |t: &rusqlite::Transaction<'_>| take(t, at_address("diag", "a"), came, &[Name::Pause], NOW);
     let entry = new(store.commit(take).unwrap());
     assert_eq!(entry.told.reason_code.as_deref(), Some("unknown_command"));
 }

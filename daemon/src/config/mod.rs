@@ -106,9 +106,9 @@ impl Paths {
         self.state.join("site.key")
     }
 
-    /// Unpacked models.
-    pub(crate) fn models(&self) -> PathBuf {
-        self.state.join("models")
+    /// What models need.
+    pub(crate) fn of_models(&self) -> infer::Folders {
+        infer::Folders { models: self.state.join("models"), trust: self.state.join("trust") }
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) struct Code {
 /// What an entry is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Object {
-    /// `study_key`, `series_key`, `result`, `command`, `configuration`, `model`, `audit_log`.
+    /// `study_key`, `series_key`, `result`, `command`, `configuration`, `site_key`, `trust`, `model`, `audit_log`.
     pub(crate) kind: String,
     /// Pseudonym, id or digest.
     pub(crate) id: String,

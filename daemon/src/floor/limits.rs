@@ -76,6 +76,18 @@ pub(crate) const SAFE_REST: Duration = Duration::from_hours(1);
 /// Bytes of a command's request. A request is a few hundred; this is room for a list of outcomes and a long reason.
 pub(crate) const REQUEST_BYTES: usize = 8 << 10;
 
+/// Bytes of the topic on which a sender wants to be answered.
+pub(crate) const REPLY_TOPIC_BYTES: usize = 256;
+
+/// Levels of that topic. Brokers close the connection of whoever sends on a topic of too many, Mosquitto at 200.
+pub(crate) const REPLY_TOPIC_LEVELS: usize = 32;
+
+/// Bytes that a sender has given back with every answer.
+pub(crate) const CORRELATION_BYTES: usize = 256;
+
+/// Connections on which one answer is tried. Each ended before the broker took it, perhaps because of it.
+pub(crate) const ANSWER_TRIES: u32 = 8;
+
 /// Commands of one kind that wait their turn. Each is an operator's decision: more than these at a time are a mistake.
 pub(crate) const COMMANDS_WAITING: u64 = 16;
 

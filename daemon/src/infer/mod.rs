@@ -24,7 +24,7 @@ use ctedge_models::scan::{Facts, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 use tracing::warn;
 
@@ -184,11 +184,20 @@ impl LoadError {
     }
 }
 
+/// Folders of the device that a model needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Folders {
+    /// Where bundles are unpacked.
+    pub(crate) models: PathBuf,
+    /// Where roots lie that have followed the pinned one, and keys that were revoked here.
+    pub(crate) trust: PathBuf,
+}
+
 /// A request to the inference worker.
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
     /// Open the bundle, load ONNX Runtime, pass the golden volume.
-    Load { settings: Settings, models: PathBuf },
+    Load { settings: Settings, folders: Folders },
     /// Run the golden volume again.
     Golden { within_s: f64 },
     /// Run the model on the volume whose voxels come with this message.
@@ -231,8 +240,9 @@ pub(crate) struct Inference {
 }
 
 impl Inference {
-    /// Starts the worker and has it load the model; `models` is the folder for unpacked bundles.
-    pub(crate) fn start(settings: &Settings, models: &Path) -> Result<Self, LoadError> {
+    /// Starts the worker and has it load the model.
+    pub(crate) fn start(settings: &Settings, folders: &Folders) -> Result<Self, LoadError> {
+        let models = &folders.models;
         // Builds of ONNX Runtime from 1.29 on report usage unless this is set before they are loaded.
         let mut environment = vec![("ORT_DISABLE_TELEMETRY", "1".to_owned())];
         // CUDA would keep what it compiles in the user's home, which the worker cannot write.
@@ -246,7 +256,7 @@ impl Inference {
         let started = Worker::start(INFER, Jail { resident_bytes, ..Jail::default() }, &environment);
         let mut worker =
             started.map_err(|error| LoadError::new(format!("no inference worker can be started: {error}")))?;
-        let request = Request::Load { settings: settings.clone(), models: models.to_owned() };
+        let request = Request::Load { settings: settings.clone(), folders: folders.clone() };
         let answer = worker.ask::<_, Answer>(&request, None, seconds(settings.load_s));
         let reason = match answer {
             Ok((Answer::Loaded(model), _)) => {

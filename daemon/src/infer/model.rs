@@ -1,15 +1,15 @@
 //! A bundle, opened, checked and ready to run.
 
 use super::onnx::{Engine, Graph, Halt, Runtime};
-use super::{Model, Scores, Settings, library, seconds};
+use super::{Folders, Model, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
-use ctedge_models::bundle::{self, Golden, TrustedKeys, VerifiedBundle};
+use ctedge_models::bundle::{self, Golden, VerifiedBundle};
 use ctedge_models::preprocess;
 use ctedge_models::spec::PreprocessSpec;
+use ctedge_models::trust::TrustStore;
 use ctedge_models::volume::Volume;
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 /// A model that has passed its golden test on this device.
@@ -27,8 +27,8 @@ impl Loaded {
     ///
     /// # Errors
     /// Why not, in words that name the next step.
-    pub(super) fn load(settings: &Settings, models: &Path) -> Result<Self, String> {
-        let bundle = open(settings, models)?;
+    pub(super) fn load(settings: &Settings, folders: &Folders) -> Result<Self, String> {
+        let bundle = open(settings, folders)?;
         let library = library::find(settings.library.as_deref()).map_err(|missing| missing.to_string())?;
         let manifest = bundle.manifest();
         let runtime = Runtime::load(&library)?;
@@ -99,11 +99,14 @@ impl From<Halt> for NoScores {
     }
 }
 
-fn open(settings: &Settings, models: &Path) -> Result<VerifiedBundle, String> {
-    let trusted = TrustedKeys::load(&settings.trust).map_err(|error| {
-        format!("infer.trust: {error}; it must name the public key (.pub) of whoever signs your models")
+fn open(settings: &Settings, folders: &Folders) -> Result<VerifiedBundle, String> {
+    let trust = TrustStore::open(&settings.trust, &folders.trust).map_err(|error| {
+        let error = chain(&error);
+        format!(
+            "infer.trust: {error}; it must name the public key (.pub) of whoever signs your models, or a root document"
+        )
     })?;
-    let opened = bundle::open(&settings.bundle, &trusted, models);
+    let opened = bundle::open(&settings.bundle, trust.keys(), &folders.models);
     opened.map_err(|error| format!("infer.bundle {}: {}", settings.bundle.display(), chain(&error)))
 }
 

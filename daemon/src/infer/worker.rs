@@ -1,7 +1,7 @@
 //! The inference worker: answers requests until the supervisor goes.
 
 use super::model::{Loaded, NoScores};
-use super::{Answer, CUDA_CACHE, Request, Settings, seconds};
+use super::{Answer, CUDA_CACHE, Folders, Request, Settings, seconds};
 use crate::floor::fate::Code;
 use crate::floor::worker::Desk;
 use crate::floor::worker::calls::Duty;
@@ -20,7 +20,7 @@ pub(crate) fn work() -> io::Result<()> {
     let mut loaded = None;
     while let Some((request, descriptor)) = desk.next::<Request>()? {
         let answer = match (request, descriptor) {
-            (Request::Load { settings, models }, _) => match load(&settings, &models) {
+            (Request::Load { settings, folders }, _) => match load(&settings, &folders) {
                 Ok(model) => {
                     let answer = Answer::Loaded(Box::new(model.model().clone()));
                     loaded = Some(model);
@@ -48,9 +48,10 @@ pub(crate) fn work() -> io::Result<()> {
 }
 
 /// Closes the jail, then loads the model: its graph comes from outside, and so does the library that runs it.
-fn load(settings: &Settings, models: &Path) -> Result<Loaded, String> {
-    walls::close(Duty::Infer, &reach(models)).map_err(|error| format!("the inference worker's walls: {error}"))?;
-    Loaded::load(settings, models)
+fn load(settings: &Settings, folders: &Folders) -> Result<Loaded, String> {
+    walls::close(Duty::Infer, &reach(&folders.models))
+        .map_err(|error| format!("the inference worker's walls: {error}"))?;
+    Loaded::load(settings, folders)
 }
 
 /// What ONNX Runtime and the drivers beneath it need. Libraries lie anywhere, and those of a Jetson read what board they

@@ -5,6 +5,7 @@
 
 mod command;
 mod counters;
+mod metrics;
 mod payload;
 mod result;
 mod schema;
@@ -13,6 +14,7 @@ mod tests;
 
 pub(crate) use command::{Capability, CommandRequest, CommandState};
 pub(crate) use counters::{AuditHead, Counters, Kept};
+pub(crate) use metrics::{DiskFree, Metrics};
 pub(crate) use payload::{
     COMMAND_EXPIRY_S, Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer,
 };
@@ -43,6 +45,8 @@ pub(crate) struct Message {
     pub(crate) priority: u8,
     /// Id of the result that it is, if it is one.
     pub(crate) result_id: Option<String>,
+    /// With MQTT 5: what the sender of a request has given back with its answer.
+    pub(crate) correlation: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for Message {
@@ -138,6 +142,7 @@ pub(crate) enum TopicError {
 /// The topics of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Topics {
+    prefix: String,
     root: String,
 }
 
@@ -152,7 +157,12 @@ impl Topics {
         if !(1..=64).contains(&prefix.len()) || !levels {
             return Err(TopicError::Prefix { prefix: prefix.to_owned() });
         }
-        Ok(Self { root: format!("{prefix}/v{SCHEMA_MAJOR}/{device}") })
+        Ok(Self { prefix: prefix.to_owned(), root: format!("{prefix}/v{SCHEMA_MAJOR}/{device}") })
+    }
+
+    /// The begin of all devices' topics.
+    fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// A topic or filter below this device's root.

@@ -279,6 +279,7 @@ impl Writer {
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,
             result_id: None,
+            correlation: None,
         }
     }
 
@@ -291,6 +292,7 @@ impl Writer {
             expiry_s: Some(RESULT_EXPIRY_S),
             priority: urgency(report),
             result_id: Some(id.to_owned()),
+            correlation: None,
         }
     }
 
@@ -319,6 +321,7 @@ impl Writer {
             expiry_s: Some(EVENT_EXPIRY_S),
             priority: EVENT_PRIORITY,
             result_id: None,
+            correlation: None,
         }
     }
 
@@ -337,8 +340,7 @@ impl Writer {
 
     /// Has the broker forget what it keeps at a topic below the device's root.
     pub(crate) fn cleared(&self, below: &str) -> Message {
-        let topic = self.topics.below(below);
-        Message { topic, payload: Vec::new(), retain: true, expiry_s: None, priority: 0, result_id: None }
+        Message { payload: Vec::new(), ..self.retained(below, &()) }
     }
 
     /// The topic of results with an outcome of this name.
@@ -356,6 +358,11 @@ impl Writer {
         Message { retain: false, ..self.posted(below, content, None) }
     }
 
+    /// The begin of all devices' topics.
+    pub(crate) fn prefix(&self) -> &str {
+        self.topics.prefix()
+    }
+
     /// What of a topic stands below the device's root.
     pub(crate) fn below<'a>(&self, topic: &'a str) -> Option<&'a str> {
         topic.strip_prefix(&self.topics.below(""))
@@ -366,14 +373,15 @@ impl Writer {
         self.topics.below("receipt")
     }
 
-    fn versioned<T: Serialize>(&self, topic: &str, schema: &str, content: &T) -> Message {
+    pub(super) fn versioned<T: Serialize>(&self, topic: &str, schema: &str, content: &T) -> Message {
         let at = clock::rfc3339(clock::now_ms());
         self.retained(topic, &Versioned { schema, at, version: env!("CARGO_PKG_VERSION"), content })
     }
 
     fn retained<T: Serialize>(&self, topic: &str, content: &T) -> Message {
         let (topic, payload) = (self.topics.below(topic), json(content));
-        Message { topic, payload, retain: true, expiry_s: None, priority: 0, result_id: None }
+        let (result_id, correlation) = (None, None);
+        Message { topic, payload, retain: true, expiry_s: None, priority: 0, result_id, correlation }
     }
 }
 

@@ -4,12 +4,13 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
+use super::metrics::METRICS_EXPIRY_S;
 use super::payload::{
     COMMAND_EXPIRY_S, DiskLow, EVENT_EXPIRY_S, Event, IdMap, RESULT_EXPIRY_S, Status, Told, Versioned,
 };
 use super::result::Sent;
 use super::{
-    Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Receipt, SCHEMA_MAJOR, Topics,
+    Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Metrics, Receipt, SCHEMA_MAJOR, Topics,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
@@ -40,6 +41,7 @@ pub(crate) struct Document {
     /// The only values of the level that varies, where these are few.
     varies: &'static [&'static str],
     from: From,
+    qos: u8,
     retained: bool,
     expiry_s: Option<u32>,
     schema: fn(&mut SchemaGenerator) -> Schema,
@@ -53,7 +55,8 @@ impl std::fmt::Debug for Document {
 
 /// State, at a topic of its own name.
 fn state(name: &'static str, about: &'static str, schema: fn(&mut SchemaGenerator) -> Schema) -> Document {
-    Document { name, about, topic: name, varies: &[], from: From::Device, retained: true, expiry_s: None, schema }
+    let (topic, from) = (name, From::Device);
+    Document { name, about, topic, varies: &[], from, qos: 1, retained: true, expiry_s: None, schema }
 }
 
 /// What the broker keeps for a day for whoever has a session.
@@ -84,7 +87,7 @@ fn states() -> [Document; 5] {
     ]
 }
 
-fn occurrences() -> [Document; 6] {
+fn occurrences() -> [Document; 7] {
     [
         Document {
             topic: "event/{type}",
@@ -110,6 +113,11 @@ fn occurrences() -> [Document; 6] {
             "Who the patient of a result is; only where the site has switched that on",
             of::<IdMap<'static>>,
         ),
+        Document {
+            qos: 0,
+            expiry_s: Some(METRICS_EXPIRY_S),
+            ..passing("metrics", "With mqtt.metrics_s: numbers of the device", of::<Versioned<'static, Metrics>>)
+        },
         told("receipt", "To the device: a subscriber has a result", of::<Receipt>),
     ]
 }
@@ -188,7 +196,7 @@ impl Document {
             From::Device => "send",
             From::Subscriber => "receive",
         };
-        let mut binding = json!({ "qos": 1, "retain": self.retained, "bindingVersion": "0.2.0" });
+        let mut binding = json!({ "qos": self.qos, "retain": self.retained, "bindingVersion": "0.2.0" });
         if let (Some(binding), Some(seconds)) = (binding.as_object_mut(), self.expiry_s) {
             binding.insert("messageExpiryInterval".to_owned(), json!(seconds));
         }

@@ -130,6 +130,43 @@ fn state_is_retained() {
     assert_eq!(parsed(&writer.health(&health))["overall"], "degraded");
 }
 
+fn numbers() -> Metrics {
+    Metrics {
+        uptime_s: 86_400,
+        pending: 1,
+        outbox_messages: 2,
+        outbox_oldest_s: 3,
+        disk_free_bytes: DiskFree { incoming: Some(1), spool: Some(1), state: Some(1) },
+        hottest_celsius: Some(61.5),
+        resident_bytes: Some(1),
+        ended: 37,
+        complete_to_result_mean_s: Some(0.463),
+        complete_to_result_last_s: Some(0.42),
+    }
+}
+
+#[test]
+fn numbers_pass_and_leave_out_what_is_not_known() {
+    let unknown = Metrics {
+        disk_free_bytes: DiskFree { incoming: None, spool: Some(1), state: None },
+        hottest_celsius: None,
+        resident_bytes: None,
+        complete_to_result_mean_s: None,
+        complete_to_result_last_s: None,
+        ..numbers()
+    };
+    let message = writer().metrics(&unknown);
+    assert_eq!(
+        (message.topic.as_str(), message.retain, message.expiry_s),
+        ("ctedge/v1/box-1/metrics", false, Some(120))
+    );
+    let told = parsed(&message);
+    assert_eq!(told["disk_free_bytes"], json!({"spool": 1}));
+    assert!(told.as_object().unwrap().values().all(|value| !value.is_null()), "{told}");
+    let schema = documents().into_iter().find(|document| document.name == "metrics").unwrap().schema();
+    assert_eq!(schema["required"].as_array().unwrap().len(), 9, "the others may be absent: {schema}");
+}
+
 #[test]
 fn counters_balance_as_the_ledger_does() {
     let mut books: Vec<(String, u64, u64)> =
@@ -212,6 +249,7 @@ fn the_contract_shows_what_is_sent() {
         writer.status(State::Online, 17),
         writer.counters(&Counters { audit: Some(audit), ..Counters::of(&[], 0, &Kept::default()) }),
         writer.health(&health),
+        writer.metrics(&numbers()),
         writer.event(StepKind::Complete(&first.subject)),
         writer.disk_low(&DiskLow { level: "stopped", folders: vec!["spool"], used_percent: 97, free_mib: 300 }),
         writer.idmap("r1_x", &first.subject, &identifiers),

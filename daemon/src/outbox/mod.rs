@@ -9,6 +9,7 @@ pub(crate) use crate::message::{Message, Receipt};
 pub(crate) use history::{Page, delivered, forget_delivered, replay};
 
 use crate::floor::clock;
+use crate::floor::limits::ANSWER_TRIES;
 use crate::floor::store::{count, fact, next_number, number, set_fact};
 use crate::message::{Delivery, Kept, Place};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -73,6 +74,8 @@ pub(crate) struct Envelope {
     pub(crate) seq: i64,
     /// What to send.
     pub(crate) message: Message,
+    /// Whether it answers a command.
+    pub(crate) is_answer: bool,
 }
 
 /// What waits.
@@ -95,16 +98,35 @@ pub(crate) fn next_place(transaction: &Transaction<'_>) -> Result<Place, rusqlit
 
 /// Stores a message in the transaction of what it tells. A result becomes the newest of the chain.
 pub(crate) fn put(transaction: &Transaction<'_>, message: &Message, now_ms: i64) -> Result<i64, rusqlite::Error> {
-    let Message { topic, payload, expiry_s, priority, result_id, .. } = message;
+    let Message { topic, payload, expiry_s, priority, result_id, correlation, .. } = message;
     transaction.execute(
-        "INSERT INTO outbox (topic, payload, expiry_s, priority, created_ms, result_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![topic, payload, expiry_s, priority, now_ms, result_id],
+        "INSERT INTO outbox (topic, payload, expiry_s, priority, created_ms, result_id, correlation)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![topic, payload, expiry_s, priority, now_ms, result_id, correlation],
     )?;
     let seq = transaction.last_insert_rowid();
     if result_id.is_some() {
         set_fact(transaction, "newest_sha256", &message.sha256())?;
     }
     Ok(seq)
+}
+
+/// Stores an answer to the command of this number, in place of the one before it where no broker has acknowledged that: the
+/// newest state is what counts. Commands that are not journalled have number 0; each of their answers stays.
+pub(crate) fn answer(
+    transaction: &Transaction<'_>,
+    command: i64,
+    message: &Message,
+    now_ms: i64,
+) -> Result<(), rusqlite::Error> {
+    transaction.execute("DELETE FROM outbox WHERE answers = ?1 AND answers > 0", [command])?;
+    let seq = put(transaction, message, now_ms)?;
+    transaction.execute("UPDATE outbox SET answers = ?2 WHERE seq = ?1", [seq, command]).map(drop)
+}
+
+/// A connection begins: answers that were tried on so many that they may be what ended them are given up. Returns how many.
+pub(crate) fn give_up(transaction: &Transaction<'_>) -> Result<usize, rusqlite::Error> {
+    transaction.execute("DELETE FROM outbox WHERE answers IS NOT NULL AND attempt >= ?1", [ANSWER_TRIES])
 }
 
 /// The next messages to send: most urgent first, then oldest first. Those numbered in `except` are left out.
@@ -123,13 +145,16 @@ pub(crate) fn next(
         row.as_ref().map_or(true, |(envelope, _)| !except.contains(&envelope.seq))
     };
     let rows: Vec<(Envelope, Before)> = rows.filter(wanted).take(most).collect::<Result<_, _>>()?;
-    let sending = |(Envelope { seq, message }, before): (Envelope, Before)| {
-        let Some(id) = &message.result_id else { return Ok(Envelope { seq, message }) };
-        transaction.execute("UPDATE outbox SET attempt = attempt + 1 WHERE seq = ?1", [seq])?;
+    let sending = |(Envelope { seq, message, is_answer }, before): (Envelope, Before)| {
+        if is_answer || message.result_id.is_some() {
+            transaction.execute("UPDATE outbox SET attempt = attempt + 1 WHERE seq = ?1", [seq])?;
+        }
+        let Some(id) = &message.result_id else { return Ok(Envelope { seq, message, is_answer }) };
         let (attempt, replayed) = (before.attempts.saturating_add(1), before.is_replayed);
         // Another result of the same id says the same.
         let dup_possible = replayed || before.attempts > 0 || history::has(transaction, id)?;
-        Ok(Envelope { seq, message: message.delivered(Delivery { attempt, dup_possible, replayed }) })
+        let message = message.delivered(Delivery { attempt, dup_possible, replayed });
+        Ok(Envelope { seq, message, is_answer })
     };
     rows.into_iter().map(sending).collect()
 }
@@ -144,8 +169,7 @@ struct Before {
 }
 
 /// The columns that [`envelope`] reads.
-const ROWS: &str =
-    "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt, replayed IS NOT NULL FROM outbox";
+const ROWS: &str = "SELECT seq, topic, payload, expiry_s, priority, result_id, attempt, replayed IS NOT NULL, correlation, answers IS NOT NULL FROM outbox";
 
 /// A row, and what is known of it.
 fn envelope(row: &Row<'_>) -> Result<(Envelope, Before), rusqlite::Error> {
@@ -156,9 +180,10 @@ fn envelope(row: &Row<'_>) -> Result<(Envelope, Before), rusqlite::Error> {
         expiry_s: row.get(3)?,
         priority: row.get(4)?,
         result_id: row.get(5)?,
+        correlation: row.get(8)?,
     };
     let before = Before { attempts: row.get(6)?, is_replayed: row.get(7)? };
-    Ok((Envelope { seq: row.get(0)?, message }, before))
+    Ok((Envelope { seq: row.get(0)?, message, is_answer: row.get(9)? }, before))
 }
 
 /// The broker has taken a message. It is done with, unless it is a result whose receipt is waited for. Returns the id of a

@@ -11,6 +11,7 @@ fn event(topic: &str, priority: u8) -> Message {
         expiry_s: Some(60),
         priority,
         result_id: None,
+        correlation: None,
     }
 }
 
@@ -265,4 +266,39 @@ proptest! {
             prop_assert_eq!(queued + unreceipted + reference.published + reference.receipted, reference.made);
         }
     }
+}
+
+#[test]
+fn answers_give_way_to_newer_ones_and_are_given_up() {
+    let mut store = Store::in_memory();
+    let answer = |word: &str| Message {
+        payload: word.as_bytes().to_vec(),
+        correlation: Some(vec![0, 7]),
+        ..event("replies/me", 0)
+    };
+    let words = |store: &mut Store| -> Vec<String> {
+        let sent = store.commit(|t| next(t, 0, 10, &[])).unwrap();
+        let answers = sent.iter().filter(|envelope| envelope.is_answer);
+        answers.map(|envelope| String::from_utf8(envelope.message.payload.clone()).unwrap()).collect()
+    };
+    for (command, word) in [(1, "accepted"), (0, "full"), (2, "accepted"), (1, "running"), (0, "also full")] {
+        store.commit(|t| super::answer(t, command, &answer(word), 0)).unwrap();
+    }
+    store.commit(|t| put(t, &result("r1", 1), 0)).unwrap();
+    assert_eq!(words(&mut store), ["full", "accepted", "running", "also full"]);
+    let sent = store.commit(|t| next(t, 0, 1, &[])).unwrap().remove(0);
+    assert_eq!((sent.message, sent.is_answer), (answer("full"), true));
+    store.commit(|t| taken(t, sent.seq, 0, &with_receipts())).unwrap();
+    assert_eq!(words(&mut store), ["accepted", "running", "also full"], "an answer needs no receipt");
+    let mut given_up = Vec::new();
+    for _connection in 0..ANSWER_TRIES {
+        given_up.push(store.commit(give_up).unwrap());
+        words(&mut store);
+    }
+    store.commit(|t| super::answer(t, 1, &answer("succeeded"), 0)).unwrap();
+    given_up.push(store.commit(give_up).unwrap());
+    assert_eq!(given_up.iter().sum::<usize>(), 3, "each after as many tries: {given_up:?}");
+    assert_eq!(words(&mut store), ["succeeded"], "news has all its tries");
+    let waiting = store.commit(|t| next(t, 0, 10, &[])).unwrap();
+    assert!(waiting.iter().any(|envelope| envelope.message.result_id.is_some()), "a result is never given up");
 }

@@ -6,6 +6,7 @@ use crate::message::State;
 use crate::publish::{Presence, Publisher};
 use crate::web::{self, Asked};
 use sd_notify::NotifyState;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +24,13 @@ const QUESTIONS: usize = 16;
 impl House {
     /// Attends until the daemon is told to stop.
     pub(super) async fn attend(&self) -> Result<(), PipelineError> {
+        tokio::select! {
+            attended = self.attend_to_all_else() => attended,
+            never = self.mention_numbers() => match never {},
+        }
+    }
+
+    async fn attend_to_all_else(&self) -> Result<(), PipelineError> {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let mut stopping = self.stopping.subscribe();
         let publisher = tokio::spawn(self.publisher().run(self.stopping.subscribe()));
@@ -59,6 +67,22 @@ impl House {
         self.withdraw();
         drop(timeout(GRACE, publisher).await);
         Ok(())
+    }
+
+    /// Mentions the numbers of the device every so many seconds, for ever, if that is asked for.
+    async fn mention_numbers(&self) -> Infallible {
+        let period_s = u64::from(self.config.mqtt.metrics_s);
+        if period_s == 0 {
+            return std::future::pending().await;
+        }
+        let mut period = interval(Duration::from_secs(period_s));
+        period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            period.tick().await;
+            if let Some(brief) = self.brief() {
+                self.board.mention(self.writer.metrics(&brief));
+            }
+        }
     }
 
     fn publisher(&self) -> Publisher {

@@ -22,6 +22,7 @@ pub(crate) use watch::of_ledger;
 use crate::choice;
 use crate::config::Config;
 use crate::evidence::{Alarm, Alarms, Event};
+use crate::floor::clock::Stopwatch;
 use crate::floor::disk::{Ballast, Disk, Place};
 use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
@@ -120,6 +121,7 @@ struct House {
     isolation: Result<(), String>,
     stop: AtomicBool,
     stopping: Sender<bool>,
+    up: Stopwatch,
     ended: Mutex<Option<&'static str>>,
 }
 
@@ -168,7 +170,7 @@ pub(crate) fn run(config: Config) -> Result<Farewell, PipelineError> {
 
 impl House {
     fn open(config: Config) -> Result<Self, PipelineError> {
-        for path in [&config.paths.incoming, &config.paths.state, &config.paths.models()] {
+        for path in [&config.paths.incoming, &config.paths.state, &config.paths.of_models().models] {
             durable::make_folder(path).map_err(|source| PipelineError::Folder { path: path.clone(), source })?;
         }
         let path = config.paths.site_key();
@@ -214,6 +216,7 @@ impl House {
             isolation: volume::isolation(&config.volume),
             stop: AtomicBool::new(false),
             stopping: Sender::new(false),
+            up: Stopwatch::start(),
             ended: Mutex::new(None),
             config,
         })

@@ -1,4 +1,4 @@
-//! The retained state: the newest message of each topic, sent again after every connect.
+//! The retained state: the newest message of each topic, sent again after every connect. And what is only mentioned.
 
 use crate::outbox::Message;
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     messages: Mutex<BTreeMap<String, (u64, Message)>>,
+    mentioned: Mutex<Option<Message>>,
     changed: Notify,
     answers: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -21,6 +22,18 @@ impl Board {
         messages.insert(message.topic.clone(), (version, message));
         drop(messages);
         self.wake();
+    }
+
+    /// Mentions a message that nobody waits for: sent at once where there is a connection, and else dropped. A newer one
+    /// replaces it.
+    pub(crate) fn mention(&self, message: Message) {
+        *self.mentioned.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+        self.wake();
+    }
+
+    /// Takes what was mentioned, if that has not been done.
+    pub(super) fn mentioned(&self) -> Option<Message> {
+        self.mentioned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The broker has heard that a topic has no state any more: it need not be told again.
@@ -55,5 +68,29 @@ impl Board {
     pub(super) fn after(&self, seen: u64) -> Option<(u64, Message)> {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
         messages.values().filter(|(version, _)| *version > seen).min_by_key(|(version, _)| *version).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_newest_mention_is_left_and_it_is_no_state() {
+        let board = Board::default();
+        let message = |payload: &[u8]| Message {
+            topic: "t".to_owned(),
+            payload: payload.to_vec(),
+            retain: false,
+            expiry_s: None,
+            priority: 0,
+            result_id: None,
+            correlation: None,
+        };
+        board.mention(message(b"1"));
+        board.mention(message(b"2"));
+        assert_eq!(board.after(0), None);
+        assert_eq!(board.mentioned().map(|message| message.payload).as_deref(), Some(b"2".as_slice()));
+        assert_eq!(board.mentioned(), None);
     }
 }

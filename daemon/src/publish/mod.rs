@@ -5,19 +5,20 @@
 //! connection is a new client with an empty memory, so that nothing is taken for sent that is not.
 
 mod board;
-mod link;
+mod connection;
 mod publisher;
 mod session;
 mod settings;
-mod silence;
+mod signal;
 
 pub(crate) use board::Board;
 pub(crate) use publisher::{LinkState, Presence, Publisher, TurnedAway, Witness};
-pub(crate) use session::{Heard, Version};
 pub(crate) use settings::{Settings, Tls};
+pub(crate) use signal::{Heard, Version};
 
 use crate::outbox::Message;
-use session::{Session, SessionError, Signal, Verdict};
+use session::Session;
+use signal::{SessionError, Signal, Verdict};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 

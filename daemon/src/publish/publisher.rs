@@ -1,20 +1,19 @@
-//! Keeps a connection, and sends over it what the board and the outbox hold.
+//! Keeps a connection: makes one, and the next when that is lost.
 
 use super::board::Board;
-use super::link::{Link, Ticket};
-use super::session::{Grant, Heard, Session, SessionError, Signal, Verdict, Version};
+use super::connection::Connection;
+use super::session::Session;
 use super::settings::Settings;
-use super::silence::Silence;
-use crate::floor::clock;
+use super::signal::{Heard, SessionError, Version};
 use crate::floor::disk::MayLackRoom;
 use crate::floor::store::{self, SharedStore, StoreError, lock};
-use crate::outbox::{self, Message, Receipt};
+use crate::outbox::{self, Message};
 use rusqlite::Transaction;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{debug, info, warn};
+use tokio::time::sleep;
+use tracing::{info, warn};
 
 /// What `status` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,12 +93,8 @@ enum Ended {
 
 /// Longest pause between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A broker that acknowledges nothing for this long is taken for dead.
-const STALLED: Duration = Duration::from_secs(30);
 /// How often it is looked for results whose receipt has not come, and for room on a full disk.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-/// Time for the last messages when the daemon stops.
-const FAREWELL: Duration = Duration::from_secs(3);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 impl Publisher {
     /// Runs until `stop` becomes true.
@@ -169,219 +164,18 @@ impl Publisher {
                 info!(mqtt = version.name(), session = number, "connected to the broker");
                 *self.state.lock().unwrap_or_else(PoisonError::into_inner) =
                     LinkState { connected: true, ..LinkState::default() };
-                let link = Link::new(grant.in_flight);
-                let [long, pause] = self.delivery.shortest_and_longest_patience();
-                let silence = Silence::new(long, pause);
-                let connection =
-                    Connection { publisher: self, number, grant, link, seen: 0, lacks_room: false, silence };
-                connection.serve(session, stop).await.map_or_else(Ended::Lost, |()| Ended::Stopped)
+                Connection::new(self, number, grant)
+                    .serve(session, stop)
+                    .await
+                    .map_or_else(Ended::Lost, |()| Ended::Stopped)
             }
             Err(error) => Ended::Lost(error),
         }
     }
 }
 
-/// A store that fails ends the connection: what is on its way is sent again by the next.
-fn stored(error: &StoreError) -> SessionError {
-    SessionError::Lost { reason: error.to_string() }
-}
-
 /// Exponential, from a quarter of a second; each version gets its turn before the pause grows.
 fn pause(attempts: u32, versions: usize) -> Duration {
     let rounds = attempts / u32::try_from(versions.max(1)).unwrap_or(1);
     LONGEST_PAUSE.min(Duration::from_millis(250).saturating_mul(1 << rounds.min(10)))
-}
-
-/// A connection that the broker has accepted.
-struct Connection<'a> {
-    publisher: &'a Publisher,
-    number: i64,
-    grant: Grant,
-    link: Link,
-    /// Version of the board that has been sent.
-    seen: u64,
-    /// Whether the ledger could not take down that something is being sent.
-    lacks_room: bool,
-    /// Whether whoever sends receipts was away.
-    silence: Silence,
-}
-
-impl Connection<'_> {
-    /// Sends the state, then `online`, then whatever comes, until told to stop.
-    async fn serve(mut self, mut session: Session, stop: &mut watch::Receiver<bool>) -> Result<(), SessionError> {
-        self.all_state(&mut session).await?;
-        if self.publisher.delivery.receipts {
-            let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
-            let waiting =
-                lock(&self.publisher.store).commit(|transaction| outbox::wait_anew(transaction, now_ms, delivery));
-            waiting.map_err(|error| stored(&error))?;
-            session.ask_for(&self.publisher.receipts).await?;
-        }
-        session.ask_for(&self.publisher.requests).await?;
-        self.hand_over(&session, Ticket::State, (self.publisher.status)(Presence::Online, self.number)).await?;
-        let mut progress = Instant::now();
-        loop {
-            self.fill(&session).await?;
-            tokio::select! {
-                signal = session.next() => {
-                    self.handle(&signal?)?;
-                    progress = Instant::now();
-                }
-                () = self.publisher.board.changed() => {
-                    if self.link.under_way() == 0 {
-                        progress = Instant::now();
-                    }
-                }
-                _ = stop.changed() => return self.leave(session).await,
-                () = sleep(LOOK_AGAIN), if self.publisher.delivery.receipts || self.lacks_room => {}
-                () = sleep_until(progress + STALLED), if self.link.under_way() > 0 => return Err(SessionError::Timeout),
-            }
-        }
-    }
-
-    /// Sends all state there is, as much at a time as may be on its way.
-    async fn all_state(&mut self, session: &mut Session) -> Result<(), SessionError> {
-        while let Some((version, message)) = self.publisher.board.after(self.seen) {
-            while self.link.free() == 0 {
-                let signal = timeout(STALLED, session.next()).await;
-                self.handle(&signal.map_err(|_elapsed| SessionError::Timeout)??)?;
-            }
-            self.state(session, version, message).await?;
-        }
-        Ok(())
-    }
-
-    async fn state(&mut self, session: &Session, version: u64, message: Message) -> Result<(), SessionError> {
-        self.seen = version;
-        let ticket = if message.payload.is_empty() { Ticket::Clearing(version) } else { Ticket::State };
-        self.hand_over(session, ticket, message).await
-    }
-
-    /// Hands over as much as may be on its way: state first, it is small and replaces itself.
-    async fn fill(&mut self, session: &Session) -> Result<(), SessionError> {
-        while self.link.free() > 0
-            && let Some((version, message)) = self.publisher.board.after(self.seen)
-        {
-            self.state(session, version, message).await?;
-        }
-        if self.link.free() == 0 {
-            return Ok(());
-        }
-        let rows = self.link.rows();
-        let due = match self.due(&rows) {
-            // State is told all the same, above all that the disk is full.
-            Err(error) if error.lacks_room() => {
-                self.lacks_room = true;
-                return Ok(());
-            }
-            due => due.map_err(|error| stored(&error))?,
-        };
-        self.lacks_room = false;
-        for outbox::Envelope { seq, message } in due {
-            if message.payload.len() > self.largest() {
-                self.refused(seq, "larger than the broker takes");
-            } else {
-                self.hand_over(session, Ticket::Row(seq), message).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What is to be sent now. A commit that changes nothing costs no sync.
-    fn due(&self, under_way: &[i64]) -> Result<Vec<outbox::Envelope>, StoreError> {
-        let (now_ms, most) = (clock::now_ms(), self.link.free());
-        lock(&self.publisher.store).commit(|transaction| outbox::next(transaction, now_ms, most, under_way))
-    }
-
-    /// Bytes of the largest payload, with room for topic and properties.
-    fn largest(&self) -> usize {
-        let granted = self.grant.packet_bytes.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
-        granted.saturating_sub(512).min(self.publisher.settings.message_bytes)
-    }
-
-    async fn hand_over(&mut self, session: &Session, ticket: Ticket, message: Message) -> Result<(), SessionError> {
-        self.link.handed_over(ticket);
-        session.publish(message).await
-    }
-
-    fn handle(&mut self, signal: &Signal) -> Result<(), SessionError> {
-        match signal {
-            Signal::Sent(packet) => self.link.sent(*packet),
-            Signal::Answered(packet, verdict) => match self.link.answered(*packet) {
-                Some(Ticket::Row(seq)) => self.answered(seq, *verdict)?,
-                Some(Ticket::Clearing(version)) => self.publisher.board.cleared(version),
-                Some(Ticket::State) | None => {}
-            },
-            Signal::Message(heard) if heard.topic == self.publisher.receipts => self.receipted(&heard.payload)?,
-            Signal::Message(heard) => (self.publisher.hear)(heard).map_err(|error| stored(&error))?,
-            Signal::Denied => {
-                warn!("the broker refuses a subscription: receipts or commands do not reach this device");
-                self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).deaf = true;
-            }
-            Signal::Connected(_) | Signal::Subscribed => {}
-        }
-        Ok(())
-    }
-
-    /// A subscriber's word. What cannot be read, or names nothing that waits, changes nothing.
-    fn receipted(&mut self, payload: &[u8]) -> Result<(), SessionError> {
-        let Ok(receipt) = serde_json::from_slice::<Receipt>(payload) else {
-            warn!("a receipt is no JSON object with id and sha256; see MQTT.md");
-            (self.publisher.turned_away)("a receipt is no JSON object with id and sha256");
-            return Ok(());
-        };
-        let (now_ms, ends_silence) = (clock::now_ms(), self.silence.ends(Instant::now()));
-        let known = lock(&self.publisher.store).commit(|transaction| {
-            let known = outbox::receipted(transaction, &receipt)?;
-            if known {
-                (self.publisher.delivered)(transaction, &receipt.id, Witness::Subscriber)?;
-            }
-            if ends_silence {
-                outbox::wait_anew(transaction, now_ms, &self.publisher.delivery)?;
-            }
-            Ok(known)
-        });
-        if !known.map_err(|error| stored(&error))? {
-            debug!("a receipt names no result that waits for one");
-        }
-        Ok(())
-    }
-
-    fn answered(&mut self, seq: i64, verdict: Verdict) -> Result<(), SessionError> {
-        self.publisher.board.count(verdict.name());
-        if let Verdict::Refused(reason) = verdict {
-            self.refused(seq, reason);
-            return Ok(());
-        }
-        self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).published_to_nobody =
-            verdict == Verdict::Nobody;
-        let (now_ms, delivery) = (clock::now_ms(), &self.publisher.delivery);
-        let taken = lock(&self.publisher.store).commit(|transaction| {
-            let result_id = outbox::taken(transaction, seq, now_ms, delivery)?;
-            result_id.map_or(Ok(()), |id| (self.publisher.delivered)(transaction, &id, Witness::Broker))
-        });
-        taken.map_err(|error| stored(&error))
-    }
-
-    fn refused(&mut self, seq: i64, reason: &'static str) {
-        warn!(seq, reason, "the broker refuses a message; it is held until the next connection");
-        self.link.hold(seq);
-        self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).refused = Some((self.link.held(), reason));
-    }
-
-    /// Says that we stop, waits for what is on its way, and takes leave.
-    async fn leave(mut self, mut session: Session) -> Result<(), SessionError> {
-        let stopping = (self.publisher.status)(Presence::Stopping, self.number);
-        self.hand_over(&session, Ticket::State, stopping).await?;
-        let last_answers = async {
-            while self.link.under_way() > 0 {
-                let signal = session.next().await?;
-                self.handle(&signal)?;
-            }
-            Ok::<(), SessionError>(())
-        };
-        drop(timeout(FAREWELL, last_answers).await);
-        session.disconnect(FAREWELL).await;
-        Ok(())
-    }
 }

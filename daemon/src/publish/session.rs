@@ -1,118 +1,19 @@
 //! The only file that knows rumqttc: one connection, in MQTT 5 or 3.1.1.
 
+use super::signal::{Grant, Heard, SessionError, Signal, Verdict, Version};
 use super::{Settings, Tls};
 use crate::floor::limits::IN_FLIGHT;
 use crate::outbox::Message;
 use rumqttc::v5::mqttbytes::v5::{
-    LastWill as LastWill5, LastWillProperties, Packet as Packet5, PubAckReason, PublishProperties, SubscribeReasonCode,
+    LastWill as LastWill5, LastWillProperties, Packet as Packet5, PubAckReason, Publish as Publish5, PublishProperties,
+    SubscribeReasonCode,
 };
 use rumqttc::{LastWill, NetworkOptions, Outgoing, Packet, QoS, TlsConfiguration, Transport, v5};
 use std::fs;
-use std::io;
 use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-
-/// Version of MQTT.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    /// MQTT 5.
-    Five,
-    /// MQTT 3.1.1.
-    ThreeOneOne,
-}
-
-impl Version {
-    /// As people write it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Five => "5",
-            Self::ThreeOneOne => "3.1.1",
-        }
-    }
-}
-
-/// What the broker grants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Grant {
-    /// Messages on their way at a time.
-    pub(super) in_flight: u16,
-    /// Largest packet in bytes.
-    pub(super) packet_bytes: Option<u32>,
-}
-
-/// What happens on a connection.
-#[derive(Debug)]
-pub(super) enum Signal {
-    /// The broker has accepted us.
-    Connected(Grant),
-    /// The oldest message handed over is on the wire.
-    Sent(u16),
-    /// The broker has answered a message.
-    Answered(u16, Verdict),
-    /// The broker has accepted a subscription.
-    Subscribed,
-    /// The broker has refused a subscription.
-    Denied,
-    /// A message for us.
-    Message(Heard),
-}
-
-/// A message from the broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Heard {
-    /// Its topic.
-    pub(crate) topic: String,
-    /// Its payload.
-    pub(crate) payload: Vec<u8>,
-    /// Whether the broker had kept it: it was sent before we subscribed.
-    pub(crate) retained: bool,
-}
-
-/// The broker's answer to a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Taken.
-    Taken,
-    /// Taken, and nobody is subscribed (MQTT 5 only).
-    Nobody,
-    /// Refused (MQTT 5 only).
-    Refused(&'static str),
-}
-
-impl Verdict {
-    /// Name of the answer; there are a handful.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Taken => "taken",
-            Self::Nobody => "no_matching_subscribers",
-            Self::Refused(reason) => reason,
-        }
-    }
-}
-
-/// The connection could not be made, or is gone.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SessionError {
-    /// A file with a secret or a certificate cannot be read.
-    #[error("{what}: {source}")]
-    File {
-        /// Which setting names it.
-        what: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// The broker did not answer.
-    #[error("the broker does not answer")]
-    Timeout,
-    /// The connection failed or was closed.
-    #[error("{reason}")]
-    Lost {
-        /// What the client says.
-        reason: String,
-    },
-}
 
 /// One connection. Dropping it cuts it.
 pub(super) struct Session {
@@ -132,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const WILL_DELAY_S: u32 = 5;
 /// Bytes that a packet has beside topic and payload, properties included, with room to spare.
 const OVERHEAD_BYTES: usize = 512;
+/// The packet number of messages of `QoS` 0, of which nobody waits for an answer.
+const UNNUMBERED: u16 = 0;
 /// Messages the client takes without waiting; more than we ever hand over at once.
 const QUEUE: usize = 64;
 
@@ -180,21 +83,32 @@ impl Session {
 
     /// Hands a message over, `QoS` 1.
     pub(super) async fn publish(&self, message: Message) -> Result<(), SessionError> {
-        let Message { topic, payload, retain, expiry_s, .. } = message;
+        let properties = properties(&message);
+        let Message { topic, payload, retain, .. } = message;
         match &self.client {
             Client::Five(client) => {
-                let properties = PublishProperties {
-                    payload_format_indicator: Some(1),
-                    message_expiry_interval: expiry_s,
-                    content_type: Some("application/json".to_owned()),
-                    ..PublishProperties::default()
-                };
                 let published =
                     client.publish_with_properties(topic, v5::mqttbytes::QoS::AtLeastOnce, retain, payload, properties);
                 published.await.map_err(|error| lost(&error))
             }
             Client::ThreeOneOne(client) => {
                 client.publish(topic, QoS::AtLeastOnce, retain, payload).await.map_err(|error| lost(&error))
+            }
+        }
+    }
+
+    /// Hands a message over, `QoS` 0: no signal tells what becomes of it. Waits for nothing; where the client is busy, or
+    /// the connection is gone, the message is dropped.
+    pub(super) fn mention(&self, message: Message) {
+        let properties = properties(&message);
+        let Message { topic, payload, retain, .. } = message;
+        match &self.client {
+            Client::Five(client) => {
+                let quality = v5::mqttbytes::QoS::AtMostOnce;
+                client.try_publish_with_properties(topic, quality, retain, payload, properties).ok();
+            }
+            Client::ThreeOneOne(client) => {
+                client.try_publish(topic, QoS::AtMostOnce, retain, payload).ok();
             }
         }
     }
@@ -241,6 +155,17 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.driver.abort();
+    }
+}
+
+/// What MQTT 5 says beside a message.
+fn properties(message: &Message) -> PublishProperties {
+    PublishProperties {
+        payload_format_indicator: Some(1),
+        message_expiry_interval: message.expiry_s,
+        correlation_data: message.correlation.clone().map(Into::into),
+        content_type: Some("application/json".to_owned()),
+        ..PublishProperties::default()
     }
 }
 
@@ -322,7 +247,7 @@ async fn drive_5(mut events: v5::EventLoop, signals: Sender<Signal>) -> SessionE
     loop {
         let signal = match events.poll().await {
             Err(error) => return lost(&error),
-            Ok(v5::Event::Outgoing(Outgoing::Publish(packet))) => Signal::Sent(packet),
+            Ok(v5::Event::Outgoing(Outgoing::Publish(packet))) if packet != UNNUMBERED => Signal::Sent(packet),
             Ok(v5::Event::Incoming(Packet5::ConnAck(answer))) => {
                 let properties = answer.properties.as_ref();
                 let receive_max = properties.and_then(|properties| properties.receive_max).unwrap_or(IN_FLIGHT);
@@ -334,16 +259,23 @@ async fn drive_5(mut events: v5::EventLoop, signals: Sender<Signal>) -> SessionE
                 let is_granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
                 if ack.return_codes.iter().all(is_granted) { Signal::Subscribed } else { Signal::Denied }
             }
-            Ok(v5::Event::Incoming(Packet5::Publish(publish))) => Signal::Message(Heard {
-                topic: String::from_utf8_lossy(&publish.topic).into_owned(),
-                payload: publish.payload.to_vec(),
-                retained: publish.retain,
-            }),
+            Ok(v5::Event::Incoming(Packet5::Publish(publish))) => Signal::Message(heard_5(publish)),
             Ok(_other) => continue,
         };
         if signals.send(signal).await.is_err() {
             return SessionError::Timeout;
         }
+    }
+}
+
+fn heard_5(publish: Publish5) -> Heard {
+    let properties = publish.properties.unwrap_or_default();
+    Heard {
+        topic: String::from_utf8_lossy(&publish.topic).into_owned(),
+        payload: publish.payload.to_vec(),
+        retained: publish.retain,
+        response_topic: properties.response_topic,
+        correlation: properties.correlation_data.map(|data| data.to_vec()),
     }
 }
 
@@ -369,7 +301,7 @@ async fn drive_311(mut events: rumqttc::EventLoop, signals: Sender<Signal>) -> S
     loop {
         let signal = match events.poll().await {
             Err(error) => return lost(&error),
-            Ok(rumqttc::Event::Outgoing(Outgoing::Publish(packet))) => Signal::Sent(packet),
+            Ok(rumqttc::Event::Outgoing(Outgoing::Publish(packet))) if packet != UNNUMBERED => Signal::Sent(packet),
             Ok(rumqttc::Event::Incoming(Packet::ConnAck(_))) => {
                 Signal::Connected(Grant { in_flight: IN_FLIGHT, packet_bytes: None })
             }
@@ -380,7 +312,8 @@ async fn drive_311(mut events: rumqttc::EventLoop, signals: Sender<Signal>) -> S
             }
             Ok(rumqttc::Event::Incoming(Packet::Publish(publish))) => {
                 let (payload, retained) = (publish.payload.to_vec(), publish.retain);
-                Signal::Message(Heard { topic: publish.topic, payload, retained })
+                let (topic, response_topic, correlation) = (publish.topic, None, None);
+                Signal::Message(Heard { topic, payload, retained, response_topic, correlation })
             }
             Ok(_other) => continue,
         };

@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) message_bytes: usize,
     /// Whether the schemas of the messages are published, retained.
     pub(crate) schemas: bool,
+    /// Seconds between two messages `metrics`; 0 for none.
+    pub(crate) metrics_s: u32,
     /// TLS; without this table the connection is not encrypted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tls: Option<Tls>,
@@ -78,6 +80,7 @@ impl Default for Settings {
             keep_alive_s: 30,
             message_bytes: MESSAGE_BYTES,
             schemas: false,
+            metrics_s: 0,
             tls: None,
         }
     }
@@ -95,6 +98,9 @@ impl Settings {
         }
         if self.message_bytes < 8 << 10 {
             problems.push(format!("mqtt.message_bytes = {}: a result may need 8192", self.message_bytes));
+        }
+        if self.metrics_s > 3600 {
+            problems.push(format!("mqtt.metrics_s = {}: must be 0, or 1 to 3600 seconds", self.metrics_s));
         }
         if self.password_file.is_some() && self.username.is_none() {
             problems.push("mqtt.password_file without mqtt.username".to_owned());

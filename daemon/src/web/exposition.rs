@@ -89,6 +89,17 @@ impl Histogram {
     /// From a tensor on a GPU to a study that waits for its siblings.
     const BOUNDS_S: [f64; 14] = [0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 900.0];
 
+    /// How many durations were counted.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their mean in seconds, if there are any.
+    pub(crate) fn mean_s(&self) -> Option<f64> {
+        let count = u32::try_from(self.count).ok().filter(|count| *count > 0)?;
+        Some(self.sum_s / f64::from(count))
+    }
+
     /// Counts a duration of so many milliseconds.
     pub(crate) fn observe_ms(&mut self, ms: u64) {
         let seconds = std::time::Duration::from_millis(ms).as_secs_f64();

@@ -1,13 +1,13 @@
 //! Model bundles: one signed file that holds graphs, labels, input contract and a golden test. `BUNDLE.md` is normative.
 //!
-//! [`pack()`] makes a bundle, [`sign`] signs it, and only [`open()`] makes a [`VerifiedBundle`], after every check.
+//! [`pack()`] makes a bundle, [`sign`](crate::trust::sign) signs it, and only [`open()`] makes a [`VerifiedBundle`], after every
+//! check.
 
 mod digest;
 mod manifest;
 mod open;
 mod pack;
 mod preflight;
-mod signature;
 #[cfg(test)]
 mod tests;
 
@@ -19,9 +19,9 @@ pub use manifest::{
 pub use open::{VerifiedBundle, manifest_of, open};
 pub use pack::pack;
 pub use preflight::preflight;
-pub use signature::{SigningKey, TrustedKeys, keygen, sign, signature_path};
 
 use crate::onnx::Refusal;
+use crate::trust::TrustError;
 use std::io;
 use std::path::PathBuf;
 
@@ -51,38 +51,9 @@ pub enum BundleError {
         /// Its size.
         bytes: u64,
     },
-    /// There is no signature beside the bundle.
-    #[error("no signature: {path} does not exist")]
-    Unsigned {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
-    /// The signature file is none.
-    #[error("the signature file cannot be read: {reason}")]
-    BadSignatureFile {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// It is signed by a key that this device does not trust.
-    #[error("signed by key {key_id}, which is not trusted here")]
-    UntrustedKey {
-        /// The signer's key id.
-        key_id: String,
-    },
-    /// The signature does not fit the file.
-    #[error("the signature of key {key_id} does not fit this file: it was changed or damaged")]
-    WrongSignature {
-        /// The signer's key id.
-        key_id: String,
-    },
-    /// A key file holds no key.
-    #[error("{path} holds no minisign key: {reason}")]
-    BadKey {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// Nobody who counts here has signed it.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The file is not a zstd-compressed tar archive.
     #[error("not a bundle archive: {reason}")]
     BadArchive {
@@ -134,5 +105,22 @@ impl BundleError {
     fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }
+    }
+
+    /// Stable name of the reason; `BUNDLE.md` lists them.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "unreadable",
+            Self::TooLarge { .. } => "too_large",
+            Self::Trust(error) => error.code(),
+            Self::BadArchive { .. } => "bad_archive",
+            Self::NoManifest => "no_manifest",
+            Self::BadManifest { .. } => "bad_manifest",
+            Self::UnsafeEntry => "unsafe_entry",
+            Self::Unlisted { .. } => "unlisted_file",
+            Self::Missing { .. } => "missing_file",
+            Self::WrongDigest { .. } => "wrong_digest",
+            Self::Onnx { refusal, .. } => refusal.code(),
+        }
     }
 }

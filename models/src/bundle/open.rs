@@ -1,10 +1,8 @@
 //! Taking a bundle: every check of `BUNDLE.md`, in its order, before anything of it is used.
 
 use super::digest::{copy_digest, file_digest};
-use super::{
-    BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, MANIFEST_BYTES, Manifest, TrustedKeys, preflight,
-    signature_path,
-};
+use super::{BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, MANIFEST_BYTES, Manifest, preflight};
+use crate::trust::{TrustedKeys, signature_path};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};

@@ -5,6 +5,7 @@ use crate::labels::Label;
 use crate::onnx::proto;
 use crate::phantom::Recipe;
 use crate::spec::{Grid, Orientation, PreprocessSpec};
+use crate::trust::{SigningKey, TrustError, TrustedKeys, keygen, sign, signature_path};
 use proptest::prelude::*;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -196,28 +197,16 @@ fn minisign_itself_verifies_the_signature() {
 }
 
 #[test]
-fn secret_keys_are_private_and_passwords_are_asked_for() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = tempfile::tempdir().unwrap();
-    let (secret, _, _) = keygen(folder.path(), "locked", Some("open sesame".to_owned())).unwrap();
-    assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(SigningKey::load(&secret, None).is_err());
-    assert!(SigningKey::load(&secret, Some("guess".to_owned())).is_err());
-    assert!(SigningKey::load(&secret, Some("open sesame".to_owned())).is_ok());
-    assert!(matches!(keygen(folder.path(), "locked", None), Err(BundleError::Io { .. })), "keys are never overwritten");
-}
-
-#[test]
 fn signatures_that_prove_nothing_are_refused() {
     let bench = Bench::new();
     let folder = tempfile::tempdir().unwrap();
     let (secret, _, _) = keygen(folder.path(), "stranger", None).unwrap();
     sign(&bench.bundle, &SigningKey::load(&secret, None).unwrap(), "x").unwrap();
-    assert!(matches!(bench.open(), Err(BundleError::UntrustedKey { .. })));
+    assert!(matches!(bench.open(), Err(BundleError::Trust(TrustError::UntrustedKey { .. }))));
     fs::write(signature_path(&bench.bundle), "nonsense").unwrap();
-    assert!(matches!(bench.open(), Err(BundleError::BadSignatureFile { .. })));
+    assert!(matches!(bench.open(), Err(BundleError::Trust(TrustError::BadSignatureFile { .. }))));
     fs::remove_file(signature_path(&bench.bundle)).unwrap();
-    assert!(matches!(bench.open(), Err(BundleError::Unsigned { .. })));
+    assert!(matches!(bench.open(), Err(BundleError::Trust(TrustError::Unsigned { .. }))));
 }
 
 #[test]
@@ -282,6 +271,7 @@ fn a_graph_that_may_not_be_loaded_is_refused_and_nothing_is_left() {
     node.op_type = "Loop".to_owned();
     let error = pack_with(&model, &[]).unwrap_err();
     assert!(error.to_string().contains("\"vision.onnx\" is refused (onnx_control_flow)"), "{error}");
+    assert_eq!(error.code(), "onnx_control_flow");
     assert_eq!(fs::read_dir(bench.folder.path().join("models")).unwrap().count(), 0, "nothing is left behind");
     let unpacked = bench.folder.path().join("models").join(BundleDigest::of(&bench.bundle).unwrap().as_str());
     fs::create_dir(&unpacked).unwrap();
@@ -357,11 +347,14 @@ fn a_bundle_from_before_there_were_report_graphs_still_reads() {
 }
 
 #[test]
-fn the_example_in_the_document_is_a_manifest() {
+fn the_examples_in_the_document_are_a_manifest_and_a_root() {
     let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/BUNDLE.md")).unwrap();
     let example = document.split("```json").nth(1).unwrap().split("```").next().unwrap();
     let manifest: Manifest = serde_json::from_str(example).unwrap();
     manifest.check().unwrap();
+    let root = document.split("```json").nth(2).unwrap().split("```").next().unwrap();
+    let root: crate::trust::Root = serde_json::from_str(root).unwrap();
+    root.check().unwrap();
 }
 
 proptest! {
@@ -375,7 +368,7 @@ proptest! {
         let place = place.index(bytes.len());
         if cut { bytes.truncate(place) } else { bytes[place] ^= flip }
         fs::write(&bench.bundle, bytes).unwrap();
-        let refused = matches!(bench.open(), Err(BundleError::WrongSignature { .. }));
+        let refused = matches!(bench.open(), Err(BundleError::Trust(TrustError::WrongSignature { .. })));
         prop_assert!(refused);
         prop_assert_eq!(fs::read_dir(bench.folder.path().join("models")).unwrap().count(), 0);
     }

@@ -5,7 +5,8 @@ use crate::export;
 use crate::run;
 use anyhow::{Context, ensure};
 use clap::Args;
-use ctedge_models::bundle::{self, BundleDigest, SigningKey};
+use ctedge_models::bundle::{self, BundleDigest};
+use ctedge_models::trust::{self, Root, SigningKey};
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,15 +63,16 @@ fn packed(manifest: &bundle::Manifest, files: &[(String, PathBuf)], out: &Path) 
     Ok(digest)
 }
 
-/// Sign a bundle: writes the signature NAME-VERSION.ctb.minisig beside it.
+/// Sign a bundle or a root document: writes the signature beside it.
 ///
-/// Appliances take a bundle only with a signature by a key they trust. Anybody can check it with minisign.
+/// Appliances take a bundle only with a signature by a key they trust: NAME-VERSION.ctb.minisig. A root document is signed
+/// by several keys: root-N.json.KEYID.minisig. Anybody can check either with minisign.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ctedge-trainer sign scale-vlp-tiny-0.3.0.ctb --key keys/site.key\n  \
     minisign -V -p keys/site.pub -m scale-vlp-tiny-0.3.0.ctb")]
 pub(super) struct Sign {
-    /// The bundle that `ctedge-trainer pack` wrote.
-    bundle: PathBuf,
+    /// The bundle that `ctedge-trainer pack` wrote, or the document that `ctedge-trainer root` did.
+    file: PathBuf,
     /// The secret key that `ctedge-trainer keygen` made.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
@@ -82,8 +84,7 @@ pub(super) struct Sign {
 impl Sign {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let password = self.password_file.as_deref().map(password).transpose()?;
-        let manifest = bundle::manifest_of(&self.bundle)
-            .with_context(|| format!("{} is no bundle; `ctedge-trainer pack` makes one", self.bundle.display()))?;
+        let comment = comment(&self.file)?;
         let advice = match (&password, self.key.exists()) {
             (_, false) => "there is no such key; `ctedge-trainer keygen` makes one",
             (None, true) => "the key cannot be used; one made with a password needs --password-file",
@@ -92,19 +93,40 @@ impl Sign {
         progress.say("opening the key");
         let key = SigningKey::load(&self.key, password).context(advice)?;
         progress.say("signing");
-        let comment = format!("{} {} serial {}", manifest.name, manifest.version, manifest.serial);
-        let signature = bundle::sign(&self.bundle, &key, &comment)?;
-        let text = format!(
-            "wrote {} by key {}\nnext: give the appliance both files, and the key's .pub if it does not trust it yet",
-            signature.display(),
-            key.id()
-        );
-        let json = json!({ "bundle": self.bundle, "signature": signature, "key_id": key.id(), "comment": comment });
+        let (signature, next) = match comment {
+            Comment::Bundle(ref text) => (
+                trust::sign(&self.file, &key, text)?,
+                "give the appliance both files, and the key's .pub if it does not trust it yet",
+            ),
+            Comment::Root(ref text) => (
+                trust::sign_beside(&self.file, &key, text)?,
+                "`ctedge-trainer root check` says whether enough have signed",
+            ),
+        };
+        let (Comment::Bundle(comment) | Comment::Root(comment)) = comment;
+        let text = format!("wrote {} by key {}\nnext: {next}", signature.display(), key.id());
+        let json = json!({ "file": self.file, "signature": signature, "key_id": key.id(), "comment": comment });
         Ok(Outcome { text, json })
     }
 }
 
-/// Make a key pair for signing bundles: NAME.key (secret, mode 0600) and NAME.pub.
+/// What a signature says of its file.
+enum Comment {
+    Bundle(String),
+    Root(String),
+}
+
+fn comment(file: &Path) -> anyhow::Result<Comment> {
+    if file.extension().is_some_and(|extension| extension == "json") {
+        let root = Root::read(file).context("`ctedge-trainer root` writes root documents")?;
+        return Ok(Comment::Root(format!("root {}", root.version)));
+    }
+    let manifest = bundle::manifest_of(file)
+        .with_context(|| format!("{} is no bundle; `ctedge-trainer pack` makes one", file.display()))?;
+    Ok(Comment::Bundle(format!("{} {} serial {}", manifest.name, manifest.version, manifest.serial)))
+}
+
+/// Make a key pair for signing bundles or root documents: NAME.key (secret, mode 0600) and NAME.pub.
 ///
 /// Keep the secret key off the appliances; they need only NAME.pub in their trust folder (infer.trust). Existing files
 /// are never overwritten.
@@ -138,7 +160,7 @@ impl Keygen {
         run::make_folder(&self.out)?;
         progress.say("making a key pair");
         let locked = password.is_some();
-        let (secret, public, id) = bundle::keygen(&self.out, &self.name, password)?;
+        let (secret, public, id) = trust::keygen(&self.out, &self.name, password)?;
         let lock = if locked { "with a password" } else { "without a password: guard the file itself" };
         let text = format!(
             "key {id}\nwrote {} (secret, {lock})\nwrote {} (for the trust folder of the appliances)\n\

@@ -14,6 +14,7 @@ mod init;
 mod live;
 mod phantom;
 mod prepare;
+mod root;
 mod trace;
 mod train;
 
@@ -61,6 +62,7 @@ enum Command {
     Pack(bundle::Pack),
     Sign(bundle::Sign),
     Keygen(bundle::Keygen),
+    Root(root::RootCommand),
     Trace(trace::Trace),
 }
 
@@ -80,6 +82,7 @@ impl Command {
             Self::Pack(command) => command.run(progress),
             Self::Sign(command) => command.run(progress),
             Self::Keygen(command) => command.run(progress),
+            Self::Root(command) => command.run(progress),
             Self::Trace(command) => command.run(progress),
         }
     }

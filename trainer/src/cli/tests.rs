@@ -1,6 +1,7 @@
 use super::*;
 use crate::fixture::small;
-use ctedge_models::bundle::{self, BundleError, TrustedKeys};
+use ctedge_models::bundle::{self, BundleError};
+use ctedge_models::trust::{Accepted, TrustStore, TrustedKeys};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -123,6 +124,52 @@ fn a_password_locks_the_key() {
     desk.done(&[&format!("{sign} --password-file @password")]);
     let trusted = TrustedKeys::load(&desk.at("keys")).unwrap();
     bundle::open(&desk.at(BUNDLE), &trusted, &desk.at("device")).unwrap();
+}
+
+#[test]
+fn a_stolen_key_is_replaced_by_a_root_that_two_of_three_sign() {
+    let desk = Desk::packed();
+    for name in ["ann", "bea", "cem", "models", "new"] {
+        desk.done(&[&format!("keygen --out @keys --name {name}")]);
+    }
+    let file = |path: &str| desk.at(path);
+    let mut device = TrustStore::open(&file("etc"), &file("state")).unwrap();
+    desk.done(&[
+        "root new --root-key @keys/ann.pub --root-key @keys/bea.pub --root-key @keys/cem.pub --threshold 2 \
+         --bundle-key @keys/models.pub --out @roots",
+        "sign @roots/root-1.json --key @keys/ann.key",
+    ]);
+    let complaint = desk.complaint("root check @roots/root-1.json");
+    assert!(complaint.contains("1 of the keys of root 1, and 2 are needed"), "{complaint}");
+    assert!(device.accept(&file("roots/root-1.json")).is_err());
+    desk.done(&["sign @roots/root-1.json --key @keys/bea.key", "root check @roots/root-1.json"]);
+    assert_eq!(device.accept(&file("roots/root-1.json")).unwrap(), Accepted::Pinned(1));
+    desk.done(&[&format!("sign @{BUNDLE} --key @keys/models.key")]);
+    bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap();
+
+    let stolen = device.keys().ids().remove(0);
+    desk.done(&[&format!("root next @roots/root-1.json --revoke {stolen} --bundle-key @keys/new.pub --floor scale-vlp-tiny=4 --out @roots")]);
+    for signer in ["bea", "cem"] {
+        desk.done(&[&format!("sign @roots/root-2.json --key @keys/{signer}.key")]);
+    }
+    desk.done(&["root check @roots/root-2.json --after @roots/root-1.json"]);
+    assert_eq!(device.accept(&file("roots/root-2.json")).unwrap(), Accepted::Followed(2));
+    assert_eq!(bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap_err().code(), "revoked_key");
+    desk.done(&[&format!("sign @{BUNDLE} --key @keys/new.key")]);
+    bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap();
+    assert_eq!(device.root().unwrap().floors["scale-vlp-tiny"], 4);
+
+    for (line, word) in [
+        ("root next @roots/root-2.json --drop 0000000000000000 --out @x", "names no key"),
+        ("root next @roots/root-2.json --revoke ann --out @x", "it is no id of a key"),
+        ("root next @roots/root-2.json --threshold 9 --out @x", "threshold 9"),
+        ("root next @roots/root-1.json --out @roots", "remove it first"),
+        ("root check @roots/root-2.json --after @roots/root-2.json", "the next one is 3"),
+        ("sign @roots/root-1.json.none --key @keys/ann.key", "ctedge-trainer pack"),
+    ] {
+        let complaint = desk.complaint(line);
+        assert!(complaint.contains(word), "{line}: {complaint}");
+    }
 }
 
 #[test]

@@ -5,10 +5,11 @@ use crate::device::cpu;
 use crate::eval::{Array, Pair, Run, Tower, Weights, initial};
 use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision};
 use crate::fixture;
-use ctedge_models::bundle::{self, Manifest, TrustedKeys, VerifiedBundle};
+use ctedge_models::bundle::{self, Manifest, VerifiedBundle};
 use ctedge_models::labels::Label;
 use ctedge_models::onnx::proto::{FLOAT, FLOAT16, Graph, INT8, INT64, Model, Node, Tensor, ValueInfo};
 use ctedge_models::spec::Grid;
+use ctedge_models::trust::TrustedKeys;
 use data_encoding::HEXLOWER;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -467,6 +468,16 @@ fn imported(graph: &[u8], expected: &Weights) -> Weights {
     };
     let parameters = graph.initializer.iter().filter(|tensor| expected.0.contains_key(&tensor.name));
     Weights(parameters.map(|tensor| (tensor.name.clone(), array(tensor))).collect())
+}
+
+/// The messages lose nothing of a file of ours, and write it again as it was when it was made.
+#[test]
+fn the_committed_graphs_are_written_as_they_were() {
+    let catalog = Catalog::open();
+    for name in [VISION_FILE, TEXT_FILE] {
+        let bytes = catalog.read(name);
+        assert!(Model::decode(bytes.as_slice()).unwrap().encode_to_vec() == bytes, "{name} comes out differently");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::floor::clock;
 use crate::floor::store::{Store, StoreError, lock};
 use crate::publish::{TurnedAway, Witness};
 use crate::series::ledger;
+use ctedge_models::trust::TrustStore;
 use rusqlite::Transaction;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::{error, info};
@@ -40,12 +41,18 @@ impl House {
     /// Enters the start, and before it what has changed since the last one.
     pub(super) fn enter_start(&self) -> Result<(), StoreError> {
         let is_aside = Store::has_set_aside(&self.config.paths.database());
+        // Where it cannot be read no model is loaded, and `health` says why.
+        let trust = TrustStore::open(&self.config.infer.trust, &self.config.paths.of_models().trust).ok();
+        let trust = trust.map(|trust| trust.fingerprint());
         lock(&self.store).commit(|transaction| {
             if is_aside && evidence::head(transaction)?.is_none() {
                 evidence::append(transaction, Event::Rebuilt)?;
             }
             evidence::note_digest(transaction, "configuration", &self.config.digest_of_all())?;
             evidence::note_digest(transaction, "site_key", &self.site.fingerprint())?;
+            if let Some(trust) = &trust {
+                evidence::note_digest(transaction, "trust", trust)?;
+            }
             if self.site.generations().len() == 1 {
                 ledger::forget_aliases(transaction)?;
             }

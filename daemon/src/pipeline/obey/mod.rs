@@ -12,7 +12,9 @@ pub(super) use rest::Paused;
 pub(super) use selftest::Task;
 
 use super::{AGAIN, House, diag};
-use crate::command::{self, Address, Entry, Lane, Meaning, Name, Order, Reason, Refused, Retained, State, Taken, Told};
+use crate::command::{
+    self, Address, Came, Entry, Lane, Meaning, Name, Order, Reason, Refused, Reply, Retained, State, Taken, Told,
+};
 use crate::evidence::{self, Event};
 use crate::floor::clock;
 use crate::floor::store::{SharedStore, StoreError, fact, lock};
@@ -124,11 +126,18 @@ impl Commands {
             return Ok(());
         };
         let retained = if heard.retained { Retained::Yes } else { Retained::No };
+        let came = Came { payload: &heard.payload, retained, reply: self.reply(heard) };
         let now_ms = clock::now_ms();
         let taken = lock(&self.store).commit(|transaction| {
-            let taken = command::take(transaction, address, (&heard.payload, retained), &Name::ALL, now_ms)?;
-            if let Taken::Unkept(entry) = &taken {
-                outbox::put(transaction, &Message { retain: false, ..self.state(entry) }, now_ms)?;
+            let taken = command::take(transaction, address, came, &Name::ALL, now_ms)?;
+            match &taken {
+                // The broker repeats what it keeps at every connection.
+                Taken::Again(_) if heard.retained => {}
+                Taken::New(entry, _) | Taken::Again(entry) => self.answer(transaction, entry)?,
+                Taken::Unkept(entry) => {
+                    outbox::put(transaction, &Message { retain: false, ..self.state(entry) }, now_ms)?;
+                    self.answer(transaction, entry)?;
+                }
             }
             Ok(taken)
         })?;
@@ -159,6 +168,22 @@ impl Commands {
         }
     }
 
+    /// Where the sender of a request wants to be answered, if that may be.
+    fn reply(&self, heard: &Heard) -> Option<Reply> {
+        let (topic, correlation) = (heard.response_topic.as_deref(), heard.correlation.as_deref());
+        Reply::read(topic, correlation, self.writer.prefix()).unwrap_or_else(|reason| {
+            warn!(reason, "a command's sender is not answered but on the command's own topic");
+            None
+        })
+    }
+
+    /// Answers the sender of a command, if that was asked for, in the transaction of what is told.
+    fn answer(&self, transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Error> {
+        let Some(Reply { topic, correlation }) = entry.reply.clone() else { return Ok(()) };
+        let message = Message { topic, retain: false, correlation, ..self.state(entry) };
+        outbox::answer(transaction, entry.seq, &message, clock::now_ms())
+    }
+
     fn state(&self, entry: &Entry) -> Message {
         self.writer.posted(&below(&entry.address), &state_of(entry), Some(COMMAND_EXPIRY_S))
     }
@@ -175,9 +200,15 @@ impl Commands {
     /// Notes how far a running command is, and posts it.
     fn progress(&self, entry: &mut Entry, told: Told) -> Result<(), StoreError> {
         (entry.told, entry.updated_ms) = (told, clock::now_ms());
-        lock(&self.store).commit(|transaction| command::goes_on(transaction, entry))?;
+        lock(&self.store).commit(|transaction| self.goes_on(transaction, entry))?;
         self.tell(entry);
         Ok(())
+    }
+
+    /// Notes how far a running command is, and answers its sender; [`Commands::tell`] follows.
+    fn goes_on(&self, transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::Error> {
+        command::goes_on(transaction, entry)?;
+        self.answer(transaction, entry)
     }
 
     /// Forgets commands whose end was told long enough, and clears their topics.
@@ -263,6 +294,7 @@ impl House {
             let next = lock(&self.store).commit(|transaction| {
                 let next = command::next(transaction, doors.lane(), clock::now_ms())?;
                 next.iter().filter(|entry| entry.state.is_final()).try_for_each(|entry| enter(transaction, entry))?;
+                next.iter().try_for_each(|entry| self.commands.answer(transaction, entry))?;
                 Ok(next)
             });
             match next {
@@ -328,7 +360,8 @@ impl House {
         loop {
             let stored = lock(&self.store).commit(|transaction| {
                 command::ends(transaction, entry)?;
-                enter(transaction, entry)
+                enter(transaction, entry)?;
+                self.commands.answer(transaction, entry)
             });
             let Err(error) = stored else { break };
             error!(%error, "the end of a command cannot be stored; trying again");
@@ -359,6 +392,7 @@ mod tests {
             seq: 1,
             request: Some(command::read(&address, request.to_string().as_bytes(), NOW + 1000).unwrap()),
             address,
+            reply: None,
             state: State::Running,
             told,
             memory: None,

@@ -1,7 +1,7 @@
 //! `replay`: delivered results are sent once more, a page at a time, so that new ones go first.
 
 use super::{Ended, LOOK};
-use crate::command::{self, Entry, Told};
+use crate::command::{Entry, Told};
 use crate::floor::clock::{self, next_piece};
 use crate::floor::store::{StoreError, lock};
 use crate::outbox::{self, Page};
@@ -44,7 +44,7 @@ impl House {
                     memory.sent = memory.sent.saturating_add(u32::try_from(numbers.len()).unwrap_or(u32::MAX));
                     (entry.memory, entry.updated_ms) = (serde_json::to_string(&memory).ok(), clock::now_ms());
                     entry.told = at(memory);
-                    command::goes_on(transaction, entry)?;
+                    self.commands.goes_on(transaction, entry)?;
                 }
                 Ok(put)
             })?;

@@ -1,4 +1,4 @@
-//! The page `/metrics`. Labels are words of ours, of the model's maker or of the kernel, never of a file that came in.
+//! The page `/metrics`, and the message `metrics` with the most telling of its numbers. Labels are words of ours, of the model's maker or of the kernel, never of a file that came in.
 
 use super::super::House;
 use super::super::vitals::{info, numbers, overdue};
@@ -7,7 +7,7 @@ use super::device::{self, Process};
 use super::tally::Tally;
 use crate::floor::disk::Place;
 use crate::floor::store::lock;
-use crate::message::Counters;
+use crate::message::{Counters, DiskFree, Metrics};
 use crate::outbox::{self, Waiting};
 use crate::web::{Kind, Page};
 use std::collections::BTreeMap;
@@ -33,6 +33,30 @@ impl House {
         self.device(&mut page);
         process(&mut page);
         page.into_bytes()
+    }
+
+    /// The numbers of the message; none while the ledger cannot be read.
+    pub(in crate::pipeline) fn brief(&self) -> Option<Metrics> {
+        let (waiting, counters) = numbers(self).ok()?;
+        let free = |place| self.disk.volume(place).map(|volume| volume.fill.free_bytes);
+        let zones = device::zones(&self.config.web.thermal);
+        let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Metrics {
+            uptime_s: self.up.elapsed().as_secs(),
+            pending: counters.total.pending,
+            outbox_messages: waiting.messages,
+            outbox_oldest_s: waiting.oldest_ms.map(age_s).and_then(|age| u64::try_from(age).ok()).unwrap_or_default(),
+            disk_free_bytes: DiskFree {
+                incoming: free(Place::Incoming),
+                spool: free(Place::Spool),
+                state: free(Place::State),
+            },
+            hottest_celsius: zones.into_iter().map(|zone| zone.celsius).max_by(f64::total_cmp),
+            resident_bytes: device::process().resident_bytes,
+            ended: tally.total.count(),
+            complete_to_result_mean_s: tally.total.mean_s().map(|mean| (mean * 1000.0).round() / 1000.0),
+            complete_to_result_last_s: tally.last_total_ms.map(|ms| Duration::from_millis(ms).as_secs_f64()),
+        })
     }
 
     fn past_and_late(&self, page: &mut Page) {

@@ -13,6 +13,8 @@ pub(in crate::pipeline) struct Tally {
     pub(super) stages: BTreeMap<&'static str, Histogram>,
     /// From complete series to the stored result.
     pub(super) total: Histogram,
+    /// The newest of these, ms.
+    pub(super) last_total_ms: Option<u64>,
     /// Reasons of `rejected`.
     pub(super) rejected: BTreeMap<&'static str, u64>,
     /// Reasons of `failed`.
@@ -35,6 +37,7 @@ impl Tally {
         let timing = report.timing;
         self.stage("queue", timing.queue_ms);
         self.total.observe_ms(timing.total_ms);
+        self.last_total_ms = Some(timing.total_ms);
         if report.facts.is_some() {
             self.stage("decode", timing.decode_ms);
         }

@@ -123,7 +123,7 @@ impl House {
             let ladder = self.ladder();
             let providers = ladder.allowed(&self.config.infer.providers);
             let settings = Settings { providers, ..self.config.infer.clone() };
-            match Inference::start(&settings, &self.config.paths.models()) {
+            match Inference::start(&settings, &self.config.paths.of_models()) {
                 Ok(mut inference) => {
                     inference.pass_over(bad(&ladder));
                     self.loaded(&inference);

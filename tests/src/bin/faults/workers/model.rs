@@ -2,7 +2,8 @@
 
 use crate::scene::Scene;
 use anyhow::Context;
-use ctedge_models::bundle::{self, SigningKey, TrustedKeys};
+use ctedge_models::bundle;
+use ctedge_models::trust::{self, SigningKey, TrustedKeys};
 use ctedge_tests::{place, tools};
 use std::fs;
 use std::path::PathBuf;
@@ -32,8 +33,8 @@ pub(crate) fn looping(scene: &mut Scene) -> anyhow::Result<()> {
         .collect();
     let packed = folder.join("looping.ctb");
     bundle::pack(&manifest, &files, &packed)?;
-    let (secret, public, _) = bundle::keygen(&folder, "looping", None)?;
-    bundle::sign(&packed, &SigningKey::load(&secret, None)?, "a model that loops")?;
+    let (secret, public, _) = trust::keygen(&folder, "looping", None)?;
+    trust::sign(&packed, &SigningKey::load(&secret, None)?, "a model that loops")?;
     fs::copy(public, scene.appliance.path("trust/looping.pub"))?;
     scene.appliance.environment("CTEDGE__INFER__BUNDLE", packed);
     Ok(())

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub(super) enum Ticket {
     /// A row of the outbox.
     Row(i64),
+    /// A row of the outbox that answers a command.
+    Answer(i64),
     /// State: the next one replaces it.
     State,
     /// The word that a topic has no state any more, of this version of the board.
@@ -71,7 +73,10 @@ impl Link {
     /// Rows that must not be handed over now.
     pub(super) fn rows(&self) -> Vec<i64> {
         let under_way = self.queued.iter().chain(self.sent.values());
-        let rows = under_way.filter_map(|ticket| if let Ticket::Row(row) = ticket { Some(*row) } else { None });
+        let rows = under_way.filter_map(|ticket| match ticket {
+            Ticket::Row(row) | Ticket::Answer(row) => Some(*row),
+            Ticket::State | Ticket::Clearing(_) => None,
+        });
         rows.chain(self.held.iter().copied()).collect()
     }
 }
@@ -85,7 +90,7 @@ mod tests {
         let mut link = Link::new(3);
         link.handed_over(Ticket::Row(7));
         link.handed_over(Ticket::State);
-        link.handed_over(Ticket::Row(9));
+        link.handed_over(Ticket::Answer(9));
         assert_eq!((link.free(), link.rows()), (0, vec![7, 9]));
         link.sent(1);
         link.sent(2);
@@ -95,7 +100,7 @@ mod tests {
         assert_eq!((link.free(), link.rows()), (2, vec![9]));
         link.hold(7);
         link.sent(3);
-        assert_eq!(link.answered(3), Some(Ticket::Row(9)));
+        assert_eq!(link.answered(3), Some(Ticket::Answer(9)));
         assert_eq!((link.under_way(), link.held(), link.rows()), (0, 1, vec![7]));
     }
 }
