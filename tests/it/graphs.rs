@@ -5,7 +5,7 @@ use ctedge_models::onnx::proto::ValueInfo;
 use ctedge_models::onnx::{self, CONTROL_FLOW, Contract};
 use ctedge_models::trust::{self, SigningKey, TrustedKeys};
 use ctedge_tests::progress::say;
-use ctedge_tests::{place, tools};
+use ctedge_tests::{gauge, place, tools};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -155,4 +155,33 @@ fn onnxs_own_examples_of_every_operator_pass() {
     }
     say(&format!("{} examples", examples.len()));
     assert!(refused.is_empty() && examples.len() > 1800, "{} of {}: {refused:#?}", refused.len(), examples.len());
+}
+
+/// Two bytes of such a file stand for a message of some hundreds.
+#[test]
+fn a_file_of_empty_messages_costs_no_more_memory_than_the_manifest_asks_for() {
+    let memory_bytes = 400 << 20;
+    let contract = Contract {
+        opset: 17,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        control_flow: &[],
+        memory_bytes,
+        files: BTreeMap::new(),
+    };
+    // Of a graph: nodes, constants, inputs, sparse constants; of a model: functions.
+    for (tag, within) in [(0x0a, true), (0x2a, true), (0x5a, true), (0x7a, true), (0xca, false)] {
+        let pair: &[u8] = if within { &[tag, 0] } else { &[tag, 1, 0] };
+        let parts = pair.repeat(8 << 20);
+        // A graph of 2^24 bytes, as a varint.
+        let head: &[u8] = if within { &[0x3a, 0x80, 0x80, 0x80, 0x08] } else { &[] };
+        let bytes = [head, &parts].concat();
+        drop(parts);
+        let before = gauge::forget_peak().unwrap();
+        let refusal = onnx::check(bytes, &contract).unwrap_err();
+        let held_kb = gauge::peak_resident_kb().saturating_sub(before);
+        say(&format!("  tag {tag:#x}: {held_kb} kB; {refusal}"));
+        assert_eq!(refusal.code(), "onnx_complex");
+        assert!(held_kb <= memory_bytes >> 10, "tag {tag:#x}: {held_kb} kB");
+    }
 }
