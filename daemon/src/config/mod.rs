@@ -17,8 +17,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Keys that the default configuration leaves out; one that ends with `*` stands for all below it.
-const OPTIONAL: [&str; 12] = [
+const OPTIONAL: [&str; 13] = [
     "choice.rules",
+    "infer.device_class",
     "infer.library",
     "mqtt.username",
     "mqtt.password_file",

@@ -36,6 +36,9 @@ pub(crate) struct Settings {
     pub(crate) bundle: PathBuf,
     /// The public key that bundles must be signed with, or a folder of such keys.
     pub(crate) trust: PathBuf,
+    /// What kind of device this is, since bundles may be for some kinds only; the processor's architecture if not named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device_class: Option<String>,
     /// ONNX Runtime's library. Without it the usual places are searched; `ctedge doctor` shows which.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) library: Option<PathBuf>,
@@ -82,6 +85,7 @@ impl Default for Settings {
         Self {
             bundle: "/var/lib/ctedge/model.ctb".into(),
             trust: "/etc/ctedge/trust".into(),
+            device_class: None,
             library: None,
             providers: vec![Provider::Tensorrt, Provider::Cuda, Provider::Cpu],
             threads: 0,

@@ -4,7 +4,8 @@ use super::onnx::{Engine, Graph, Halt, Runtime};
 use super::{Folders, Model, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
-use ctedge_models::bundle::{self, Golden, VerifiedBundle};
+use crate::floor::worker::memory::Memory;
+use ctedge_models::bundle::{self, Device, Golden, VerifiedBundle};
 use ctedge_models::preprocess;
 use ctedge_models::spec::PreprocessSpec;
 use ctedge_models::trust::TrustStore;
@@ -28,10 +29,10 @@ impl Loaded {
     /// # Errors
     /// Why not, in words that name the next step.
     pub(super) fn load(settings: &Settings, folders: &Folders) -> Result<Self, String> {
-        let bundle = open(settings, folders)?;
         let library = library::find(settings.library.as_deref()).map_err(|missing| missing.to_string())?;
-        let manifest = bundle.manifest();
         let runtime = Runtime::load(&library)?;
+        let bundle = open(settings, folders, &runtime)?;
+        let manifest = bundle.manifest();
         let (engine, golden_difference, passed_over) = engine(&runtime, settings, &bundle)?;
         let model = Model {
             name: manifest.name.clone(),
@@ -99,15 +100,25 @@ impl From<Halt> for NoScores {
     }
 }
 
-fn open(settings: &Settings, folders: &Folders) -> Result<VerifiedBundle, String> {
+fn open(settings: &Settings, folders: &Folders, runtime: &Runtime) -> Result<VerifiedBundle, String> {
     let trust = TrustStore::open(&settings.trust, &folders.trust).map_err(|error| {
-        let error = chain(&error);
-        format!(
-            "infer.trust: {error}; it must name the public key (.pub) of whoever signs your models, or a root document"
-        )
+        let (error, hint) =
+            (chain(&error), "it must name the public key (.pub) of whoever signs your models, or a root document");
+        format!("infer.trust: {error}; {hint}")
     })?;
-    let opened = bundle::open(&settings.bundle, trust.keys(), &folders.models);
+    let device = device(settings, runtime);
+    let opened = bundle::open_on(&device, &settings.bundle, trust.keys(), &folders.models);
     opened.map_err(|error| format!("infer.bundle {}: {}", settings.bundle.display(), chain(&error)))
+}
+
+/// This device. Where the kernel does not tell how much memory there is, that stops nothing.
+fn device(settings: &Settings, runtime: &Runtime) -> Device {
+    Device {
+        ctedge: env!("CARGO_PKG_VERSION").to_owned(),
+        onnxruntime: runtime.version().to_owned(),
+        memory_mib: Memory::now().map_or(u64::MAX, |memory| memory.total_bytes >> 20),
+        class: settings.device_class.clone().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+    }
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

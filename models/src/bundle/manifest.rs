@@ -61,8 +61,14 @@ pub struct Requires {
     /// First ctedge version that no longer runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ctedge_below: Option<String>,
+    /// Lowest version of ONNX Runtime, `MAJOR.MINOR.PATCH`; absent: any that ctedge takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnxruntime_min: Option<String>,
     /// Estimated memory of the inference worker in MiB.
     pub memory_mib: u64,
+    /// Kinds of devices that it is for, in the sites' words (`infer.device_class`); absent: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_class: Vec<String>,
 }
 
 /// Size and digest of one file.
@@ -213,7 +219,8 @@ impl Manifest {
         if !name_ok {
             return Err(format!("name {:?} must be 1 to 64 of a-z, 0-9 and -", self.name));
         }
-        let versions = [Some(&self.version), Some(&self.requires.ctedge_min), self.requires.ctedge_below.as_ref()];
+        let Requires { ctedge_min, ctedge_below, onnxruntime_min, .. } = &self.requires;
+        let versions = [Some(&self.version), Some(ctedge_min), ctedge_below.as_ref(), onnxruntime_min.as_ref()];
         match versions.into_iter().flatten().find(|version| version_of(version).is_none()) {
             Some(version) => Err(format!("version {version:?} must be MAJOR.MINOR.PATCH")),
             None => Ok(()),

@@ -3,6 +3,7 @@
 //! [`pack()`] makes a bundle, [`sign`](crate::trust::sign) signs it, and only [`open()`] makes a [`VerifiedBundle`], after every
 //! check.
 
+mod device;
 mod digest;
 mod manifest;
 mod open;
@@ -11,12 +12,13 @@ mod preflight;
 #[cfg(test)]
 mod tests;
 
+pub use device::{Device, Unfit};
 pub use digest::{BundleDigest, file_digest};
 pub use manifest::{
     Calibration, Contrastive, FileEntry, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TensorIo, TextGraph,
     Training,
 };
-pub use open::{VerifiedBundle, manifest_of, open};
+pub use open::{VerifiedBundle, manifest_of, open, open_on};
 pub use pack::pack;
 pub use preflight::preflight;
 
@@ -54,6 +56,19 @@ pub enum BundleError {
     /// Nobody who counts here has signed it.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// The root document lets no such old release in any more.
+    #[error("serial {serial} of {name} is below {floor}, the lowest that the root document still allows")]
+    BelowFloor {
+        /// Name of the model.
+        name: String,
+        /// Its serial.
+        serial: u64,
+        /// The lowest allowed.
+        floor: u64,
+    },
+    /// It is not for this device.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// The file is not a zstd-compressed tar archive.
     #[error("not a bundle archive: {reason}")]
     BadArchive {
@@ -113,6 +128,8 @@ impl BundleError {
             Self::Io { .. } => "unreadable",
             Self::TooLarge { .. } => "too_large",
             Self::Trust(error) => error.code(),
+            Self::BelowFloor { .. } => "below_floor",
+            Self::Unfit(unfit) => unfit.code(),
             Self::BadArchive { .. } => "bad_archive",
             Self::NoManifest => "no_manifest",
             Self::BadManifest { .. } => "bad_manifest",

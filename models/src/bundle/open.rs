@@ -1,7 +1,9 @@
 //! Taking a bundle: every check of `BUNDLE.md`, in its order, before anything of it is used.
 
 use super::digest::{copy_digest, file_digest};
-use super::{BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, MANIFEST_BYTES, Manifest, preflight};
+use super::{
+    BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, Device, MANIFEST_BYTES, Manifest, Requires, Unfit, preflight,
+};
 use crate::trust::{TrustedKeys, signature_path};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -46,9 +48,34 @@ impl VerifiedBundle {
 
 /// Checks the bundle `file` and unpacks it into a folder of its own below `into`, named by its digest.
 ///
-/// Order: size, signature by a trusted key over the whole file, manifest, then every entry streamed to disk against its
-/// length and digest; nothing extra, nothing missing; then its graphs. The folder appears only when all of it is good.
+/// Order: size, signature by a trusted key over the whole file, manifest, the floor of its name, then every entry streamed to
+/// disk against its length and digest; nothing extra, nothing missing; then its graphs. The folder appears only when all of it is good.
+///
+/// # Errors
+/// The first check that fails.
 pub fn open(file: &Path, trusted: &TrustedKeys, into: &Path) -> Result<VerifiedBundle, BundleError> {
+    checked(file, trusted, into, |_requires| Ok(()))
+}
+
+/// The same for a device that is to run it: after the floor comes what the bundle requires.
+///
+/// # Errors
+/// The first check that fails.
+pub fn open_on(
+    device: &Device,
+    file: &Path,
+    trusted: &TrustedKeys,
+    into: &Path,
+) -> Result<VerifiedBundle, BundleError> {
+    checked(file, trusted, into, |requires| requires.met_by(device))
+}
+
+fn checked(
+    file: &Path,
+    trusted: &TrustedKeys,
+    into: &Path,
+    fits: impl FnOnce(&Requires) -> Result<(), Unfit>,
+) -> Result<VerifiedBundle, BundleError> {
     let bytes = fs::metadata(file).map_err(BundleError::io(file))?.len();
     if bytes > BUNDLE_BYTES {
         return Err(BundleError::TooLarge { bytes });
@@ -56,6 +83,11 @@ pub fn open(file: &Path, trusted: &TrustedKeys, into: &Path) -> Result<VerifiedB
     let signer = trusted.verify(file, &signature_path(file))?;
     let digest = BundleDigest::of(file).map_err(BundleError::io(file))?;
     let folder = into.join(digest.as_str());
+    let Manifest { name, serial, requires, .. } = manifest_of(file)?;
+    if let Some(floor) = trusted.floor(&name).filter(|floor| serial < *floor) {
+        return Err(BundleError::BelowFloor { name, serial, floor });
+    }
+    fits(&requires)?;
     let manifest = match unpacked(&folder) {
         Some(manifest) => manifest,
         None => unpack(file, into, &folder)?,

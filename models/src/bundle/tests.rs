@@ -24,7 +24,13 @@ fn manifest() -> Manifest {
         serial: 7,
         created: "2026-11-23T00:00:00Z".to_owned(),
         expires: None,
-        requires: Requires { ctedge_min: "0.1.0".to_owned(), ctedge_below: None, memory_mib: 100 },
+        requires: Requires {
+            ctedge_min: "0.1.0".to_owned(),
+            ctedge_below: None,
+            onnxruntime_min: None,
+            memory_mib: 100,
+            device_class: Vec::new(),
+        },
         files: BTreeMap::new(),
         input: PreprocessSpec {
             orientation: Orientation::try_from("LPS".to_owned()).unwrap(),
@@ -194,6 +200,22 @@ fn minisign_itself_verifies_the_signature() {
     bytes[40] ^= 1;
     fs::write(&bench.bundle, bytes).unwrap();
     assert!(!verify(&bench.bundle).status.success());
+}
+
+#[test]
+fn what_a_device_lacks_is_said_before_anything_is_unpacked() {
+    let bench = Bench::new();
+    let device = |memory_mib| Device {
+        ctedge: "0.1.0".to_owned(),
+        onnxruntime: "1.28.0".to_owned(),
+        memory_mib,
+        class: "x86_64".to_owned(),
+    };
+    let models = bench.folder.path().join("models");
+    let open = |memory_mib| open_on(&device(memory_mib), &bench.bundle, &bench.trusted, &models);
+    assert_eq!(open(99).unwrap_err().code(), "needs_memory");
+    assert_eq!(fs::read_dir(&models).unwrap().count(), 0);
+    open(100).unwrap();
 }
 
 #[test]

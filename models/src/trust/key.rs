@@ -3,7 +3,7 @@
 use super::TrustError;
 use data_encoding::HEXUPPER;
 use minisign::{KeyPair, PublicKey, PublicKeyBox, SecretKey, SecretKeyBox, SignatureBox};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 pub struct TrustedKeys {
     keys: Vec<PublicKey>,
     revoked: BTreeSet<String>,
+    floors: BTreeMap<String, u64>,
 }
 
 impl fmt::Debug for TrustedKeys {
@@ -32,13 +33,13 @@ impl TrustedKeys {
         let mut files = if path.is_dir() { entries(path)? } else { vec![path.to_owned()] };
         files.retain(|file| file.extension().is_some_and(|extension| extension == "pub"));
         let keys = files.iter().map(|file| public_key(file)).collect::<Result<_, _>>()?;
-        Ok(Self { keys, revoked: BTreeSet::new() })
+        Ok(Self { keys, ..Self::default() })
     }
 
     /// These keys, but for those that were revoked, by id.
     pub(super) fn of(keys: Vec<PublicKey>, revoked: BTreeSet<String>) -> Self {
         let (kept, _): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| !revoked.contains(&id(key)));
-        Self { keys: kept, revoked }
+        Self { keys: kept, revoked, floors: BTreeMap::new() }
     }
 
     /// The same without keys that were revoked, by id.
@@ -46,7 +47,17 @@ impl TrustedKeys {
         Self::of(self.keys, revoked)
     }
 
-    /// Key ids, upper-case hex as minisign prints them.
+    /// The same where releases of a model below a serial are let in no more.
+    pub(super) fn with_floors(self, floors: BTreeMap<String, u64>) -> Self {
+        Self { floors, ..self }
+    }
+
+    /// The lowest serial of a model that is let in, by its name; `None` where any is.
+    pub fn floor(&self, name: &str) -> Option<u64> {
+        self.floors.get(name).copied()
+    }
+
+    /// Key ids, 16 upper-case hex digits; minisign leaves out leading zeros.
     pub fn ids(&self) -> Vec<String> {
         self.keys.iter().map(id).collect()
     }

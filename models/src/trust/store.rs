@@ -52,7 +52,8 @@ impl TrustStore {
         }
         let revoked = revoked(accepted)?;
         let keys = match &root {
-            Some(root) => TrustedKeys::of(root.bundle_keys(), root.revoked.union(&revoked).cloned().collect()),
+            Some(root) => TrustedKeys::of(root.bundle_keys(), root.revoked.union(&revoked).cloned().collect())
+                .with_floors(root.floors.clone()),
             None if pinned.exists() => TrustedKeys::load(pinned)?.without(revoked),
             None => TrustedKeys::default(),
         };

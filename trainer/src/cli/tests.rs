@@ -156,7 +156,8 @@ fn a_stolen_key_is_replaced_by_a_root_that_two_of_three_sign() {
     assert_eq!(device.accept(&file("roots/root-2.json")).unwrap(), Accepted::Followed(2));
     assert_eq!(bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap_err().code(), "revoked_key");
     desk.done(&[&format!("sign @{BUNDLE} --key @keys/new.key")]);
-    bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap();
+    let below = bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap_err();
+    assert_eq!(below.code(), "below_floor", "{below}");
     assert_eq!(device.root().unwrap().floors["scale-vlp-tiny"], 4);
 
     for (line, word) in [

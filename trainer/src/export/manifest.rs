@@ -56,6 +56,8 @@ pub(super) fn manifest(
         requires: Requires {
             ctedge_min: CTEDGE_MIN.into(),
             ctedge_below: None,
+            onnxruntime_min: None,
+            device_class: Vec::new(),
             memory_mib: memory_mib(experiment, &graphs.vision),
         },
         files: BTreeMap::new(),
