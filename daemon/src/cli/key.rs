@@ -146,7 +146,7 @@ impl fmt::Display for Known {
                 )?;
             }
             None => {
-                writeln!(f, "root         none: keys of models are replaced by hand, see `ctedge key trust --help`")?
+                writeln!(f, "root         none: keys of models are replaced by hand, see `ctedge key trust --help`")?;
             }
         }
         write!(f, "models       {}\nrevoked      {}", words(&self.models), words(&self.revoked))

@@ -116,8 +116,8 @@ impl TrustStore {
         let mut all = revoked(&self.accepted)?;
         all.insert(key_id.to_owned());
         fs::create_dir_all(&self.accepted).map_err(TrustError::io(&self.accepted))?;
-        let text: String = all.iter().map(|id| format!("{id}\n")).collect();
-        write(&self.accepted.join(REVOKED), text.as_bytes())?;
+        let lines = all.into_iter().collect::<Vec<_>>().join("\n");
+        write(&self.accepted.join(REVOKED), lines.as_bytes())?;
         sync(&self.accepted)?;
         *self = Self::open(&self.pinned, &self.accepted)?;
         Ok(())
