@@ -29,12 +29,15 @@ const SERIES_EVERY_S: f64 = 45.0;
 const FAULT_EVERY_S: f64 = 30.0;
 const LOOK_EVERY_S: f64 = 300.0;
 /// Keys of the configuration whose seconds would be too short for a machine that is not sixty times as fast; files of
-/// finished series are kept for less time than the soak takes, so that they come and go.
-const SLOWER: [(&str, &str); 7] = [
+/// finished series, delivered results and what the flight recorder holds are kept for less time than the soak takes, so that
+/// they come and go.
+const SLOWER: [(&str, &str); 9] = [
     ("CTEDGE__INTAKE__POLL_S", "3.0"),
     ("CTEDGE__INTAKE__SETTLE_S", "6.0"),
     ("CTEDGE__SERIES__QUIET_S", "60.0"),
     ("CTEDGE__SERIES__KEEP_H", "1.0"),
+    ("CTEDGE__OUTBOX__KEEP_H", "1.0"),
+    ("CTEDGE__EVIDENCE__RECORDER_MIB", "1"),
     ("CTEDGE__INFER__RUN_S", "3600.0"),
     ("CTEDGE__INFER__LOAD_S", "36000.0"),
     ("CTEDGE__VOLUME__WALL_S", "7200.0"),
