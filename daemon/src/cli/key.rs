@@ -4,7 +4,7 @@ use super::{complain, say};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
 use anyhow::Context;
-use ctedge_models::trust::{self, Accepted, Root, TrustStore};
+use ctedge_models::trust::{self, Accepted, TrustStore};
 use serde_json::json;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,7 @@ enum Action {
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     match &args.action {
         Action::List { json } => {
-            let known = known(config)?;
+            let known = known(config, store(config)?)?;
             say(&if *json { known.told().to_string() } else { known.to_string() });
             Ok(ExitCode::SUCCESS)
         }
@@ -103,29 +103,29 @@ fn store(config: &Config) -> anyhow::Result<TrustStore> {
 /// What this device knows of keys.
 struct Known {
     generations: Vec<u32>,
-    root: Option<Root>,
-    models: Vec<String>,
-    revoked: Vec<String>,
+    store: TrustStore,
 }
 
-fn known(config: &Config) -> anyhow::Result<Known> {
-    let (site, _) = site(config)?;
-    let store = store(config)?;
-    Ok(Known {
-        generations: site.generations(),
-        root: store.root().cloned(),
-        models: store.keys().ids(),
-        revoked: store.keys().revoked().map(str::to_owned).collect(),
-    })
+fn known(config: &Config, store: TrustStore) -> anyhow::Result<Known> {
+    Ok(Known { generations: site(config)?.0.generations(), store })
 }
 
 impl Known {
+    fn models(&self) -> Vec<String> {
+        self.store.keys().ids()
+    }
+
+    fn revoked(&self) -> Vec<String> {
+        self.store.keys().revoked().map(str::to_owned).collect()
+    }
+
     fn told(&self) -> serde_json::Value {
-        let root = self.root.as_ref().map(|root| {
+        let root = self.store.root().map(|root| {
             let [keys, _] = root.ids();
             json!({ "version": root.version, "threshold": root.threshold, "keys": keys, "floors": root.floors })
         });
-        json!({ "site": self.generations, "root": root, "models": self.models, "revoked": self.revoked })
+        let (models, revoked) = (self.models(), self.revoked());
+        json!({ "site": self.generations, "root": root, "models": models, "revoked": revoked })
     }
 }
 
@@ -134,7 +134,7 @@ impl fmt::Display for Known {
         let words = |ids: &[String]| if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
         let generations: Vec<String> = self.generations.iter().map(u32::to_string).collect();
         writeln!(f, "site key     generations {}", generations.join(", "))?;
-        match &self.root {
+        match self.store.root() {
             Some(root) => {
                 let [keys, _] = root.ids();
                 writeln!(
@@ -149,7 +149,7 @@ impl fmt::Display for Known {
                 writeln!(f, "root         none: keys of models are replaced by hand, see `ctedge key trust --help`")?;
             }
         }
-        write!(f, "models       {}\nrevoked      {}", words(&self.models), words(&self.revoked))
+        write!(f, "models       {}\nrevoked      {}", words(&self.models()), words(&self.revoked()))
     }
 }
 
@@ -165,7 +165,7 @@ fn take(config: &Config, document: &Path) -> anyhow::Result<ExitCode> {
             complain(&format!("root {version} is pinned in {}{plain}", config.infer.trust.display()));
         }
     }
-    say(&known(config)?.to_string());
+    say(&known(config, store)?.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -173,10 +173,11 @@ fn revoke(config: &Config, key_id: &str) -> anyhow::Result<ExitCode> {
     let key_id = trust::canonical_id(key_id).with_context(|| {
         format!("{key_id:?} is no id of a key: 16 of 0-9 and A-F, as `ctedge key list` prints them")
     })?;
-    store(config)?.revoke(&key_id).context("it is not revoked")?;
+    let mut store = store(config)?;
+    store.revoke(&key_id).context("it is not revoked")?;
     complain(
         "revoked here. A model that is running goes on until the daemon is restarted; tell whoever writes the root document",
     );
-    say(&known(config)?.to_string());
+    say(&known(config, store)?.to_string());
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,8 @@
 
 use super::digest::{copy_digest, file_digest};
 use super::{
-    BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, Device, MANIFEST_BYTES, Manifest, Requires, Unfit, preflight,
+    BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, Device, FileEntry, MANIFEST_BYTES, Manifest, Requires,
+    Unfit, preflight,
 };
 use crate::trust::{TrustedKeys, signature_path};
 use std::collections::BTreeSet;
@@ -83,15 +84,15 @@ fn checked(
     let signer = trusted.verify(file, &signature_path(file))?;
     let digest = BundleDigest::of(file).map_err(BundleError::io(file))?;
     let folder = into.join(digest.as_str());
-    let Manifest { name, serial, requires, .. } = manifest_of(file)?;
-    if let Some(floor) = trusted.floor(&name).filter(|floor| serial < *floor) {
-        return Err(BundleError::BelowFloor { name, serial, floor });
+    let manifest = manifest_of(file)?;
+    let Manifest { name, serial, requires, .. } = &manifest;
+    if let Some(floor) = trusted.floor(name).filter(|floor| serial < floor) {
+        return Err(BundleError::BelowFloor { name: name.clone(), serial: *serial, floor });
     }
-    fits(&requires)?;
-    let manifest = match unpacked(&folder) {
-        Some(manifest) => manifest,
-        None => unpack(file, into, &folder)?,
-    };
+    fits(requires)?;
+    if !is_unpacked(&manifest, &folder) {
+        unpack(file, into, &folder)?;
+    }
     Ok(VerifiedBundle { manifest, digest, signer, folder })
 }
 
@@ -117,11 +118,11 @@ fn bad_archive(error: std::io::Error) -> BundleError {
 }
 
 /// Unpacks into a staging folder beside `folder` and moves it there once everything fits.
-fn unpack(file: &Path, into: &Path, folder: &Path) -> Result<Manifest, BundleError> {
+fn unpack(file: &Path, into: &Path, folder: &Path) -> Result<(), BundleError> {
     let staging = into.join(format!(".staging-{}", std::process::id()));
     drop(fs::remove_dir_all(&staging));
     fs::create_dir_all(&staging).map_err(BundleError::io(&staging))?;
-    let manifest = unpack_into(file, &staging).inspect_err(|refused| {
+    unpack_into(file, &staging).inspect_err(|refused| {
         drop(fs::remove_dir_all(&staging));
         // An older version may have unpacked what this one refuses.
         if matches!(refused, BundleError::Onnx { .. }) {
@@ -131,11 +132,10 @@ fn unpack(file: &Path, into: &Path, folder: &Path) -> Result<Manifest, BundleErr
     // An older copy that no longer fits its manifest is in the way.
     drop(fs::remove_dir_all(folder));
     fs::rename(&staging, folder).map_err(BundleError::io(folder))?;
-    File::open(into).and_then(|parent| parent.sync_all()).map_err(BundleError::io(into))?;
-    Ok(manifest)
+    File::open(into).and_then(|parent| parent.sync_all()).map_err(BundleError::io(into))
 }
 
-fn unpack_into(file: &Path, staging: &Path) -> Result<Manifest, BundleError> {
+fn unpack_into(file: &Path, staging: &Path) -> Result<(), BundleError> {
     let mut archive = archive(file)?;
     let mut entries = archive.entries().map_err(bad_archive)?;
     let (manifest, json) = read_manifest(entries.next())?;
@@ -157,8 +157,7 @@ fn unpack_into(file: &Path, staging: &Path) -> Result<Manifest, BundleError> {
     if let Some(path) = missing.first() {
         return Err(BundleError::Missing { path: (*path).clone() });
     }
-    check_graphs(&manifest, staging)?;
-    Ok(manifest)
+    check_graphs(&manifest, staging)
 }
 
 fn check_graphs(manifest: &Manifest, folder: &Path) -> Result<(), BundleError> {
@@ -198,11 +197,11 @@ fn write_synced(path: &Path, from: &mut impl Read) -> Result<(u64, String), Bund
     Ok(found)
 }
 
-/// The manifest of an earlier unpacking, if every file of it still fits and its graphs pass.
-fn unpacked(folder: &Path) -> Option<Manifest> {
-    let manifest: Manifest = serde_json::from_slice(&fs::read(folder.join("manifest.json")).ok()?).ok()?;
-    let whole = manifest.files.iter().all(|(path, entry)| {
+/// Whether a folder holds the bundle from an earlier unpacking: its manifest, every file of it whole, and its graphs pass.
+fn is_unpacked(manifest: &Manifest, folder: &Path) -> bool {
+    let kept = fs::read(folder.join("manifest.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let is_whole = |(path, entry): (&String, &FileEntry)| {
         file_digest(&folder.join(path)).is_ok_and(|found| found == (entry.bytes, entry.sha256.clone()))
-    });
-    (whole && check_graphs(&manifest, folder).is_ok()).then_some(manifest)
+    };
+    kept.as_ref() == Some(manifest) && manifest.files.iter().all(is_whole) && check_graphs(manifest, folder).is_ok()
 }

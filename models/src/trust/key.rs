@@ -36,20 +36,16 @@ impl TrustedKeys {
         Ok(Self { keys, ..Self::default() })
     }
 
-    /// These keys, but for those that were revoked, by id.
-    pub(super) fn of(keys: Vec<PublicKey>, revoked: BTreeSet<String>) -> Self {
-        let (kept, _): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| !revoked.contains(&id(key)));
-        Self { keys: kept, revoked, floors: BTreeMap::new() }
+    /// Those of a root document.
+    pub(super) fn of(keys: Vec<PublicKey>, revoked: BTreeSet<String>, floors: BTreeMap<String, u64>) -> Self {
+        Self { keys, revoked, floors }
     }
 
-    /// The same without keys that were revoked, by id.
-    pub(super) fn without(self, revoked: BTreeSet<String>) -> Self {
-        Self::of(self.keys, revoked)
-    }
-
-    /// The same where releases of a model below a serial are let in no more.
-    pub(super) fn with_floors(self, floors: BTreeMap<String, u64>) -> Self {
-        Self { floors, ..self }
+    /// The same without keys that were revoked besides, by id.
+    pub(super) fn without(mut self, revoked: &BTreeSet<String>) -> Self {
+        self.keys.retain(|key| !revoked.contains(&id(key)));
+        self.revoked.extend(revoked.iter().cloned());
+        self
     }
 
     /// The lowest serial of a model that is let in, by its name; `None` where any is.

@@ -1,13 +1,13 @@
 //! The root document: which keys count, and who may change that.
 
 use super::TrustError;
-use super::key::{ENDING, canonical_id, entries, fits, id, signature_of};
+use super::key::{ENDING, TrustedKeys, canonical_id, entries, fits, id, signature_of};
 use minisign::{PublicKey, SignatureBox};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The format that this version reads and writes.
 pub const SCHEMA: &str = "ctedge-root/1";
@@ -138,10 +138,11 @@ impl Root {
         Err(TrustError::RootThreshold { version: root.version, of: self.version, have, need: self.threshold })
     }
 
-    /// The keys that sign bundles.
-    pub(super) fn bundle_keys(&self) -> Vec<PublicKey> {
+    /// The keys that sign bundles, and what is said of them: none is named and revoked at once.
+    pub(super) fn keys(&self) -> TrustedKeys {
         // They were read when the document was checked.
-        keys(&self.bundle_keys).unwrap_or_default()
+        let keys = keys(&self.bundle_keys).unwrap_or_default();
+        TrustedKeys::of(keys, self.revoked.clone(), self.floors.clone())
     }
 
     /// Names a key no more, by its id, in either role. Returns whether it was named.
@@ -173,16 +174,16 @@ fn keys(texts: &[String]) -> Result<Vec<PublicKey>, String> {
 
 /// The signatures beside a document.
 fn signatures(path: &Path) -> Result<Vec<SignatureBox>, TrustError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    signature_files(path, folder)?.iter().take(KEYS * 2).map(|file| signature_of(file)).collect()
+    signature_files(path)?.iter().map(|file| signature_of(file)).collect()
 }
 
-/// Paths of the signatures of a document in a folder.
-pub(super) fn signature_files(path: &Path, folder: &Path) -> Result<Vec<std::path::PathBuf>, TrustError> {
+/// Paths of the signatures beside a document; of too many, the first.
+pub(super) fn signature_files(path: &Path) -> Result<Vec<PathBuf>, TrustError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let is_one = |file: &std::path::PathBuf| {
+    let is_one = |file: &PathBuf| {
         let file = file.file_name().unwrap_or_default().to_string_lossy();
         file.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(ENDING))
     };
-    Ok(entries(folder)?.into_iter().filter(is_one).collect())
+    Ok(entries(folder)?.into_iter().filter(is_one).take(KEYS * 2).collect())
 }

@@ -52,11 +52,11 @@ impl TrustStore {
         }
         let revoked = revoked(accepted)?;
         let keys = match &root {
-            Some(root) => TrustedKeys::of(root.bundle_keys(), root.revoked.union(&revoked).cloned().collect())
-                .with_floors(root.floors.clone()),
-            None if pinned.exists() => TrustedKeys::load(pinned)?.without(revoked),
+            Some(root) => root.keys(),
+            None if pinned.exists() => TrustedKeys::load(pinned)?,
             None => TrustedKeys::default(),
         };
+        let keys = keys.without(&revoked);
         Ok(Self { pinned: pinned.to_owned(), accepted: accepted.to_owned(), root, keys })
     }
 
@@ -95,8 +95,7 @@ impl TrustStore {
         };
         fs::create_dir_all(folder).map_err(TrustError::io(folder))?;
         let name = format!("root-{}.json", next.version);
-        let from = document.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        for signature in signature_files(document, from)? {
+        for signature in signature_files(document)? {
             let text = signature.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let ending = text.get(document.file_name().unwrap_or_default().len()..).unwrap_or_default();
             copy(&signature, &folder.join(format!("{name}{ending}")))?;
