@@ -27,6 +27,7 @@ mod geometry;
 mod graphs;
 mod harness;
 mod hostile;
+mod models;
 mod objects;
 mod overload;
 mod parity;

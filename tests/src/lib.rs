@@ -19,3 +19,5 @@ pub mod series;
 pub mod stage;
 pub mod subscriber;
 pub mod tools;
+#[cfg(feature = "reading")]
+pub mod variant;

@@ -10,8 +10,8 @@ use super::payload::{
 };
 use super::result::Sent;
 use super::{
-    Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Metrics, ModelChanged, Receipt, SCHEMA_MAJOR, SlotState,
-    Topics,
+    Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Metrics, ModelChanged, Receipt,
+    SCHEMA_MAJOR, SlotState, Topics,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
@@ -110,7 +110,11 @@ fn occurrences() -> [Document; 8] {
         },
         Document {
             topic: "event/model_changed",
-            ..passing("model_changed", "Another model counts, or it has proved itself", of::<Told<'static, ModelChanged>>)
+            ..passing(
+                "model_changed",
+                "Another model counts, or it has proved itself",
+                of::<Told<'static, ModelChanged>>,
+            )
         },
         Document {
             topic: "result/{outcome}",

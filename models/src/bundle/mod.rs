@@ -144,7 +144,7 @@ pub enum BundleError {
 pub const GOLDEN: &str = "golden";
 
 /// Codes of what is wrong with a bundle, but for those of its graphs; `BUNDLE.md` explains them.
-const CODES: [&str; 29] = [
+const CODES: [&str; 32] = [
     "unreadable",
     "unsigned",
     "bad_signature_file",
@@ -156,6 +156,9 @@ const CODES: [&str; 29] = [
     "root_threshold",
     "bad_key",
     "bad_permit",
+    "other_permit",
+    "expired_permit",
+    "used_permit",
     "below_floor",
     "other_bundle",
     "older",

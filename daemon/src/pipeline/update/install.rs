@@ -2,25 +2,29 @@
 
 use super::super::House;
 use super::super::obey::{Ended, Task};
-use super::{bundle, judge::Switched};
+use super::super::vitals::ModelState;
+use super::{Switched, Way, bundle};
 use crate::command::{Entry, Reason, Refused, Told};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{StoreError, lock};
 use crate::infer::{Inference, Settings};
 use crate::series::ledger;
 use crate::update::{Slots, Standing, Stock, Unable, Untaken, Window, table};
-use ctedge_models::bundle::{self as bundles, Admission, Device, Permission};
+use ctedge_models::bundle as bundles;
 use ctedge_models::offer::{Mode, Offer, Source};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::PoisonError;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 use tracing::warn;
 
 /// How often it is tried whether the model has nothing to do, and whether no study is half read.
 const MOMENT: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_millis(500);
+/// What is told of a model that an operator has gone back from; their own words stand in the command's state.
+const WORDS: &str = "an operator went back to the model before";
 /// A device that goes down so often while it checks a bundle is not asked to again.
 const CHECKS: u32 = 3;
 
@@ -40,7 +44,7 @@ impl Memory {
 }
 
 /// A step that may be refused, or cut short by the end of the daemon.
-type Step<T> = Result<Option<Result<T, Refused>>, StoreError>;
+pub(super) type Step<T> = Result<Option<Result<T, Refused>>, StoreError>;
 
 /// Goes on with what a step gave, or returns what ended it.
 macro_rules! step {
@@ -97,7 +101,7 @@ impl House {
         };
         let digest = slot.bundle.digest.clone();
         self.commands.progress(entry, Told::at("switching"))?;
-        step!(self.switched(Candidate(None), tasks));
+        step!(self.switched(None, tasks));
         Ok(Some(Ok(self.told_of(&digest)?)))
     }
 
@@ -109,11 +113,16 @@ impl House {
     ) -> Result<Ended, StoreError> {
         self.commands.progress(entry, Told::at("switching"))?;
         let (reply, answer) = sync_channel(1);
-        let task = Task::Back("an operator went back to the model before".to_owned(), reply);
-        if !self.hand_to_model(task, tasks) {
-            return Ok(None);
-        }
-        let Some(switched) = self.answered(&answer) else { return Ok(None) };
+        let task = Task::Back(WORDS.to_owned(), reply);
+        let switched = match self.hand_to_model(task, tasks) {
+            Handed::Over => answered(&answer),
+            Handed::NobodyThere => self.give_way("rolled_back", WORDS).map(|way| match way {
+                Way::Open => Ok(()),
+                Way::Blocked => Err(Unable::NothingBefore),
+            }),
+            Handed::Stop => None,
+        };
+        let Some(switched) = switched else { return Ok(None) };
         match switched {
             Err(unable) => Ok(Some(Err(refused(unable)))),
             Ok(()) => match self.slots()?.active() {
@@ -131,7 +140,10 @@ impl House {
         };
         let digest = slot.bundle.digest.clone();
         match Inference::start(&self.candidate_settings(&digest), &self.config.paths.of_models()) {
-            Ok(candidate) => drop(self.hand_to_model(Task::Shadow(Some(Box::new(candidate))), tasks)),
+            // Without a model that counts there is nothing to compare it with.
+            Ok(candidate) => {
+                self.hand_to_model(Task::Shadow(Some(Box::new(candidate))), tasks);
+            }
             Err(error) => {
                 warn!(%error, "the model in the shadow cannot be loaded");
                 let code = error.fault.unwrap_or("load");
@@ -141,54 +153,6 @@ impl House {
                 });
             }
         }
-    }
-
-    /// What can be said before anything is fetched.
-    fn may_begin(&self, slots: &Slots, offer: &Offer) -> Step<()> {
-        if let Some((_, slot)) = slots.active()
-            && matches!(slot.standing, Standing::Probation { .. })
-        {
-            return Ok(Some(Err(refused(Unable::Unproved))));
-        }
-        let Some(device) = self.device_of_models() else {
-            let detail = "there is no model that runs: the first one is the one that infer.bundle names";
-            return Ok(Some(Err(Refused::new(Reason::Model, detail))));
-        };
-        if let Some(unfit) = offer.requires.as_ref().and_then(|requires| requires.met_by(&device).err()) {
-            return Ok(Some(Err(Refused::new(Reason::Bundle(unfit.code()), unfit.to_string()))));
-        }
-        let admission = self.admission(offer)?;
-        if let (Some(name), Some(serial)) = (&offer.name, offer.serial)
-            && let Some(proved) = admission.proved.get(name)
-            && admission.permit == Permission::None
-            && serial <= proved.serial
-            && proved.digest != offer.digest
-        {
-            let detail = format!("serial {serial} does not rise: {} has proved itself here", proved.serial);
-            return Ok(Some(Err(Refused::new(Reason::Bundle("older"), detail))));
-        }
-        Ok(Some(Ok(())))
-    }
-
-    fn device_of_models(&self) -> Option<Device> {
-        let state = self.model.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let super::super::vitals::ModelState::Loaded(model) = &*state else { return None };
-        Some(crate::infer::device(&self.config.infer, &model.runtime))
-    }
-
-    /// What installing asks for.
-    fn admission(&self, offer: &Offer) -> Result<Admission, StoreError> {
-        let (proved, seen_ms) =
-            lock(&self.store).read(|connection| Ok((table::proved(connection)?, table::seen_ms(connection)?)))?;
-        Ok(Admission {
-            digest: offer.digest.clone(),
-            name: offer.name.clone(),
-            version: offer.version.clone(),
-            serial: offer.serial,
-            proved,
-            permit: Permission::None,
-            now_ms: clock::now_ms().max(seen_ms),
-        })
     }
 
     /// Gets the bundle here, whole and under its digest.
@@ -217,7 +181,9 @@ impl House {
         let is_in_inbox = inbox.exists();
         let path = if is_in_inbox { inbox } else { self.config.update.folder.join(name) };
         let brought = self.stock().bring(&path, digest).map_err(|untaken| match &untaken {
-            Untaken::Io(error) => Refused::new(Reason::Device, format!("the bundle cannot be copied: {}", error.kind())),
+            Untaken::Io(error) => {
+                Refused::new(Reason::Device, format!("the bundle cannot be copied: {}", error.kind()))
+            }
             Untaken::Link => Refused::new(Reason::Bundle("unsafe_file"), untaken.to_string()),
             Untaken::Other => Refused::new(Reason::Bundle("other_bundle"), untaken.to_string()),
         });
@@ -242,7 +208,10 @@ impl House {
         }
         entry.memory = Some(json!(memory).to_string());
         self.commands.progress(entry, Told::at("checking"))?;
-        let admission = self.admission(offer)?;
+        let admission = match self.admission(offer)? {
+            Ok((admission, _nonce)) => admission,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
         let settings = self.candidate_settings(&offer.digest);
         let started = Inference::start_new(&settings, &self.config.paths.of_models(), admission);
         let candidate = started.map_err(|error| {
@@ -254,11 +223,19 @@ impl House {
 
     /// Puts a model that has passed into the slot that does not count.
     fn put(&self, entry: &mut Entry, offer: &Offer, candidate: &Inference) -> Step<()> {
+        let nonce = match self.admission(offer)? {
+            Ok((_admission, nonce)) => nonce,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
         let model = candidate.model();
         let standing = if offer.mode == Mode::Shadow { Standing::Shadow } else { Standing::Staged };
         let put = self.change(|transaction, slots| {
-            table::sees(transaction, bundles::ms(&model.created).unwrap_or_default())?;
-            Ok(slots.stage(bundle(model), standing.clone(), clock::now_ms()))
+            let staged = slots.stage(bundle(model), standing.clone(), clock::now_ms());
+            if staged.is_ok() {
+                table::sees(transaction, bundles::ms(&model.created).unwrap_or_default())?;
+                nonce.as_deref().map_or(Ok(()), |nonce| table::use_up(transaction, nonce, clock::now_ms()))?;
+            }
+            Ok(staged)
         });
         let Some(put) = put else { return Ok(None) };
         if let Err(unable) = put {
@@ -284,12 +261,12 @@ impl House {
                     return Ok(None);
                 }
                 self.commands.progress(entry, Told::at("switching"))?;
-                self.switched(Candidate(candidate), tasks)
+                self.switched(candidate, tasks)
             }
             (Mode::Shadow, Some(Standing::Shadow)) => match candidate {
                 Some(candidate) => {
-                    let is_there = self.hand_to_model(Task::Shadow(Some(candidate)), tasks);
-                    Ok(is_there.then_some(Ok(())))
+                    let handed = self.hand_to_model(Task::Shadow(Some(candidate)), tasks);
+                    Ok((handed != Handed::Stop).then_some(Ok(())))
                 }
                 // After a restart it was put there already.
                 None => Ok(Some(Ok(()))),
@@ -325,31 +302,39 @@ impl House {
         Ok(true)
     }
 
-    fn switched(&self, Candidate(candidate): Candidate, tasks: &SyncSender<Task>) -> Step<()> {
+    /// Has the model that waits count: by the room of the model, between two series; where that has none to run it only
+    /// needs to be told which to load.
+    fn switched(&self, candidate: Option<Box<Inference>>, tasks: &SyncSender<Task>) -> Step<()> {
         let (reply, answer) = sync_channel(1);
-        if !self.hand_to_model(Task::Switch(candidate, reply), tasks) {
-            return Ok(None);
-        }
-        Ok(self.answered(&answer).map(|switched| switched.map_err(refused)))
+        Ok(match self.hand_to_model(Task::Switch(candidate, reply), tasks) {
+            Handed::Over => answered(&answer).map(|switched| switched.map_err(refused)),
+            Handed::NobodyThere => self.activate().map(|switched| switched.map_err(refused)),
+            Handed::Stop => None,
+        })
     }
 
-    fn answered(&self, answer: &std::sync::mpsc::Receiver<Switched>) -> Option<Switched> {
-        clock::idle(|| answer.recv()).ok()
-    }
-
-    /// Hands a task to the room of the model when its turn comes. False when told to stop.
-    fn hand_to_model(&self, mut task: Task, tasks: &SyncSender<Task>) -> bool {
+    /// Hands a task to the room of the model when its turn comes.
+    fn hand_to_model(&self, mut task: Task, tasks: &SyncSender<Task>) -> Handed {
         loop {
             match tasks.try_send(task) {
-                Ok(()) => return true,
+                Ok(()) => return Handed::Over,
                 Err(TrySendError::Full(back)) => task = back,
-                Err(TrySendError::Disconnected(_)) => return false,
+                Err(TrySendError::Disconnected(_)) => return Handed::Stop,
+            }
+            if self.has_no_model() {
+                return Handed::NobodyThere;
             }
             if self.wait(MOMENT) {
-                return false;
+                return Handed::Stop;
             }
             clock::next_piece();
         }
+    }
+
+    /// Whether the room of the model waits for one that can be loaded.
+    fn has_no_model(&self) -> bool {
+        let state = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*state, ModelState::Failed(_) | ModelState::Resting)
     }
 
     /// Where a model is, as the result of a command.
@@ -365,8 +350,20 @@ impl House {
     }
 }
 
-/// A model that is loaded already, if there is one.
-pub(in crate::pipeline) struct Candidate(Option<Box<Inference>>);
+/// Whether a task has reached the room of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Handed {
+    /// It has.
+    Over,
+    /// The room has no model, and waits for one that can be loaded.
+    NobodyThere,
+    /// The daemon is told to stop.
+    Stop,
+}
+
+fn answered(answer: &Receiver<Switched>) -> Option<Switched> {
+    clock::idle(|| answer.recv()).ok()
+}
 
 /// Whether what is offered is so already.
 fn is_done(slots: &Slots, offer: &Offer) -> bool {
@@ -377,7 +374,7 @@ fn is_done(slots: &Slots, offer: &Offer) -> bool {
     })
 }
 
-fn refused(unable: Unable) -> Refused {
+pub(super) fn refused(unable: Unable) -> Refused {
     let reason = match unable {
         Unable::Unproved => Reason::Unproved,
         Unable::NoCandidate | Unable::NothingBefore => Reason::NotFound,

@@ -4,10 +4,10 @@ use super::super::House;
 use super::super::obey::Task;
 use super::load::Way;
 use crate::floor::clock;
+use crate::floor::subject::Subject;
 use crate::infer::{Inference, Model, Scores};
 use crate::report::{self, Flag};
 use crate::series::attempts;
-use crate::floor::subject::Subject;
 use crate::update::{Agreement, Flagged, Run, Said, Slot, Standing, Trial, Unable, Verdict, table};
 use crate::volume::Scan;
 use ctedge_models::labels::Label;
@@ -55,17 +55,7 @@ impl House {
 
     /// The candidate counts from now on. `None` when told to stop.
     fn switch(&self, Running { active, shadow }: Running, reply: &SyncSender<Switched>) -> Option<Running> {
-        let switched = self.change(|transaction, slots| {
-            let before = slots.active().map(|(_, slot)| slot.clone());
-            let switched = slots.activate(clock::now_ms());
-            if let Ok(place) = switched
-                && let Some(slot) = slots.get(place)
-            {
-                table::keep_trial(transaction, Some(&Trial::begins(&slot.bundle.digest, clock::now_ms())))?;
-                self.tell_change(transaction, ("activated", before.as_ref()), Some(slot))?;
-            }
-            Ok(switched.map(|_place| ()))
-        })?;
+        let switched = self.activate()?;
         let shadow = shadow.and_then(|mut candidate| candidate.is_alive().then_some(candidate));
         let running = match (switched, shadow) {
             (Err(_), shadow) => Running { active, shadow },
@@ -80,6 +70,21 @@ impl House {
         };
         reply.send(switched).ok();
         Some(running)
+    }
+
+    /// The model that waits counts from now on, on probation. `None` when told to stop.
+    pub(super) fn activate(&self) -> Option<Switched> {
+        self.change(|transaction, slots| {
+            let before = slots.active().map(|(_, slot)| slot.clone());
+            let switched = slots.activate(clock::now_ms());
+            if let Ok(place) = switched
+                && let Some(slot) = slots.get(place)
+            {
+                table::keep_trial(transaction, Some(&Trial::begins(&slot.bundle.digest, clock::now_ms())))?;
+                self.tell_change(transaction, ("activated", before.as_ref()), Some(slot))?;
+            }
+            Ok(switched.map(|_place| ()))
+        })
     }
 
     /// The model that counts has read a series: what it is like is kept, and one on probation is judged. `None` when told to
