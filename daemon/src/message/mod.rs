@@ -12,7 +12,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use command::{Capability, CommandRequest, CommandState};
+pub(crate) use command::{Capability, CommandRequest, CommandState, Fetch};
 pub(crate) use counters::{AuditHead, Counters, Kept};
 pub(crate) use metrics::{DiskFree, Metrics};
 pub(crate) use payload::{

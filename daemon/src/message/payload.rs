@@ -195,6 +195,13 @@ pub(super) struct Told<'a, T> {
     incident: &'a T,
 }
 
+impl<'a, T> Told<'a, T> {
+    /// It has just happened.
+    pub(super) fn now(schema: &'a str, incident: &'a T) -> Self {
+        Self { schema, at: clock::rfc3339(clock::now_ms()), incident }
+    }
+}
+
 /// Newest state of the device.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}Message")]
@@ -212,7 +219,7 @@ pub(super) struct Versioned<'a, T> {
 /// Writes this device's messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
-    topics: Topics,
+    pub(super) topics: Topics,
     device: String,
 }
 
@@ -259,19 +266,15 @@ impl Writer {
 
     /// `event/inference`.
     pub(crate) fn incident(&self, incident: &Incident) -> Message {
-        self.passing(
-            "event/inference",
-            &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident },
-        )
+        self.passing("event/inference", &Told::now("inference/1.0", incident))
     }
 
     /// `event/disk_low`.
     pub(crate) fn disk_low(&self, low: &DiskLow) -> Message {
-        let at = clock::rfc3339(clock::now_ms());
-        self.passing("event/disk_low", &Told { schema: "disk_low/1.0", at, incident: low })
+        self.passing("event/disk_low", &Told::now("disk_low/1.0", low))
     }
 
-    fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {
+    pub(super) fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {
         Message {
             topic: self.topics.below(topic),
             payload: json(content),

@@ -4,6 +4,8 @@
 //! Owns the ledger tables `slots`, `serials` and `permits`, and `state/bundles`. It loads no model: `pipeline/update/` has
 //! that done, and does what this room says.
 
+pub(crate) mod transfer;
+
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
