@@ -2,6 +2,7 @@
 
 use super::payload::Told;
 use super::{Message, Writer};
+use crate::floor::clock;
 use ctedge_models::offer::Part;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -115,7 +116,8 @@ pub(super) const FETCH_EXPIRY_S: u32 = 30;
 impl Writer {
     /// `fetch`: no state, and of no use later.
     pub(crate) fn fetch(&self, fetch: &Fetch<'_>) -> Message {
-        let message = self.passing("fetch", &Told::now("fetch/1.0", fetch));
+        let at = clock::rfc3339(clock::now_ms());
+        let message = self.passing("fetch", &Told::of("fetch/1.0", at, fetch));
         Message { expiry_s: Some(FETCH_EXPIRY_S), ..message }
     }
 

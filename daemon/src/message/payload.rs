@@ -51,6 +51,9 @@ pub(crate) struct Info {
     pub(crate) passed_over: Vec<String>,
     /// Processor architecture.
     pub(crate) architecture: &'static str,
+    /// To which group of devices it belongs, in the site's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<String>,
 }
 
 /// How well the daemon is, for `health`.
@@ -196,9 +199,9 @@ pub(super) struct Told<'a, T> {
 }
 
 impl<'a, T> Told<'a, T> {
-    /// It has just happened.
-    pub(super) fn now(schema: &'a str, incident: &'a T) -> Self {
-        Self { schema, at: clock::rfc3339(clock::now_ms()), incident }
+    /// At a time.
+    pub(super) fn of(schema: &'a str, at: String, incident: &'a T) -> Self {
+        Self { schema, at, incident }
     }
 }
 
@@ -266,12 +269,12 @@ impl Writer {
 
     /// `event/inference`.
     pub(crate) fn incident(&self, incident: &Incident) -> Message {
-        self.passing("event/inference", &Told::now("inference/1.0", incident))
+        self.passing("event/inference", &Told::of("inference/1.0", clock::rfc3339(clock::now_ms()), incident))
     }
 
     /// `event/disk_low`.
     pub(crate) fn disk_low(&self, low: &DiskLow) -> Message {
-        self.passing("event/disk_low", &Told::now("disk_low/1.0", low))
+        self.passing("event/disk_low", &Told::of("disk_low/1.0", clock::rfc3339(clock::now_ms()), low))
     }
 
     pub(super) fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {

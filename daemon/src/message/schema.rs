@@ -11,7 +11,8 @@ use super::payload::{
 };
 use super::result::Sent;
 use super::{
-    Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, Receipt, SCHEMA_MAJOR, Topics,
+    Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, ModelChanged, Receipt, SCHEMA_MAJOR, SlotState,
+    Topics,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
@@ -75,12 +76,17 @@ pub(crate) fn documents() -> Vec<Document> {
     [states().as_slice(), &occurrences(), &commands()].concat()
 }
 
-fn states() -> [Document; 5] {
+fn states() -> [Document; 6] {
     [
         state("status", "Whether the device is there; also its last will", of::<Status<'static>>),
         state("info", "Software, model, execution provider", of::<Versioned<'static, Info>>),
         state("health", "What is wrong with the device, if anything", of::<Versioned<'static, Health>>),
         state("counters", "What came in and what became of it", of::<Versioned<'static, Counters>>),
+        Document {
+            topic: "model/{slot}",
+            varies: &["a", "b"],
+            ..state("model", "What is in a slot for models", of::<Versioned<'static, SlotState>>)
+        },
         Document {
             topic: "schema/{name}/{major}",
             ..state("schema", "With mqtt.schemas: the JSON Schema of a kind of message", of::<Schema>)
@@ -88,7 +94,7 @@ fn states() -> [Document; 5] {
     ]
 }
 
-fn occurrences() -> [Document; 7] {
+fn occurrences() -> [Document; 8] {
     [
         Document {
             topic: "event/{type}",
@@ -102,6 +108,10 @@ fn occurrences() -> [Document; 7] {
         Document {
             topic: "event/inference",
             ..passing("inference", "A step that the device took because inference hung", of::<Told<'static, Incident>>)
+        },
+        Document {
+            topic: "event/model_changed",
+            ..passing("model_changed", "Another model counts, or it has proved itself", of::<Told<'static, ModelChanged>>)
         },
         Document {
             topic: "result/{outcome}",

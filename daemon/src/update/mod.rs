@@ -4,7 +4,21 @@
 //! Owns the ledger tables `slots`, `serials` and `permits`, and `state/bundles`. It loads no model: `pipeline/update/` has
 //! that done, and does what this room says.
 
+mod shadow;
+mod slots;
+mod stock;
+pub(crate) mod table;
+#[cfg(test)]
+mod tests;
 pub(crate) mod transfer;
+mod trial;
+mod window;
+
+pub(crate) use shadow::{Agreement, Flagged, Said, Tally};
+pub(crate) use slots::{Bundle, Place, Slot, Slots, Standing, TRIES, Unable};
+pub(crate) use stock::{Stock, Untaken, brought};
+pub(crate) use trial::{Baseline, Run, Trial, Verdict};
+pub(crate) use window::Window;
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -69,6 +83,9 @@ impl Settings {
         }
         if !(0.0..=8760.0).contains(&self.probation_h) || self.probation_series == 0 {
             problems.push("update.probation_series and probation_h: at least one series, and at most a year".to_owned());
+        }
+        if !self.window.is_empty() && Window::read(&self.window).is_none() {
+            problems.push(format!("update.window = {:?}: must be as 01:00-05:00, or empty", self.window));
         }
         if !(1.0..=1000.0).contains(&self.slower) || !(0.0..=18.0).contains(&self.flags_shift) {
             problems.push("update.slower must be 1 or more, update.flags_shift between 0 and 18 flags".to_owned());
