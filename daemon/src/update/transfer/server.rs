@@ -318,7 +318,7 @@ fn untrusted(error: &rustls::Error) -> Trouble {
 }
 
 /// Whom to trust, and how long to wait.
-fn agent(settings: &Settings) -> Result<Agent, FetchError> {
+pub(super) fn agent(settings: &Settings) -> Result<Agent, FetchError> {
     let tls = TlsConfig::builder()
         .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .root_certs(RootCerts::Specific(Arc::new(authorities(settings)?)))
