@@ -11,9 +11,9 @@ mod request;
 mod tests;
 mod told;
 
-pub(crate) use journal::{Came, Entry, Retained, Taken, ends, entries, forget, goes_on, next, take};
+pub(crate) use journal::{Came, Entry, Retained, Taken, ends, entries, find, forget, goes_on, next, take};
 pub(crate) use reply::Reply;
-pub(crate) use request::{Address, Depth, Order, Request, Which, address};
+pub(crate) use request::{Address, Depth, Order, Request, Which, address, payload};
 #[cfg(test)]
 pub(crate) use request::{OUTCOMES, read};
 pub(crate) use told::{Meaning, Told, meaning};

@@ -205,6 +205,15 @@ pub(crate) fn read(address: &Address, payload: &[u8], now_ms: i64) -> Result<Req
     Ok(Request { order, issuer: issuer.to_owned(), expires_ms, dry_run })
 }
 
+/// A request of our own: it may be begun for as long as any.
+pub(crate) fn payload((id, issuer): (&str, &str), params: &Value, now_ms: i64) -> Vec<u8> {
+    let (issued, expires) = (clock::rfc3339(now_ms), clock::rfc3339(now_ms.saturating_add(LIFE_MS)));
+    let request = serde_json::json!({
+        "id": id, "issued_at": issued, "expires_at": expires, "issuer": issuer, "params": params,
+    });
+    request.to_string().into_bytes()
+}
+
 /// No such command here.
 pub(super) fn unknown() -> Refused {
     Refused::new(Reason::UnknownCommand, "this device has no such command; cmd/+ names those it has")

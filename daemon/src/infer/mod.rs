@@ -11,6 +11,7 @@ mod worker;
 
 pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
+pub(crate) use model::device;
 pub(crate) use worker::work;
 
 use crate::floor::durable;

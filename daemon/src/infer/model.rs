@@ -134,7 +134,7 @@ fn open(
             (chain(&error), "it must name the public key (.pub) of whoever signs your models, or a root document");
         format!("infer.trust: {error}; {hint}")
     })?;
-    let device = device(settings, runtime);
+    let device = device(settings, runtime.version());
     let (file, keys, into) = (&settings.bundle, trust.keys(), &folders.models);
     let opened = match admission {
         None => bundle::open_on(&device, file, keys, into),
@@ -147,10 +147,10 @@ fn open(
 }
 
 /// This device. Where the kernel does not tell how much memory there is, that stops nothing.
-fn device(settings: &Settings, runtime: &Runtime) -> Device {
+pub(crate) fn device(settings: &Settings, runtime: &str) -> Device {
     Device {
         ctedge: env!("CARGO_PKG_VERSION").to_owned(),
-        onnxruntime: runtime.version().to_owned(),
+        onnxruntime: runtime.to_owned(),
         memory_mib: Memory::now().map_or(u64::MAX, |memory| memory.total_bytes >> 20),
         class: settings.device_class.clone().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
     }

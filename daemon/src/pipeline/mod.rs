@@ -13,11 +13,13 @@ mod finish;
 mod obey;
 mod overload;
 mod rebuild;
+mod update;
 mod vitals;
 mod watch;
 mod work;
 
 pub(crate) use evidence::{Heard, Ran, diag};
+pub(crate) use update::bundle_of;
 pub(crate) use watch::of_ledger;
 
 use crate::choice;
@@ -30,7 +32,7 @@ use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
 use crate::infer::Ladder;
 use crate::intake::{self, IntakeError, Spool};
-use crate::message::{StepKind, TopicError, Topics, Writer};
+use crate::message::{SlotState, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
 use crate::publish::{Board, LinkState};
 use crate::receive::{self, Door, Doorway, Order};
@@ -116,6 +118,7 @@ struct House {
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
     alarms: Arc<Mutex<Alarms>>,
+    slots_told: Mutex<Vec<SlotState>>,
     residue: AtomicBool,
     beats: Beats,
     put_off: PutOff,
@@ -160,6 +163,7 @@ pub(crate) fn run(config: Config) -> Result<Farewell, PipelineError> {
             house.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert("main");
             error!(%error, "the daemon stops");
         }
+        house.models_stop();
         house.enter_stop();
         // A room that hangs in a driver must not hold the daemon up: everything it works on is safe on disk.
         house.leave_after(GRACE);
@@ -212,6 +216,7 @@ impl House {
             window: Arc::default(),
             tally,
             alarms,
+            slots_told: Mutex::default(),
             residue: AtomicBool::new(false),
             beats: Beats::new(&config),
             put_off: PutOff::default(),
@@ -248,7 +253,11 @@ impl House {
             Ok(())
         })?;
         for (name, doors) in
-            [("commands", Doors::Change(arrivals.clone())), ("examination", Doors::Look(readings.clone()))]
+            [
+                ("commands", Doors::Change(arrivals.clone())),
+                ("examination", Doors::Look(readings.clone())),
+                ("models", Doors::Model(readings.clone())),
+            ]
         {
             self.room(scope, name, move || {
                 self.obey(&doors);

@@ -14,10 +14,12 @@ pub(crate) mod transfer;
 mod trial;
 mod window;
 
-pub(crate) use shadow::{Agreement, Flagged, Said, Tally};
-pub(crate) use slots::{Bundle, Place, Slot, Slots, Standing, TRIES, Unable};
+pub(crate) use shadow::{Agreement, Flagged, Said};
+#[cfg(test)]
+use slots::TRIES;
+pub(crate) use slots::{Bundle, Place, Slot, Slots, Standing, Unable};
 pub(crate) use stock::{Stock, Untaken, brought};
-pub(crate) use trial::{Baseline, Run, Trial, Verdict};
+pub(crate) use trial::{Run, Trial, Verdict};
 pub(crate) use window::Window;
 
 use serde::{Deserialize, Serialize};

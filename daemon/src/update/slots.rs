@@ -132,7 +132,7 @@ pub(crate) const TRIES: u32 = 3;
 
 /// Both slots. At most one model counts, and while one is on probation there is one that is proved beside it, but for a
 /// device's first.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Slots {
     a: Option<Slot>,
     b: Option<Slot>,
@@ -230,6 +230,24 @@ impl Slots {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// The model on probation has read a series: it has all its tries again.
+    pub(crate) fn goes_well(&mut self) {
+        self.tries(|_tries| TRIES);
+    }
+
+    /// The daemon ends in good order: that start was no try.
+    pub(crate) fn stops(&mut self) {
+        self.tries(|tries| (tries + 1).min(TRIES));
+    }
+
+    fn tries(&mut self, change: impl Fn(u32) -> u32) {
+        for slot in [&mut self.a, &mut self.b].into_iter().flatten() {
+            if let Standing::Probation { tries } = &mut slot.standing {
+                *tries = change(*tries);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Bundles on this device, in `state/bundles`, each under its digest; and the places they are brought to.
 
+use super::Slots;
 use crate::floor::durable;
 use ctedge_models::bundle::file_digest;
 use ctedge_models::trust::signature_path;
@@ -8,6 +9,9 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+/// Which models are in the slots, for the day on which the ledger is lost.
+const SLOTS: &str = "slots.json";
 
 /// The folder of bundles.
 #[derive(Debug, Clone)]
@@ -88,6 +92,23 @@ impl Stock {
         let path = self.path(digest);
         durable::write_private(&signature_path(&path), signature.as_bytes())?;
         durable::move_to(&self.partial(digest), &path)
+    }
+
+    /// Notes the slots beside the ledger.
+    pub(crate) fn note(&self, slots: &Slots) -> io::Result<()> {
+        let noted = self.folder.join(SLOTS);
+        let text = serde_json::to_vec(slots).map_err(io::Error::other)?;
+        // Most changes are of what belongs to a slot, not of the slots.
+        if fs::read(&noted).is_ok_and(|before| before == text) {
+            return Ok(());
+        }
+        durable::write_private(&noted, &text)
+    }
+
+    /// The slots as they were noted last.
+    pub(crate) fn noted(&self) -> Option<Slots> {
+        let text = fs::read(self.folder.join(SLOTS)).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// Deletes all bundles but these, here and where `models` has them unpacked.

@@ -96,6 +96,11 @@ impl Trial {
         self.faults = self.faults.saturating_add(1);
     }
 
+    /// What the model is like, which the next one is held against.
+    pub(crate) fn into_baseline(self) -> Baseline {
+        self.runs
+    }
+
     /// When it ends, ms since 1970, if there are not enough series before.
     pub(crate) fn until_ms(&self, settings: &Settings) -> i64 {
         let hours = std::time::Duration::from_secs_f64(settings.probation_h.clamp(0.0, 8760.0) * 3600.0);

@@ -369,7 +369,7 @@ fn a_bundle_from_before_there_were_report_graphs_still_reads() {
 }
 
 #[test]
-fn the_examples_in_the_document_are_a_manifest_and_a_root() {
+fn the_examples_in_the_document_are_a_manifest_a_root_and_a_permit() {
     let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/BUNDLE.md")).unwrap();
     let example = document.split("```json").nth(1).unwrap().split("```").next().unwrap();
     let manifest: Manifest = serde_json::from_str(example).unwrap();
@@ -377,6 +377,8 @@ fn the_examples_in_the_document_are_a_manifest_and_a_root() {
     let root = document.split("```json").nth(2).unwrap().split("```").next().unwrap();
     let root: crate::trust::Root = serde_json::from_str(root).unwrap();
     root.check().unwrap();
+    let permit = document.split("```json").nth(3).unwrap().split("```").next().unwrap();
+    let _: crate::trust::Permit = serde_json::from_str(permit).unwrap();
 }
 
 proptest! {

@@ -6,7 +6,7 @@ use minisign::{KeyPair, PublicKey, PublicKeyBox, SecretKey, SecretKeyBox, Signat
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Cursor, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -69,6 +69,23 @@ impl TrustedKeys {
             return Err(TrustError::Unsigned { path: signature.to_owned() });
         }
         let signature = signature_of(signature)?;
+        self.signer(&signature, |key| fits(key, &signature, file))
+    }
+
+    /// Checks bytes against the text of a signature; returns the signer's key id and the comment that was signed with them.
+    pub(super) fn verify_bytes(&self, bytes: &[u8], signature: &str) -> Result<(String, String), TrustError> {
+        let bad = |error: minisign::PError| TrustError::BadSignatureFile { reason: error.to_string() };
+        let signature = SignatureBox::from_string(signature).map_err(bad)?;
+        let signer = self.signer(&signature, |key| Ok(is_by(key, &signature, Cursor::new(bytes))))?;
+        Ok((signer, signature.trusted_comment().map_err(bad)?))
+    }
+
+    /// The id of the trusted key that a signature is by.
+    fn signer(
+        &self,
+        signature: &SignatureBox,
+        fits: impl Fn(&PublicKey) -> Result<bool, TrustError>,
+    ) -> Result<String, TrustError> {
         let signer = key_id(signature.keynum());
         if self.revoked.contains(&signer) {
             return Err(TrustError::RevokedKey { key_id: signer });
@@ -79,7 +96,7 @@ impl TrustedKeys {
             return Err(TrustError::UntrustedKey { key_id: signer });
         }
         for key in named {
-            if fits(key, &signature, file)? {
+            if fits(key)? {
                 return Ok(signer);
             }
         }
@@ -94,9 +111,12 @@ pub(super) fn signature_of(path: &Path) -> Result<SignatureBox, TrustError> {
 
 /// Whether a signature of a file is by this key.
 pub(super) fn fits(key: &PublicKey, signature: &SignatureBox, file: &Path) -> Result<bool, TrustError> {
-    let data = File::open(file).map_err(TrustError::io(file))?;
+    Ok(is_by(key, signature, File::open(file).map_err(TrustError::io(file))?))
+}
+
+fn is_by(key: &PublicKey, signature: &SignatureBox, data: impl Read + Seek) -> bool {
     // Prehashed signatures only: the legacy form would need the whole file in memory.
-    Ok(minisign::verify(key, signature, data, true, false, false).is_ok())
+    minisign::verify(key, signature, data, true, false, false).is_ok()
 }
 
 /// What lies in a folder, by name.

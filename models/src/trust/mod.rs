@@ -1,16 +1,18 @@
 //! Whose word counts: the keys that models are signed with, and the root documents that say which these are.
 //!
-//! In: public keys, root documents, signatures. Out: [`TrustedKeys`]. A site with one key names it and is done. A site that
+//! In: public keys, root documents, permits, signatures. Out: [`TrustedKeys`], [`Permit`]. A site with one key names it and is done. A site that
 //! wants to replace keys on boxes that nobody visits pins a [`Root`] when a box is set up; every later root must be signed
 //! by the keys of the one before it and by its own. `BUNDLE.md` is normative.
 
 mod key;
+mod permit;
 mod root;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use key::{SigningKey, TrustedKeys, canonical_id, key_text, keygen, sign, sign_beside, signature_path};
+pub use permit::{PERMIT_BYTES, PERMIT_SCHEMA, Permit};
 pub use root::{Root, SCHEMA};
 pub use store::{Accepted, TrustStore};
 
@@ -94,6 +96,12 @@ pub enum TrustError {
         /// How many are needed.
         need: usize,
     },
+    /// A permit is not what this version understands, or was not signed as one.
+    #[error("this is no permit: {reason}")]
+    BadPermit {
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 impl TrustError {
@@ -115,6 +123,7 @@ impl TrustError {
             Self::BadRoot { .. } => "bad_root",
             Self::RootVersion { .. } => "root_version",
             Self::RootThreshold { .. } => "root_threshold",
+            Self::BadPermit { .. } => "bad_permit",
         }
     }
 }

@@ -274,6 +274,98 @@ fn minisign_itself_verifies_each_signature_of_a_root() {
     assert!(!verified(&path, "a"));
 }
 
+/// A permit as a file, signed by one of the site's keys.
+fn permit(site: &Site, signer: &str) -> (PathBuf, Permit) {
+    let expires = "2026-12-04T00:00:00Z".parse().unwrap();
+    let permit = Permit::new("ct-1", &"0a".repeat(32), [7; 16], expires).unwrap();
+    let path = site.at("permit.json");
+    fs::write(&path, serde_json::to_vec_pretty(&permit).unwrap()).unwrap();
+    sign(&path, &site.secret(signer), &permit.comment()).unwrap();
+    (path, permit)
+}
+
+/// What a device that trusts `model`, and once trusted `model2`, makes of the file and its signature.
+fn permitted(site: &Site, path: &Path) -> Result<Permit, &'static str> {
+    let mut root = site.root(1, &["a", "b"], &["model"]);
+    root.revoked.insert(site.id("model2"));
+    let signature = fs::read_to_string(signature_path(path)).unwrap();
+    Permit::read(&fs::read(path).unwrap(), &signature, &root.keys()).map_err(|error| error.code())
+}
+
+#[test]
+fn a_permit_counts_only_as_a_trusted_key_has_signed_it() {
+    let site = Site::new();
+    let (path, permit) = permit(&site, "model");
+    assert_eq!(permitted(&site, &path).unwrap(), permit);
+    for (signer, code) in [("a", "untrusted_key"), ("c", "untrusted_key"), ("model2", "revoked_key")] {
+        assert_eq!(permitted(&site, &self::permit(&site, signer).0).unwrap_err(), code, "{signer}");
+    }
+    let (path, _) = self::permit(&site, "model");
+    let good = fs::read(&path).unwrap();
+    for place in 0..good.len() {
+        let mut bytes = good.clone();
+        bytes[place] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(permitted(&site, &path).unwrap_err(), "wrong_signature", "byte {place}");
+    }
+    fs::write(&path, &good).unwrap();
+    fs::write(signature_path(&path), "nonsense").unwrap();
+    assert_eq!(permitted(&site, &path).unwrap_err(), "bad_signature_file");
+}
+
+#[test]
+fn what_was_signed_as_something_else_is_no_permit() {
+    let site = Site::new();
+    let (path, permit) = permit(&site, "model");
+    let reads = |text: &str, comment: &str| {
+        fs::write(&path, text).unwrap();
+        sign(&path, &site.secret("model"), comment).unwrap();
+        permitted(&site, &path).map(|_| ())
+    };
+    let text = serde_json::to_string(&permit).unwrap();
+    reads(&text, "permit").unwrap();
+    assert_eq!(reads(&text, "scale-vlp-tiny 0.2.0 serial 3").unwrap_err(), "bad_permit", "signed as a bundle");
+    assert_eq!(reads(&text, "permits").unwrap_err(), "bad_permit");
+    let root = serde_json::to_string(&site.root(1, &["a", "b"], &["model"])).unwrap();
+    for changed in [
+        root,
+        "{}".to_owned(),
+        text.replace("permit/1", "permit/2"),
+        text.replace('{', "{\"surprise\":1,"),
+        text.replace('{', "{\"device\":\"ct-2\","),
+        text.replace("0a0a", "0A0A"),
+        text.replace("07070707", "0707"),
+        text.replace("ct-1", ""),
+        text.replace("2026-12-04T00", "2026-12-04 at 00"),
+        text.replace('}', &format!("}}{}", " ".repeat(PERMIT_BYTES))),
+    ] {
+        assert_eq!(reads(&changed, "permit").unwrap_err(), "bad_permit", "{changed}");
+    }
+}
+
+#[test]
+fn minisign_itself_verifies_a_permit_and_makes_one() {
+    let site = Site::new();
+    let (path, _) = permit(&site, "model");
+    let minisign = |words: &[&str]| {
+        let mut minisign = Command::new("minisign");
+        minisign
+            .args(words)
+            .arg("-m")
+            .arg(&path)
+            .output()
+            .expect("minisign is missing; install it with: apt-get install minisign")
+    };
+    let public = site.key("model").to_base64();
+    let said = minisign(&["-V", "-P", &public]);
+    assert!(said.status.success() && String::from_utf8_lossy(&said.stdout).contains("permit 0a0a"), "{said:?}");
+    fs::remove_file(signature_path(&path)).unwrap();
+    let key = site.at("model.key");
+    let made = minisign(&["-S", "-t", "permit by hand", "-s", key.to_str().unwrap()]);
+    assert!(made.status.success(), "{made:?}");
+    permitted(&site, &path).unwrap();
+}
+
 #[test]
 fn secret_keys_are_private_and_passwords_are_asked_for() {
     let folder = tempfile::tempdir().unwrap();

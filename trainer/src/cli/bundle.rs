@@ -83,15 +83,9 @@ pub(super) struct Sign {
 
 impl Sign {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
-        let password = self.password_file.as_deref().map(password).transpose()?;
         let comment = comment(&self.file)?;
-        let advice = match (&password, self.key.exists()) {
-            (_, false) => "there is no such key; `ctedge-trainer keygen` makes one",
-            (None, true) => "the key cannot be used; one made with a password needs --password-file",
-            (Some(_), true) => "the key cannot be used with this password",
-        };
         progress.say("opening the key");
-        let key = SigningKey::load(&self.key, password).context(advice)?;
+        let key = signing_key(&self.key, self.password_file.as_deref())?;
         progress.say("signing");
         let (signature, next) = match comment {
             Comment::Bundle(ref text) => (
@@ -108,6 +102,17 @@ impl Sign {
         let json = json!({ "file": self.file, "signature": signature, "key_id": key.id(), "comment": comment });
         Ok(Outcome { text, json })
     }
+}
+
+/// The secret key in a file, opened with the password in another one.
+pub(super) fn signing_key(path: &Path, password_file: Option<&Path>) -> anyhow::Result<SigningKey> {
+    let password = password_file.map(password).transpose()?;
+    let advice = match (&password, path.exists()) {
+        (_, false) => "there is no such key; `ctedge-trainer keygen` makes one",
+        (None, true) => "the key cannot be used; one made with a password needs --password-file",
+        (Some(_), true) => "the key cannot be used with this password",
+    };
+    SigningKey::load(path, password).context(advice)
 }
 
 /// What a signature says of its file.

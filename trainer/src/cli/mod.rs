@@ -12,6 +12,7 @@ mod export;
 mod import;
 mod init;
 mod live;
+mod permit;
 mod phantom;
 mod prepare;
 mod root;
@@ -62,6 +63,7 @@ enum Command {
     Pack(bundle::Pack),
     Sign(bundle::Sign),
     Keygen(bundle::Keygen),
+    Permit(permit::Permit),
     Root(root::RootCommand),
     Trace(trace::Trace),
 }
@@ -82,6 +84,7 @@ impl Command {
             Self::Pack(command) => command.run(progress),
             Self::Sign(command) => command.run(progress),
             Self::Keygen(command) => command.run(progress),
+            Self::Permit(command) => command.run(progress),
             Self::Root(command) => command.run(progress),
             Self::Trace(command) => command.run(progress),
         }

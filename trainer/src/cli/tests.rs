@@ -112,6 +112,26 @@ fn a_key_is_secret_and_never_overwritten() {
 }
 
 #[test]
+fn a_permit_names_device_and_bundle_and_ends() {
+    let desk = Desk::packed();
+    desk.done(&["keygen --out @keys"]);
+    let permit = format!("permit --device ct-1 @{BUNDLE} --key @keys/site.key --days 2 --out @permit.json");
+    let said = desk.run(&permit).unwrap().json;
+    let document = fs::read(desk.at("permit.json")).unwrap();
+    let signature = fs::read_to_string(desk.at("permit.json.minisig")).unwrap();
+    let keys = TrustedKeys::load(&desk.at("keys")).unwrap();
+    let read = ctedge_models::trust::Permit::read(&document, &signature, &keys).unwrap();
+    assert_eq!((read.device.as_str(), said["nonce"].as_str()), ("ct-1", Some(read.nonce.as_str())));
+    assert_eq!(read.digest, bundle::BundleDigest::of(&desk.at(BUNDLE)).unwrap().as_str());
+    let hours = (read.expires - jiff::Timestamp::now()).as_hours();
+    assert!((46..=48).contains(&hours), "{hours}");
+    assert!(desk.complaint(&permit).contains("never changes"));
+    let second = desk.run(&permit.replace("permit.json", "second.json")).unwrap().json;
+    assert_ne!(second["nonce"], said["nonce"]);
+    assert!(desk.complaint(&permit.replace(BUNDLE, "keys/site.pub").replace("permit.json", "x")).contains("no bundle"));
+}
+
+#[test]
 fn a_password_locks_the_key() {
     let desk = Desk::packed();
     fs::write(desk.at("password"), "correct horse\n").unwrap();
