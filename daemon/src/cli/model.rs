@@ -150,8 +150,11 @@ fn the_bundle(path: &Path) -> anyhow::Result<PathBuf> {
         return Ok(path.to_owned());
     }
     let entries = fs::read_dir(path).with_context(|| path.display().to_string())?;
-    let found: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|it| it == "ctb")).collect();
+    let found: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|it| it == "ctb"))
+        .collect();
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => bail!("{} holds no .ctb file", path.display()),
@@ -169,8 +172,7 @@ fn enter(config: &Config, (name, params): (Name, &Value), follow: &Follow) -> an
     let address = Address { name: name.name().to_owned(), id: durable::random_name().context("a random id")? };
     let payload = command::payload((&address.id, ISSUER), params, now_ms);
     let came = Came { payload: &payload, retained: Retained::No, reply: None };
-    let taken =
-        store.commit(|transaction| command::take(transaction, address.clone(), came, &Name::ALL, now_ms))?;
+    let taken = store.commit(|transaction| command::take(transaction, address.clone(), came, &Name::ALL, now_ms))?;
     let (Taken::New(entry, _) | Taken::Again(entry) | Taken::Unkept(entry)) = taken;
     complain(&format!("{} {}: {}", name.name(), address.id, entry.state.name()));
     if follow.no_wait || entry.state.is_final() {
@@ -237,8 +239,12 @@ fn list(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
     let store = Store::open_to_read(&database).with_context(|| database.display().to_string())?;
     let (slots, trial) = store.read(|connection| Ok((table::slots(connection)?, table::trial(connection)?)))?;
     if as_json {
-        let told = |place: Place| slots.get(place).map(|slot| json!({ "model": slot.bundle, "standing": slot.standing,
-            "since": clock::rfc3339(slot.since_ms) }));
+        let told = |place: Place| {
+            slots.get(place).map(|slot| {
+                json!({ "model": slot.bundle, "standing": slot.standing,
+            "since": clock::rfc3339(slot.since_ms) })
+            })
+        };
         say(&json!({ "a": told(Place::A), "b": told(Place::B) }).to_string());
     } else {
         say(&screen(&slots, trial.as_ref()));

@@ -9,6 +9,7 @@ use crate::infer::{Inference, Settings, inferred};
 use crate::intake::Spool;
 use crate::pipeline::Ran;
 use crate::series::{Completed, HeaderAnswer, Series, file_digest, nested, series_digest};
+use crate::update::Stock;
 use crate::volume::{self, HeaderReader};
 use crate::{message, report};
 use anyhow::{Context, bail};

@@ -146,9 +146,8 @@ pub(crate) const OUTCOMES: [&str; 5] = ["flagged", "clear", "inconclusive", "rej
 pub(crate) const REPLAY_MOST: u32 = 100_000;
 const REASON_CHARS: usize = 200;
 /// Parameters of `model_update`.
-const OFFERED: [&str; 11] = [
-    "digest", "bytes", "signature", "source", "mode", "name", "version", "serial", "requires", "permit", "deadline",
-];
+const OFFERED: [&str; 11] =
+    ["digest", "bytes", "signature", "source", "mode", "name", "version", "serial", "requires", "permit", "deadline"];
 
 /// Name and id out of a topic below the device's root, `cmd/{name}/{id}/request`. `None` where they are not of safe
 /// characters: such a command has no state, since that could not be told without repeating them.

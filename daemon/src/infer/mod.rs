@@ -227,7 +227,10 @@ enum Answer {
     /// Largest difference of a logit from the trainer's, on the golden volume.
     Golden(f32),
     /// The model is not loaded. The code is the bundle's, where that is the reason.
-    Unloaded { fault: Option<String>, reason: String },
+    Unloaded {
+        fault: Option<String>,
+        reason: String,
+    },
     /// A request that could not be fulfilled.
     Failed {
         code: Code,
@@ -336,7 +339,9 @@ impl Inference {
             Some((Answer::Scores(scores), _)) => Ok(Ok(scores)),
             Some((Answer::Failed { code, reason }, _)) => Ok(Err(Refusal::new(code, reason))),
             Some((Answer::Stopped, _)) => Err(Unfinished::Stopped),
-            Some((Answer::Loaded(_) | Answer::Unloaded { .. } | Answer::Golden(_), _)) => Ok(Err(Refusal::new(Code::InferFailed, ANOTHER))),
+            Some((Answer::Loaded(_) | Answer::Unloaded { .. } | Answer::Golden(_), _)) => {
+                Ok(Err(Refusal::new(Code::InferFailed, ANOTHER)))
+            }
             None => Err(Unfinished::Wedged(self.worker.kill())),
         }
     }

@@ -21,14 +21,16 @@ pub(crate) fn work() -> io::Result<()> {
     let mut loaded = None;
     while let Some((request, descriptor)) = desk.next::<Request>()? {
         let answer = match (request, descriptor) {
-            (Request::Load { settings, folders, admission }, _) => match load(&settings, &folders, admission.as_deref()) {
-                Ok(model) => {
-                    let answer = Answer::Loaded(Box::new(model.model().clone()));
-                    loaded = Some(model);
-                    answer
+            (Request::Load { settings, folders, admission }, _) => {
+                match load(&settings, &folders, admission.as_deref()) {
+                    Ok(model) => {
+                        let answer = Answer::Loaded(Box::new(model.model().clone()));
+                        loaded = Some(model);
+                        answer
+                    }
+                    Err(Unloaded { fault, reason }) => Answer::Unloaded { fault: fault.map(str::to_owned), reason },
                 }
-                Err(Unloaded { fault, reason }) => Answer::Unloaded { fault: fault.map(str::to_owned), reason },
-            },
+            }
             (Request::Golden { within_s }, _) => match loaded.as_mut().map(|model| model.golden(seconds(within_s))) {
                 Some(Ok(difference)) => Answer::Golden(difference),
                 Some(Err(reason)) => failed(reason),

@@ -15,8 +15,8 @@ mod tests;
 
 pub(crate) use command::{Capability, CommandRequest, CommandState, Fetch};
 pub(crate) use counters::{AuditHead, Counters, Kept};
-pub(crate) use model::{Agreed, ModelChanged, Named, Probation, Shadow, SlotModel, SlotState};
 pub(crate) use metrics::{DiskFree, Metrics};
+pub(crate) use model::{Agreed, ModelChanged, Named, Probation, Shadow, SlotModel, SlotState};
 pub(crate) use payload::{
     COMMAND_EXPIRY_S, Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer,
 };

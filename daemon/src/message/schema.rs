@@ -11,8 +11,8 @@ use super::payload::{
 };
 use super::result::Sent;
 use super::{
-    Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, ModelChanged, Receipt, SCHEMA_MAJOR, SlotState,
-    Topics,
+    Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, ModelChanged, Receipt,
+    SCHEMA_MAJOR, SlotState, Topics,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
@@ -111,7 +111,11 @@ fn occurrences() -> [Document; 8] {
         },
         Document {
             topic: "event/model_changed",
-            ..passing("model_changed", "Another model counts, or it has proved itself", of::<Told<'static, ModelChanged>>)
+            ..passing(
+                "model_changed",
+                "Another model counts, or it has proved itself",
+                of::<Told<'static, ModelChanged>>,
+            )
         },
         Document {
             topic: "result/{outcome}",

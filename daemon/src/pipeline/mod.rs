@@ -252,13 +252,11 @@ impl House {
             self.watch_device();
             Ok(())
         })?;
-        for (name, doors) in
-            [
-                ("commands", Doors::Change(arrivals.clone())),
-                ("examination", Doors::Look(readings.clone())),
-                ("models", Doors::Model(readings.clone())),
-            ]
-        {
+        for (name, doors) in [
+            ("commands", Doors::Change(arrivals.clone())),
+            ("examination", Doors::Look(readings.clone())),
+            ("models", Doors::Model(readings.clone())),
+        ] {
             self.room(scope, name, move || {
                 self.obey(&doors);
                 Ok(())

@@ -84,7 +84,8 @@ impl Settings {
             problems.push(format!("update.patience_s = {}: must lie between 0 and 86400 seconds", self.patience_s));
         }
         if !(0.0..=8760.0).contains(&self.probation_h) || self.probation_series == 0 {
-            problems.push("update.probation_series and probation_h: at least one series, and at most a year".to_owned());
+            problems
+                .push("update.probation_series and probation_h: at least one series, and at most a year".to_owned());
         }
         if !self.window.is_empty() && Window::read(&self.window).is_none() {
             problems.push(format!("update.window = {:?}: must be as 01:00-05:00, or empty", self.window));

@@ -110,7 +110,10 @@ impl Trial {
     /// How it stands.
     pub(crate) fn verdict(&self, before: &Baseline, settings: &Settings, now_ms: i64) -> Verdict {
         if self.faults > settings.probation_faults {
-            return Verdict::Fails("faults", format!("it failed on {} series, {} allowed", self.faults, settings.probation_faults));
+            return Verdict::Fails(
+                "faults",
+                format!("it failed on {} series, {} allowed", self.faults, settings.probation_faults),
+            );
         }
         if before.tells() && self.runs.tells() {
             let (ours, theirs) = (self.runs.median_ms(), before.median_ms().max(1.0));

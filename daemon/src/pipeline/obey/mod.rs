@@ -175,7 +175,8 @@ impl Commands {
         let address = Address { name: name.name().to_owned(), id: id.to_owned() };
         let payload = command::payload((id, issuer), params, now_ms);
         let came = Came { payload: &payload, retained: Retained::No, reply: None };
-        let taken = lock(&self.store).commit(|transaction| command::take(transaction, address, came, &Name::ALL, now_ms))?;
+        let taken =
+            lock(&self.store).commit(|transaction| command::take(transaction, address, came, &Name::ALL, now_ms))?;
         if let Taken::New(entry, _) = &taken {
             self.note_taken(entry);
             self.tell(entry);
@@ -382,9 +383,7 @@ impl House {
                 | Order::ModelActivate { .. }
                 | Order::ModelRollback { .. },
                 _,
-            ) => {
-                Ok(Some(Err(Refused::new(Reason::Device, "the command waited in the wrong lane"))))
-            }
+            ) => Ok(Some(Err(Refused::new(Reason::Device, "the command waited in the wrong lane")))),
         };
         done.unwrap_or_else(|error| Some(Err(Refused::new(Reason::Device, error.to_string()))))
     }

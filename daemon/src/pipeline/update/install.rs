@@ -200,9 +200,10 @@ impl House {
         self.commands.progress(entry, Told::at("fetching"))?;
         let got = match &offer.source {
             Source::File(name) => self.bring(name, &offer.digest),
-            Source::Https(_) | Source::Mqtt { .. } => {
-                Err(Refused::new(Reason::Fetch("unsupported"), "not yet".to_owned()))
-            }
+            Source::Https(_) | Source::Mqtt { .. } => match self.fetch(entry, offer) {
+                None => return Ok(None),
+                Some(fetched) => fetched,
+            },
         };
         let kept = got.and_then(|()| {
             let kept = stock.keep(&offer.digest, &offer.signature);
@@ -217,7 +218,9 @@ impl House {
         let is_in_inbox = inbox.exists();
         let path = if is_in_inbox { inbox } else { self.config.update.folder.join(name) };
         let brought = self.stock().bring(&path, digest).map_err(|untaken| match &untaken {
-            Untaken::Io(error) => Refused::new(Reason::Device, format!("the bundle cannot be copied: {}", error.kind())),
+            Untaken::Io(error) => {
+                Refused::new(Reason::Device, format!("the bundle cannot be copied: {}", error.kind()))
+            }
             Untaken::Link => Refused::new(Reason::Bundle("unsafe_file"), untaken.to_string()),
             Untaken::Other => Refused::new(Reason::Bundle("other_bundle"), untaken.to_string()),
         });

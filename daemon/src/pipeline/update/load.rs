@@ -2,8 +2,8 @@
 
 use super::super::House;
 use super::bundle;
-use crate::floor::clock;
 use crate::command::{self, Entry, Order};
+use crate::floor::clock;
 use crate::floor::store::lock;
 use crate::infer::{Inference, LoadError};
 use crate::update::{Place, Slot, Slots, Standing, Unable, table};

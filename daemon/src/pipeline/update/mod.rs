@@ -5,6 +5,7 @@
 //! a model on probation after each. Every change of the slots is one commit with the event that tells it.
 
 mod bring;
+mod fetch;
 mod install;
 mod judge;
 mod load;
@@ -37,10 +38,7 @@ impl House {
     }
 
     /// Changes the slots in one commit, until that succeeds, and tells how they stand. `None` when told to stop.
-    fn change<T>(
-        &self,
-        work: impl Fn(&Transaction<'_>, &mut Slots) -> Result<T, rusqlite::Error>,
-    ) -> Option<T> {
+    fn change<T>(&self, work: impl Fn(&Transaction<'_>, &mut Slots) -> Result<T, rusqlite::Error>) -> Option<T> {
         let (value, slots) = self.stored(|transaction| {
             let mut slots = table::slots(transaction)?;
             let value = work(transaction, &mut slots)?;
@@ -64,7 +62,13 @@ impl House {
         to: Option<&Slot>,
     ) -> Result<(), rusqlite::Error> {
         let Some(to) = to else { return Ok(()) };
-        info!(cause, model = to.bundle.name, version = to.bundle.version, digest = to.bundle.digest, "another model counts");
+        info!(
+            cause,
+            model = to.bundle.name,
+            version = to.bundle.version,
+            digest = to.bundle.digest,
+            "another model counts"
+        );
         let (reason_code, detail) = match from.map(|slot| &slot.standing) {
             Some(crate::update::Standing::Failed { code, detail }) => (Some(code.clone()), Some(detail.clone())),
             _ => (None, None),

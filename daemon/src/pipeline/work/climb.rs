@@ -1,7 +1,7 @@
 //! The ladder of an inference that hangs, climbed: each rung is kept before it is acted on, logged, and told as an incident.
 
-use super::super::vitals::ModelState;
 use super::super::update::Way;
+use super::super::vitals::ModelState;
 use super::super::{AGAIN, House};
 use crate::floor::clock;
 use crate::floor::store::{Store, StoreError, fact, set_fact};

@@ -15,7 +15,6 @@ mod tests;
 
 pub(crate) use broker::mqtt;
 pub(crate) use landing::{Landing, Say};
-pub(crate) use pieces::Run;
 pub(crate) use server::https;
 
 use super::Settings;
@@ -55,9 +54,9 @@ pub(crate) struct Terms<'a> {
     /// Set when the daemon stops.
     pub(crate) stop: &'a AtomicBool,
     /// Told how many bytes are there, now and then.
-    pub(crate) progress: &'a (dyn Fn(u64) + Sync),
+    pub(crate) progress: &'a dyn Fn(u64),
     /// Whether the broker has time for a bundle: false while results wait for it.
-    pub(crate) may_go_on: &'a (dyn Fn() -> bool + Sync),
+    pub(crate) may_go_on: &'a dyn Fn() -> bool,
 }
 
 /// Why a bundle has not come.

@@ -39,12 +39,7 @@ const LOOK: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// See [`FetchError`]. What has come is kept, unless it is something else.
-pub(crate) fn https(
-    url: &str,
-    wanted: &Wanted<'_>,
-    partial: &Path,
-    terms: &Terms<'_>,
-) -> Result<(), FetchError> {
+pub(crate) fn https(url: &str, wanted: &Wanted<'_>, partial: &Path, terms: &Terms<'_>) -> Result<(), FetchError> {
     let part = PartFile::open(partial, wanted)?;
     let mut visit = Visit {
         url,
@@ -292,7 +287,10 @@ fn strong(headers: &HeaderMap) -> Option<String> {
 /// What an error of ureq is to us; its own words may hold the address, and an address may hold a secret.
 fn trouble(error: &ureq::Error) -> Trouble {
     use ureq::Error;
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's errors are open, and whatever it may add can pass")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the library's errors are open, and whatever it may add can pass"
+    )]
     match error {
         Error::BadUri(_) | Error::Http(_) => refused("the address of the server is none"),
         Error::RequireHttpsOnly(_) => refused("the server sends us to an address without TLS"),

@@ -188,7 +188,11 @@ impl Bench {
 const SOON: Duration = Duration::from_secs(20);
 
 /// A publisher in this process: what it is asked for lands at once, but for what `spoil` makes of it.
-fn publisher(bundle: Vec<u8>, chunk_bytes: usize, spoil: impl Fn(u32, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static) -> (Arc<Landing>, Arc<AtomicU64>) {
+fn publisher(
+    bundle: Vec<u8>,
+    chunk_bytes: usize,
+    spoil: impl Fn(u32, Vec<u8>) -> Option<Vec<u8>> + Send + Sync + 'static,
+) -> (Arc<Landing>, Arc<AtomicU64>) {
     let (sent, shared) = (Arc::<AtomicU64>::default(), Arc::<Mutex<Option<Arc<Landing>>>>::default());
     let (counts, place, list) = (Arc::clone(&sent), Arc::clone(&shared), list(&bundle, chunk_bytes));
     let voice = move |say: Say<'_>| {
@@ -334,13 +338,15 @@ impl Server {
         fs::write(&file, bundle).unwrap();
         let mut openssl = Command::new("openssl");
         let of = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-        openssl.args(of).args(["-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost"]).args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        openssl
+            .args(of)
+            .args(["-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"]);
         let made = openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/peers/serve_file.py");
         let mut python = Command::new("python3");
-        let mut child =
-            python.arg(script).args([&file, &certificate, &key]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = python.arg(script).args([&file, &certificate, &key]).stdout(Stdio::piped()).spawn().unwrap();
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
         Self { child, port: port.trim().to_owned() }
