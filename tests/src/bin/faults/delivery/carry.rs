@@ -3,22 +3,16 @@
 use super::proxy::Cut;
 use super::{RECEIPTS, Stand};
 use crate::scene::PATIENCE;
-use anyhow::{Context, ensure};
-use ctedge_models::bundle::{self, file_digest};
-use ctedge_models::trust::{self, SigningKey, TrustedKeys};
-use ctedge_tests::process::{self, Running};
+use anyhow::ensure;
+use ctedge_models::bundle::file_digest;
+use ctedge_tests::parcel::{Parcel, Publisher};
+use ctedge_tests::process;
 use ctedge_tests::progress::{Elapsed, say};
 use ctedge_tests::subscriber::Message;
-use ctedge_tests::{place, tools};
 use serde_json::{Value, json};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// The bar: percent of the bundle that may be sent a second time.
 const TWICE_PERCENT: f64 = 5.0;
@@ -47,71 +41,6 @@ pub(crate) fn run(mib: u64, drops: u32, clock: &Elapsed) -> anyhow::Result<bool>
     let held = breaches.is_empty() && found;
     say(if held { "PASS" } else { "FAIL" });
     Ok(held)
-}
-
-/// A bundle that a device takes, and the key that it has to trust.
-struct Parcel {
-    _folder: TempDir,
-    path: PathBuf,
-    public: PathBuf,
-    bytes: u64,
-    digest: String,
-}
-
-impl Parcel {
-    /// The catalog's model with so many MiB beside it that no compression makes smaller.
-    fn of(mib: u64) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("ctedge-parcel-").tempdir()?;
-        let trusted = TrustedKeys::load(&place::reference_key()?)?;
-        let opened = bundle::open(&place::reference_bundle()?, &trusted, &folder.path().join("opened"))?;
-        let mut manifest = opened.manifest().clone();
-        (manifest.serial, manifest.version) = (manifest.serial + 1, "9.0.0".to_owned());
-        let named =
-            manifest.files.keys().map(|name| Ok((name.clone(), opened.path(name).context("a file of the model")?)));
-        let mut files = named.collect::<anyhow::Result<Vec<(String, PathBuf)>>>()?;
-        let ballast = folder.path().join("ballast");
-        std::io::copy(&mut File::open("/dev/urandom")?.take(mib << 20), &mut File::create(&ballast)?)?;
-        files.push(("ballast.bin".to_owned(), ballast));
-        let path = folder.path().join("parcel.ctb");
-        bundle::pack(&manifest, &files, &path)?;
-        let (secret, public, _) = trust::keygen(folder.path(), "parcel", None)?;
-        trust::sign(&path, &SigningKey::load(&secret, None)?, "parcel")?;
-        let (bytes, digest) = file_digest(&path)?;
-        Ok(Self { _folder: folder, path, public, bytes, digest })
-    }
-}
-
-/// Somebody who serves a bundle by the contract's recipe.
-struct Publisher {
-    _running: Running,
-    offer: Value,
-    sent: Arc<AtomicU64>,
-}
-
-impl Publisher {
-    fn start(parcel: &Path, port: u16, kind: &str) -> anyhow::Result<Self> {
-        let script = place::root().join("tests/peers/publish_bundle.py");
-        let mut command = Command::new(tools::python()?);
-        command.arg(script).arg(place::root().join("daemon/MQTT.md")).args([&port.to_string(), "test"]);
-        let mut running = Running::start(command.arg(parcel).arg(kind).stdin(Stdio::piped()).stdout(Stdio::piped()))?;
-        let mut printed = BufReader::new(running.child().stdout.take().context("its output")?);
-        let mut first = String::new();
-        printed.read_line(&mut first)?;
-        let offer = serde_json::from_str(&first).context("the publisher offers nothing")?;
-        let sent = Arc::<AtomicU64>::default();
-        let counted = Arc::clone(&sent);
-        let count = move || {
-            for line in printed.lines().map_while(Result::ok) {
-                counted.store(line.parse().unwrap_or(u64::MAX), Ordering::Relaxed);
-            }
-        };
-        std::thread::Builder::new().name("publisher".to_owned()).spawn(count)?;
-        Ok(Self { _running: running, offer, sent })
-    }
-
-    fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
 }
 
 /// The state of the command as it was heard last.
