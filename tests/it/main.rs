@@ -13,6 +13,7 @@ mod answers;
 mod archive;
 mod arrival;
 mod broker;
+mod carriage;
 mod choice;
 mod code;
 mod commands;

@@ -13,7 +13,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use command::{Capability, CommandRequest, CommandState};
+pub(crate) use command::{Capability, CommandRequest, CommandState, Fetch};
 pub(crate) use counters::{AuditHead, Counters, Kept};
 pub(crate) use metrics::{DiskFree, Metrics};
 pub(crate) use model::{Agreed, ModelChanged, Named, Probation, Shadow, SlotModel, SlotState};

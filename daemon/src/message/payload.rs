@@ -222,7 +222,7 @@ pub(super) struct Versioned<'a, T> {
 /// Writes this device's messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
-    topics: Topics,
+    pub(super) topics: Topics,
     device: String,
 }
 
@@ -269,16 +269,12 @@ impl Writer {
 
     /// `event/inference`.
     pub(crate) fn incident(&self, incident: &Incident) -> Message {
-        self.passing(
-            "event/inference",
-            &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident },
-        )
+        self.passing("event/inference", &Told::of("inference/1.0", clock::rfc3339(clock::now_ms()), incident))
     }
 
     /// `event/disk_low`.
     pub(crate) fn disk_low(&self, low: &DiskLow) -> Message {
-        let at = clock::rfc3339(clock::now_ms());
-        self.passing("event/disk_low", &Told { schema: "disk_low/1.0", at, incident: low })
+        self.passing("event/disk_low", &Told::of("disk_low/1.0", clock::rfc3339(clock::now_ms()), low))
     }
 
     pub(super) fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {

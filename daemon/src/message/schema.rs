@@ -4,13 +4,14 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
+use super::command::FETCH_EXPIRY_S;
 use super::metrics::METRICS_EXPIRY_S;
 use super::payload::{
     COMMAND_EXPIRY_S, DiskLow, EVENT_EXPIRY_S, Event, IdMap, RESULT_EXPIRY_S, Status, Told, Versioned,
 };
 use super::result::Sent;
 use super::{
-    Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Metrics, ModelChanged, Receipt,
+    Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, ModelChanged, Receipt,
     SCHEMA_MAJOR, SlotState, Topics,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
@@ -136,7 +137,7 @@ fn occurrences() -> [Document; 8] {
     ]
 }
 
-fn commands() -> [Document; 3] {
+fn commands() -> [Document; 4] {
     [
         Document {
             topic: "cmd/{name}",
@@ -150,6 +151,11 @@ fn commands() -> [Document; 3] {
         Document {
             topic: "cmd/{name}/{id}/request",
             ..told("request", "To the device: do it", of::<CommandRequest<'static>>)
+        },
+        Document {
+            qos: 0,
+            expiry_s: Some(FETCH_EXPIRY_S),
+            ..passing("fetch", "Pieces of a bundle that the device asks for", of::<Told<'static, Fetch<'static>>>)
         },
     ]
 }

@@ -6,6 +6,7 @@
 //! the truth.
 
 mod attend;
+mod berth;
 mod choose;
 mod evidence;
 mod finish;
@@ -37,6 +38,7 @@ use crate::publish::{Board, LinkState};
 use crate::receive::{self, Door, Doorway, Order};
 use crate::series;
 use crate::series::ledger::Step;
+use crate::update::transfer::Landing;
 use crate::volume::{self, HeaderReader};
 use crate::web::Window;
 use obey::{Commands, Doors};
@@ -111,6 +113,7 @@ struct House {
     commands: Arc<Commands>,
     model: Mutex<ModelState>,
     link: Arc<Mutex<LinkState>>,
+    landing: Arc<Landing>,
     door: Mutex<Door>,
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
@@ -190,6 +193,7 @@ impl House {
         let (tally, ladder) = (Mutex::new(Tally::since(&store)?), Mutex::new(kept(&store)?));
         let (store, board) = (Arc::new(Mutex::new(store)), Arc::<Board>::default());
         let writer = Writer::new(topics, &config.mqtt.device);
+        let landing = berth::landing(config.mqtt.message_bytes, &board, &writer);
         let alarms = Arc::default();
         let turned_away = evidence::turned_away(&alarms);
         let commands = Commands::open(Arc::clone(&store), Arc::clone(&board), writer.clone(), turned_away)?;
@@ -207,6 +211,7 @@ impl House {
             board,
             model: Mutex::new(ModelState::Loading),
             link: Arc::default(),
+            landing,
             door: Mutex::default(),
             window: Arc::default(),
             tally,

@@ -10,6 +10,7 @@ mod stock;
 pub(crate) mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod transfer;
 mod trial;
 mod window;
 

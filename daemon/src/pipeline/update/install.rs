@@ -164,9 +164,10 @@ impl House {
         self.commands.progress(entry, Told::at("fetching"))?;
         let got = match &offer.source {
             Source::File(name) => self.bring(name, &offer.digest),
-            Source::Https(_) | Source::Mqtt { .. } => {
-                Err(Refused::new(Reason::Fetch("unsupported"), "not yet".to_owned()))
-            }
+            Source::Https(_) | Source::Mqtt { .. } => match self.fetch(entry, offer) {
+                None => return Ok(None),
+                Some(fetched) => fetched,
+            },
         };
         let kept = got.and_then(|()| {
             let kept = stock.keep(&offer.digest, &offer.signature);

@@ -6,6 +6,7 @@
 
 mod admit;
 mod bring;
+mod fetch;
 mod install;
 mod judge;
 mod load;
