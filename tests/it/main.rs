@@ -22,6 +22,7 @@ mod door;
 mod evidence;
 mod export;
 mod faults;
+mod fleet;
 mod frames;
 mod geometry;
 mod graphs;
