@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// A broker with an open door for the subscriber, and one that wants a certificate and a password for the daemon.
 pub(crate) struct Guarded {
     pub(crate) scene: Scene,
-    papers: TempDir,
+    pub(crate) papers: TempDir,
 }
 
 impl Guarded {

@@ -23,6 +23,7 @@ mod door;
 mod evidence;
 mod export;
 mod faults;
+mod fleet;
 mod frames;
 mod geometry;
 mod graphs;

@@ -31,7 +31,7 @@ fn daemon_plan(room: &str) -> Option<Vec<&'static str>> {
 /// the left is the neighbour.
 fn trainer_plan(room: &str, standing: &[&'static str]) -> Option<Vec<&'static str>> {
     match room {
-        "device" => return Some(Vec::new()),
+        "device" | "fleet" => return Some(Vec::new()),
         "experiment" => return Some(vec!["fixture"]),
         _ => {}
     }
@@ -73,11 +73,12 @@ struct Keeper {
     home: &'static str,
 }
 
-const KEEPERS: [Keeper; 10] = [
+const KEEPERS: [Keeper; 11] = [
     Keeper { what: &["landlock"], parts: &[], within: "", home: "daemon/src/floor/worker/walls.rs" },
     Keeper { what: &["seccompiler"], parts: &[], within: "", home: "daemon/src/floor/worker/calls.rs" },
     Keeper { what: &["ort", "ort_sys"], parts: &[], within: "daemon/src", home: "daemon/src/infer/onnx" },
     Keeper { what: &["rumqttc"], parts: &[], within: "daemon/src", home: "daemon/src/publish/session.rs" },
+    Keeper { what: &["rumqttc"], parts: &[], within: "trainer/src", home: "trainer/src/fleet/link.rs" },
     Keeper {
         what: &["hyper", "hyper_util", "http_body_util"],
         parts: &[],
@@ -229,4 +230,6 @@ fn planted_strangers_are_caught() {
     assert_eq!(kept("daemon/src/receive/association/mod.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("trainer/src/net/vit.rs", "use burn::{backend::Flex, tensor::Tensor};"), 1);
     assert_eq!(kept("trainer/src/net/vit.rs", "use burn::tensor::Tensor;"), 0);
+    assert_eq!(kept("trainer/src/fleet/line.rs", "use rumqttc::v5::Client;"), 1);
+    assert_eq!(kept("trainer/src/fleet/link.rs", "use rumqttc::v5::Client;"), 0);
 }

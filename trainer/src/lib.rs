@@ -9,6 +9,7 @@ pub mod experiment;
 pub mod export;
 #[cfg(test)]
 mod fixture;
+pub mod fleet;
 pub mod loss;
 pub mod net;
 pub mod run;

@@ -64,7 +64,10 @@ impl TrustedKeys {
     }
 
     /// Checks `file` against `signature` and returns the signer's key id.
-    pub(crate) fn verify(&self, file: &Path, signature: &Path) -> Result<String, TrustError> {
+    ///
+    /// # Errors
+    /// No key that counts has signed it.
+    pub fn verify(&self, file: &Path, signature: &Path) -> Result<String, TrustError> {
         if !signature.exists() {
             return Err(TrustError::Unsigned { path: signature.to_owned() });
         }
@@ -107,6 +110,16 @@ impl TrustedKeys {
 /// Reads a signature file.
 pub(super) fn signature_of(path: &Path) -> Result<SignatureBox, TrustError> {
     SignatureBox::from_file(path).map_err(|error| TrustError::BadSignatureFile { reason: error.to_string() })
+}
+
+/// Whose signature a text says that it is: a key's id. Whether it fits anything stays open.
+///
+/// # Errors
+/// It is no signature.
+pub fn signer(text: &str) -> Result<String, TrustError> {
+    let signature = SignatureBox::from_string(text);
+    let signature = signature.map_err(|error| TrustError::BadSignatureFile { reason: error.to_string() })?;
+    Ok(key_id(signature.keynum()))
 }
 
 /// Whether a signature of a file is by this key.

@@ -11,7 +11,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use key::{SigningKey, TrustedKeys, canonical_id, key_text, keygen, sign, sign_beside, signature_path};
+pub use key::{SigningKey, TrustedKeys, canonical_id, key_text, keygen, sign, sign_beside, signature_path, signer};
 pub use permit::{PERMIT_BYTES, PERMIT_SCHEMA, Permit};
 pub use root::{Root, SCHEMA};
 pub use store::{Accepted, TrustStore};

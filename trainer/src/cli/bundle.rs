@@ -180,7 +180,7 @@ impl Keygen {
 }
 
 /// The first line of a file.
-fn password(path: &Path) -> anyhow::Result<String> {
+pub(super) fn password(path: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(path).with_context(|| format!("the password file {}", path.display()))?;
     let line = text.lines().next().unwrap_or_default().to_owned();
     ensure!(!line.is_empty(), "the first line of the password file {} is empty", path.display());

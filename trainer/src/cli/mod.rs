@@ -5,22 +5,25 @@
 
 mod ablate;
 mod bench;
+mod broker;
 mod bundle;
 mod embed;
 mod evaluate;
 mod export;
+mod fleet;
 mod import;
 mod init;
 mod live;
 mod permit;
 mod phantom;
 mod prepare;
+mod publish;
 mod root;
 mod trace;
 mod train;
 
 use clap::{Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -65,6 +68,10 @@ enum Command {
     Keygen(bundle::Keygen),
     Permit(permit::Permit),
     Root(root::RootCommand),
+    Publish(publish::Publish),
+    Activate(publish::Activate),
+    Rollback(publish::Rollback),
+    Fleet(fleet::Fleet),
     Trace(trace::Trace),
 }
 
@@ -86,6 +93,10 @@ impl Command {
             Self::Keygen(command) => command.run(progress),
             Self::Permit(command) => command.run(progress),
             Self::Root(command) => command.run(progress),
+            Self::Publish(command) => command.run(progress),
+            Self::Activate(command) => command.run(progress),
+            Self::Rollback(command) => command.run(progress),
+            Self::Fleet(command) => command.run(progress),
             Self::Trace(command) => command.run(progress),
         }
     }
@@ -98,6 +109,11 @@ struct Outcome {
     json: Value,
 }
 
+/// What a command has to say although not all of it was done.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.text)]
+struct Refused(Outcome);
+
 impl Cli {
     /// Carries the command out and says how it went.
     pub fn run(self) -> ExitCode {
@@ -106,10 +122,13 @@ impl Cli {
         progress.finish();
         let (text, json, code) = match done {
             Ok(outcome) => (outcome.text, outcome.json, ExitCode::SUCCESS),
-            Err(error) => {
-                let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
-                (format!("error: {}", chain.join(": ")), json!({ "error": chain }), ExitCode::FAILURE)
-            }
+            Err(error) => match error.downcast::<Refused>() {
+                Ok(Refused(outcome)) => (outcome.text, outcome.json, ExitCode::FAILURE),
+                Err(error) => {
+                    let chain: Vec<String> = error.chain().map(ToString::to_string).collect();
+                    (format!("error: {}", chain.join(": ")), json!({ "error": chain }), ExitCode::FAILURE)
+                }
+            },
         };
         let said = match (self.json, code == ExitCode::SUCCESS) {
             (true, _) => writeln!(io::stdout(), "{json}"),
@@ -155,7 +174,7 @@ impl Progress {
 
     /// A line that stays; written to standard error even where that is no terminal.
     fn line(&self, what: &str) {
-        if self.1 == Speech::Silent {
+        if !self.speaks() {
             return;
         }
         // A line that nobody can read any more is no reason to stop.
@@ -171,6 +190,18 @@ impl Progress {
             self.0.set_style(ProgressStyle::with_template(BAR).unwrap_or_else(|_never| ProgressStyle::default_bar()));
         }
         self.0.set_position(done);
+    }
+
+    /// Several bars in place of the line.
+    fn many(&self) -> MultiProgress {
+        self.finish();
+        let target = if self.speaks() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        MultiProgress::with_draw_target(target)
+    }
+
+    /// Whether a person is spoken to.
+    fn speaks(&self) -> bool {
+        self.1 == Speech::Spoken
     }
 
     fn finish(&self) {
