@@ -122,16 +122,21 @@ proptest! {
                 }
                 Step::Stage(shadow) => {
                     serial += 1;
-                    drop(slots.stage(bundle(serial), if shadow { Standing::Shadow } else { Standing::Staged }, 0));
+                    let standing = if shadow { Standing::Shadow } else { Standing::Staged };
+                    slots.stage(bundle(serial), standing, 0).ok();
                 }
-                Step::Activate => drop(slots.activate(0)),
+                Step::Activate => {
+                    slots.activate(0).ok();
+                }
                 Step::Starts => {
                     slots.starts(0);
                 }
                 Step::Proves => {
                     slots.proves(0);
                 }
-                Step::GivesWay => drop(slots.gives_way("x", "y", 0)),
+                Step::GivesWay => {
+                    slots.gives_way("x", "y", 0).ok();
+                }
                 Step::FailsCandidate => {
                     if let Some((place, _)) = slots.candidate() {
                         slots.fails(place, "x", "y", 0);
