@@ -3,6 +3,7 @@
 
 use crate::commands::{at, request};
 use crate::scene::{PATIENCE, Scene};
+use ctedge_tests::appliance;
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::parcel::{Parcel, Publisher};
 use ctedge_tests::process::{self, Running};
@@ -85,6 +86,16 @@ fn killed_half_way_it_asks_for_the_rest_only() {
 }
 
 #[test]
+fn the_trainers_own_publisher_serves_a_device() {
+    let parcel = Parcel::of(1).unwrap();
+    let scene = scene(&parcel, &[]);
+    let mut publish = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+    publish.arg("publish").arg(&parcel.path).args(["--broker", &format!("127.0.0.1:{}", scene.broker.port())]);
+    process::output(publish.args(["--device", "test", "--mode", "stage"])).unwrap();
+    assert!(is_here(&scene, &parcel));
+}
+
+#[test]
 fn a_broker_that_speaks_3_1_1_carries_bundles() {
     let parcel = Parcel::of(0).unwrap();
     let scene = scene(&parcel, &["mqtt.version = \"3.1.1\"".to_owned()]);
@@ -117,8 +128,8 @@ fn a_broker_that_refuses_pieces_is_named_and_takes_results_all_the_same() {
     );
     let broker = Mosquitto::with(Memory::Persistent, &door).unwrap();
     let subscriber = ctedge_tests::subscriber::Subscriber::start(broker.port()).unwrap();
-    let setup = ctedge_tests::appliance::Setup::quick(port);
-    let mut appliance = ctedge_tests::appliance::Appliance::new(&setup).unwrap();
+    let setup = appliance::Setup::quick(port);
+    let mut appliance = appliance::Appliance::new(&setup).unwrap();
     appliance.start().unwrap();
     let scene = ready(Scene { subscriber, appliance, broker }, &parcel);
     let publisher = Publisher::start(&parcel.path, scene.broker.port(), "honest").unwrap();
