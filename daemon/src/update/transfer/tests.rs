@@ -330,6 +330,26 @@ fn a_bundle_comes_no_faster_than_it_may_and_after_results() {
     assert_eq!(sent.load(Ordering::Relaxed), before, "nothing is asked for");
 }
 
+#[test]
+fn the_contract_names_every_reason() {
+    let text = include_str!("../../../MQTT.md");
+    for error in [
+        FetchError::Stopped,
+        FetchError::Deadline { trouble: String::new() },
+        FetchError::Refused { reason: String::new() },
+        FetchError::Length,
+        FetchError::Digest,
+        FetchError::MqttOff,
+        FetchError::LargeChunks { chunk_bytes: 1, most_bytes: 1 },
+        FetchError::Denied,
+        FetchError::List,
+        FetchError::Chunks { count: 1 },
+        FetchError::Certificates { reason: String::new() },
+    ] {
+        assert!(text.contains(&format!("`{}`", error.code())), "{}", error.code());
+    }
+}
+
 /// A server of one file that misbehaves as the address says.
 struct Server {
     child: Child,
