@@ -13,6 +13,7 @@ mod answers;
 mod archive;
 mod arrival;
 mod broker;
+mod byo;
 mod choice;
 mod code;
 mod commands;
