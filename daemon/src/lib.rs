@@ -5,7 +5,8 @@
 //!
 //! `receive ► intake ► series ► choice ► volume ► infer ► report ► message ► outbox ► publish`
 //!
-//! Beside it stand `web`, which answers whoever watches, and `command`, which holds what the device is told to do.
+//! Beside it stand `web`, which answers whoever watches, `command`, which holds what the device is told to do, and `update`,
+//! which says which model runs.
 
 mod choice;
 mod cli;
@@ -22,6 +23,7 @@ mod publish;
 mod receive;
 mod report;
 mod series;
+mod update;
 mod volume;
 mod web;
 

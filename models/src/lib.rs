@@ -7,6 +7,7 @@
 
 pub mod bundle;
 pub mod labels;
+pub mod offer;
 pub mod onnx;
 pub mod phantom;
 pub mod preprocess;

@@ -14,7 +14,8 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-const ROLES: [&str; 5] = ["ct-1", "triage", "worklist", "operator", "dashboard"];
+const ROLES: [&str; 6] = ["ct-1", "triage", "worklist", "operator", "fleet", "dashboard"];
+const OF_MODELS: [&str; 3] = ["model_update", "model_activate", "model_rollback"];
 const COMMANDS: [&str; 7] = ["pause", "resume", "reprocess", "replay", "selftest", "diag", "restart"];
 
 /// A broker with an open door for us, and one behind which the shipped rules hold. The password of a role is its name.
@@ -52,10 +53,17 @@ fn topics() -> Vec<String> {
         "report",
         "cmd/pause",
         "cmd/pause/a",
-        "cmd/model_update/a/request",
+        "cmd/model_update/a",
+        "fetch",
+        "chunk/aa/data/0",
+        "chunk/aa/list/0",
+        "chunk/aa",
+        "model/a",
+        "event/model_changed",
     ]
     .map(str::to_owned)
     .into();
+    below.extend(OF_MODELS.map(|name| format!("cmd/{name}/a/request")));
     below.extend(COMMANDS.map(|name| format!("cmd/{name}/a/request")));
     let devices = ["ct-1", "ct-2"];
     let mut topics: Vec<String> =
@@ -70,13 +78,21 @@ fn reads(role: &str, topic: &str) -> bool {
         return false;
     };
     match role {
-        "ct-1" => device == "ct-1" && (below == "receipt" || below.ends_with("/request")),
+        "ct-1" => device == "ct-1" && (below == "receipt" || below.ends_with("/request") || is_piece(below)),
+        "fleet" => {
+            let named = ["status", "info", "health", "model/a", "event/model_changed", "fetch"].contains(&below);
+            named || (below.starts_with("cmd/") && below.split('/').count() == 3)
+        }
         "triage" => ["status", "counters", "result/flagged"].contains(&below),
         "worklist" => ["status", "info", "counters"].contains(&below) || below.starts_with("result/"),
         "operator" => true,
         "dashboard" => ["status", "info", "health", "counters", "metrics"].contains(&below),
         other => panic!("{other}"),
     }
+}
+
+fn is_piece(below: &str) -> bool {
+    below.starts_with("chunk/") && below.split('/').count() == 4
 }
 
 fn writes(role: &str, topic: &str) -> bool {
@@ -86,6 +102,7 @@ fn writes(role: &str, topic: &str) -> bool {
     match role {
         "ct-1" => device == "ct-1",
         "worklist" => below == "receipt",
+        "fleet" => is_piece(below) || OF_MODELS.iter().any(|name| below == format!("cmd/{name}/a/request")),
         "operator" => COMMANDS.iter().any(|name| below == format!("cmd/{name}/a/request")),
         "triage" | "dashboard" => false,
         other => panic!("{other}"),

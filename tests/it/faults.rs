@@ -55,6 +55,11 @@ fn what_a_broker_does_not_keep_for_a_subscriber_that_is_away_arrives() {
 }
 
 #[test]
+fn a_bundle_arrives_over_a_connection_that_breaks_and_results_go_first() {
+    faults(&["carry", "--mib", "6", "--drops", "3"]);
+}
+
+#[test]
 fn a_burst_of_files_is_accounted_for() {
     faults(&["burst", "--points", "500"]);
 }

@@ -9,6 +9,8 @@ pub mod contract;
 pub mod fuzzing;
 pub mod gauge;
 pub mod mosquitto;
+#[cfg(feature = "reading")]
+pub mod parcel;
 #[cfg(feature = "demo")]
 pub mod phantom;
 pub mod place;
@@ -19,3 +21,5 @@ pub mod series;
 pub mod stage;
 pub mod subscriber;
 pub mod tools;
+#[cfg(feature = "reading")]
+pub mod variant;

@@ -132,7 +132,8 @@ impl Subscriber {
 fn command(port: u16, id: &str) -> Command {
     let mut command = Command::new("mosquitto_sub");
     command.args(["-h", "127.0.0.1", "-V", "5", "-q", "1", "-c", "-x", "86400", "-t", "#"]);
-    command.args(["-p", &port.to_string(), "-i", id]);
+    // Pieces of bundles are no messages that anybody reads.
+    command.args(["-T", "+/v1/+/chunk/#", "-p", &port.to_string(), "-i", id]);
     command
 }
 

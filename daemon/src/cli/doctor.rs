@@ -4,7 +4,7 @@ use super::{Outcomes, say};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
 use crate::infer::{self, Inference};
-use crate::{publish, receive, volume};
+use crate::{pipeline, publish, receive, volume};
 use comfy_table::{Table, presets};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -101,7 +101,8 @@ fn site_key(config: &Config) -> Result<String, String> {
 fn model(config: &Config) -> [Check; 3] {
     let library = infer::find_library(config.infer.library.as_deref());
     let library = library.map(|path| path.display().to_string()).map_err(|missing| missing.to_string());
-    match Inference::start(&config.infer, &config.paths.of_models()) {
+    let settings = infer::Settings { bundle: pipeline::bundle_of(config), ..config.infer.clone() };
+    match Inference::start(&settings, &config.paths.of_models()) {
         Err(error) => [
             Check { name: "ONNX Runtime", result: library },
             Check { name: "model", result: Err(error.reason) },

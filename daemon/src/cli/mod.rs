@@ -7,6 +7,7 @@ pub(crate) mod diag;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod model;
 mod montage;
 pub(crate) mod process;
 pub(crate) mod pseudonym;
@@ -69,6 +70,8 @@ enum Command {
     Status(status::Args),
     /// Prints the messages of this device's topics as they arrive
     Watch(watch::Args),
+    /// Shows and changes the models of this device: install, activate, rollback
+    Model(model::Args),
     /// Sends a command to this device over the broker and says what becomes of it
     Send(send::Args),
     /// Checks the configuration and prints every problem; `--print` shows it as it is meant
@@ -116,6 +119,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args, &config),
         Command::Status(args) => status::run(&args, &config),
         Command::Watch(args) => watch::run(&args, &config),
+        Command::Model(args) => model::run(&args, &config),
         Command::Send(args) => send::run(&args, &config),
         Command::CheckConfig(args) => check_config::run(&args, &config),
         Command::Doctor(args) => doctor::run(&args, &config),

@@ -5,10 +5,10 @@ use super::{Outcomes, complain, say, sorting};
 use crate::config::Config;
 use crate::floor::fate::Refusal;
 use crate::floor::subject::Choice;
-use crate::infer::{Inference, Model, inferred};
+use crate::infer::{Inference, Model, Settings, inferred};
 use crate::message::{self, Place, Topics, Writer};
 use crate::report::{self, Report};
-use crate::volume;
+use crate::{pipeline, volume};
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use std::path::PathBuf;
@@ -23,6 +23,9 @@ use std::process::ExitCode;
 pub(crate) struct Args {
     /// A DICOM file, a NIfTI file, a zip or tar of such files, or a folder with any number of series
     path: PathBuf,
+    /// Another model than the one that counts on this device: its .minisig lies beside it
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     /// The result messages as the daemon would publish them, one JSON object a line
     #[arg(long)]
     json: bool,
@@ -32,7 +35,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let found = choosing::judged(sorting::sorted(&args.path, config)?, config)?;
     complain(&format!("{} series; loading the model", found.len()));
-    let mut inference = Inference::start(&config.infer, &config.paths.of_models())?;
+    let bundle = args.bundle.clone().unwrap_or_else(|| pipeline::bundle_of(config));
+    let settings = Settings { bundle, ..config.infer.clone() };
+    let mut inference = Inference::start(&settings, &config.paths.of_models())?;
     for reason in &inference.model().passed_over {
         complain(reason);
     }
@@ -46,7 +51,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             Ok(scan) => match inference.run(scan) {
                 Ok(scores) => scores,
                 Err(unfinished) => {
-                    inference = Inference::start(&config.infer, &config.paths.of_models())?;
+                    inference = Inference::start(&settings, &config.paths.of_models())?;
                     Err(Refusal::new(unfinished.code(), unfinished.to_string()))
                 }
             },

@@ -9,6 +9,7 @@ use crate::infer::{Inference, Settings, inferred};
 use crate::intake::Spool;
 use crate::pipeline::Ran;
 use crate::series::{Completed, HeaderAnswer, Series, file_digest, nested, series_digest};
+use crate::update::Stock;
 use crate::volume::{self, HeaderReader};
 use crate::{message, report};
 use anyhow::{Context, bail};
@@ -66,8 +67,9 @@ fn replayed(args: &Args, config: &Config) -> anyhow::Result<(Decision, Decision)
     }
     let folder = files(&recorded, config)?;
     let refusal = refusal(&recorded, &folder, config)?;
-    let infer =
-        Settings { bundle: args.bundle.clone().unwrap_or_else(|| config.infer.bundle.clone()), ..config.infer.clone() };
+    let here = Some(Stock::below(&config.paths.state).path(&recorded.model.digest)).filter(|path| path.exists());
+    let bundle = args.bundle.clone().or(here).unwrap_or_else(|| config.infer.bundle.clone());
+    let infer = Settings { bundle, ..config.infer.clone() };
     let mut inference = Inference::start(&infer, &config.paths.of_models())?;
     if inference.model().digest != recorded.model.digest {
         let (was, now) = (&recorded.model, inference.model());

@@ -177,7 +177,8 @@ pub(crate) fn forget(
     Ok(old.into_iter().map(|entry| entry.address).collect())
 }
 
-fn find(connection: &Connection, address: &Address) -> Result<Option<Entry>, rusqlite::Error> {
+/// A command, if it is remembered.
+pub(crate) fn find(connection: &Connection, address: &Address) -> Result<Option<Entry>, rusqlite::Error> {
     let sql = format!("{COLUMNS} WHERE name = ?1 AND id = ?2");
     connection.query_row(&sql, [&address.name, &address.id], entry).optional()
 }

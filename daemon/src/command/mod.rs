@@ -11,9 +11,9 @@ mod request;
 mod tests;
 mod told;
 
-pub(crate) use journal::{Came, Entry, Retained, Taken, ends, entries, forget, goes_on, next, take};
+pub(crate) use journal::{Came, Entry, Retained, Taken, ends, entries, find, forget, goes_on, next, take};
 pub(crate) use reply::Reply;
-pub(crate) use request::{Address, Depth, Order, Request, Which, address};
+pub(crate) use request::{Address, Depth, Order, Request, Which, address, payload};
 #[cfg(test)]
 pub(crate) use request::{OUTCOMES, read};
 pub(crate) use told::{Meaning, Told, meaning};
@@ -37,6 +37,12 @@ pub(crate) enum Name {
     Diag,
     /// The daemon ends and is started again by the service manager.
     Restart,
+    /// A model is fetched, verified and proved on this device.
+    ModelUpdate,
+    /// The model that waits counts from now on.
+    ModelActivate,
+    /// The model before counts again.
+    ModelRollback,
 }
 
 /// Commands of one lane are carried out one after the other.
@@ -46,6 +52,8 @@ pub(crate) enum Lane {
     Change,
     /// Those that only look.
     Look,
+    /// Those that change the model, and may take hours.
+    Model,
 }
 
 impl Lane {
@@ -54,14 +62,25 @@ impl Lane {
         match self {
             Self::Change => "change",
             Self::Look => "look",
+            Self::Model => "model",
         }
     }
 }
 
 impl Name {
     /// Every command.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Reprocess, Self::Replay, Self::Pause, Self::Resume, Self::Selftest, Self::Diag, Self::Restart];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Reprocess,
+        Self::Replay,
+        Self::Pause,
+        Self::Resume,
+        Self::Selftest,
+        Self::Diag,
+        Self::Restart,
+        Self::ModelUpdate,
+        Self::ModelActivate,
+        Self::ModelRollback,
+    ];
 
     /// Name in topics.
     pub(crate) fn name(self) -> &'static str {
@@ -73,6 +92,9 @@ impl Name {
             Self::Selftest => "selftest",
             Self::Diag => "diag",
             Self::Restart => "restart",
+            Self::ModelUpdate => "model_update",
+            Self::ModelActivate => "model_activate",
+            Self::ModelRollback => "model_rollback",
         }
     }
 
@@ -85,6 +107,7 @@ impl Name {
     pub(crate) fn lane(self) -> Lane {
         match self {
             Self::Selftest | Self::Diag => Lane::Look,
+            Self::ModelUpdate | Self::ModelActivate | Self::ModelRollback => Lane::Model,
             Self::Reprocess | Self::Replay | Self::Pause | Self::Resume | Self::Restart => Lane::Change,
         }
     }
@@ -173,12 +196,18 @@ pub(crate) enum Reason {
     Model,
     /// The device could not do it.
     Device,
+    /// The model that counts has not proved itself: until then no other takes its place.
+    Unproved,
+    /// The bundle is refused; the code is that of `BUNDLE.md`.
+    Bundle(&'static str),
+    /// The bundle could not be fetched; the code is that of `MQTT.md`.
+    Fetch(&'static str),
 }
 
 impl Reason {
     /// Every reason.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Retained,
         Self::Expired,
         Self::Clock,
@@ -195,6 +224,7 @@ impl Reason {
         Self::Stalled,
         Self::Model,
         Self::Device,
+        Self::Unproved,
     ];
 
     /// The published name.
@@ -216,6 +246,8 @@ impl Reason {
             Self::Stalled => "stalled",
             Self::Model => "model",
             Self::Device => "device",
+            Self::Unproved => "unproved",
+            Self::Bundle(code) | Self::Fetch(code) => code,
         }
     }
 }
@@ -240,7 +272,7 @@ impl Refused {
     pub(crate) fn state(&self) -> State {
         match self.reason {
             Reason::Expired => State::Expired,
-            Reason::Interrupted | Reason::Stalled | Reason::Model | Reason::Device => State::Failed,
+            Reason::Interrupted | Reason::Stalled | Reason::Model | Reason::Device | Reason::Fetch(_) => State::Failed,
             Reason::Retained
             | Reason::Clock
             | Reason::Malformed
@@ -251,6 +283,8 @@ impl Refused {
             | Reason::NotFound
             | Reason::Purged
             | Reason::TooMany
+            | Reason::Unproved
+            | Reason::Bundle(_)
             | Reason::Busy => State::Rejected,
         }
     }

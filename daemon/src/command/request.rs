@@ -5,6 +5,7 @@ use super::{Name, Reason, Refused};
 use crate::floor::clock;
 use crate::floor::limits::REQUEST_BYTES;
 use crate::floor::phi::{SeriesKey, StudyKey};
+use ctedge_models::offer::{self, Offer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -54,6 +55,18 @@ pub(crate) enum Order {
         /// Whether to wait until no series is being worked on.
         when_idle: bool,
     },
+    /// Fetch, verify and prove a model.
+    ModelUpdate(Box<Offer>),
+    /// Have the model that waits count.
+    ModelActivate {
+        /// SHA-256 of its bundle, hex; without it whichever waits.
+        digest: Option<String>,
+    },
+    /// Have the model before count again.
+    ModelRollback {
+        /// The operator's words.
+        reason: String,
+    },
 }
 
 impl Order {
@@ -67,16 +80,23 @@ impl Order {
             Self::Selftest { .. } => Name::Selftest,
             Self::Diag => Name::Diag,
             Self::Restart { .. } => Name::Restart,
+            Self::ModelUpdate(_) => Name::ModelUpdate,
+            Self::ModelActivate { .. } => Name::ModelActivate,
+            Self::ModelRollback { .. } => Name::ModelRollback,
         }
     }
 
     /// The operator's own words, if there are any. They stand in the command's state, and nowhere else.
     pub(crate) fn words(&self) -> Option<&str> {
         match self {
-            Self::Pause { reason } | Self::Resume { reason } => Some(reason),
-            Self::Reprocess(_) | Self::Replay { .. } | Self::Selftest { .. } | Self::Diag | Self::Restart { .. } => {
-                None
-            }
+            Self::Pause { reason } | Self::Resume { reason } | Self::ModelRollback { reason } => Some(reason),
+            Self::Reprocess(_)
+            | Self::Replay { .. }
+            | Self::Selftest { .. }
+            | Self::Diag
+            | Self::Restart { .. }
+            | Self::ModelUpdate(_)
+            | Self::ModelActivate { .. } => None,
         }
     }
 }
@@ -125,6 +145,9 @@ pub(crate) const OUTCOMES: [&str; 5] = ["flagged", "clear", "inconclusive", "rej
 /// Most results of one `replay`.
 pub(crate) const REPLAY_MOST: u32 = 100_000;
 const REASON_CHARS: usize = 200;
+/// Parameters of `model_update`.
+const OFFERED: [&str; 11] =
+    ["digest", "bytes", "signature", "source", "mode", "name", "version", "serial", "requires", "permit", "deadline"];
 
 /// Name and id out of a topic below the device's root, `cmd/{name}/{id}/request`. `None` where they are not of safe
 /// characters: such a command has no state, since that could not be told without repeating them.
@@ -179,6 +202,15 @@ pub(crate) fn read(address: &Address, payload: &[u8], now_ms: i64) -> Result<Req
     };
     let order = order(name, params).map_err(|detail| Refused::new(Reason::Parameter, detail))?;
     Ok(Request { order, issuer: issuer.to_owned(), expires_ms, dry_run })
+}
+
+/// A request of our own: it may be begun for as long as any.
+pub(crate) fn payload((id, issuer): (&str, &str), params: &Value, now_ms: i64) -> Vec<u8> {
+    let (issued, expires) = (clock::rfc3339(now_ms), clock::rfc3339(now_ms.saturating_add(LIFE_MS)));
+    let request = serde_json::json!({
+        "id": id, "issued_at": issued, "expires_at": expires, "issuer": issuer, "params": params,
+    });
+    request.to_string().into_bytes()
 }
 
 /// No such command here.
@@ -254,7 +286,28 @@ fn order(name: Name, params: &Map<String, Value>) -> Result<Order, String> {
                 Some(_) => Err("when_idle must be true or false".to_owned()),
             }
         }
+        Name::ModelUpdate => offered(params),
+        Name::ModelActivate => {
+            only(params, &["digest"])?;
+            let digest = params.get("digest").map(|digest| digest.as_str().filter(|text| offer::is_digest(text)));
+            match digest {
+                None => Ok(Order::ModelActivate { digest: None }),
+                Some(Some(digest)) => Ok(Order::ModelActivate { digest: Some(digest.to_owned()) }),
+                Some(None) => Err("digest must be 64 of 0-9 and a-f".to_owned()),
+            }
+        }
+        Name::ModelRollback => Ok(Order::ModelRollback { reason: reason(params)? }),
     }
+}
+
+fn offered(params: &Map<String, Value>) -> Result<Order, String> {
+    only(params, &OFFERED)?;
+    // What serde says would repeat the sender's words.
+    let offer: Offer = serde_json::from_value(Value::Object(params.clone()))
+        .map_err(|_error| "a parameter is missing or not of its kind; cmd/model_update has their schema".to_owned())?;
+    offer.check()?;
+    time(params, "deadline")?;
+    Ok(Order::ModelUpdate(Box::new(offer)))
 }
 
 fn which(params: &Map<String, Value>) -> Result<Which, String> {

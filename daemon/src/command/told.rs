@@ -2,6 +2,8 @@
 
 use super::request::{OUTCOMES, REPLAY_MOST};
 use super::{Name, Refused};
+use ctedge_models::bundle::BUNDLE_BYTES;
+use ctedge_models::offer::CHUNK_BYTES;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -89,10 +91,56 @@ pub(crate) fn meaning(name: Name) -> Meaning {
             json!({"when_idle": {"type": "boolean", "default": false}}),
             json!([]),
         ),
+        Name::ModelUpdate => (
+            "Fetches a model, verifies it, has it pass its golden test here, and has it count, stay in the shadow, or wait.",
+            offered(),
+            json!(["digest", "bytes", "signature", "source"]),
+        ),
+        Name::ModelActivate => (
+            "The model that is staged or in the shadow counts from now on, on probation.",
+            json!({"digest": digest()}),
+            json!([]),
+        ),
+        Name::ModelRollback => ("The model in the other slot counts again.", reason(), json!(["reason"])),
     };
     let params =
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
     Meaning { description, params }
+}
+
+fn digest() -> Value {
+    json!({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+}
+
+fn offered() -> Value {
+    let text = json!({"type": "string"});
+    let one = |name: &str, kind: Value| json!({"properties": {name: kind}, "required": [name], "additionalProperties": false});
+    let [least, most] = CHUNK_BYTES;
+    let chunks = json!({
+        "type": "object",
+        "properties": {
+            "chunk_bytes": {"type": "integer", "minimum": least, "maximum": most},
+            "chunks_sha256": digest(),
+        },
+        "required": ["chunk_bytes", "chunks_sha256"],
+        "additionalProperties": false,
+    });
+    json!({
+        "digest": digest(),
+        "bytes": {"type": "integer", "minimum": 1, "maximum": BUNDLE_BYTES},
+        "signature": {"type": "string", "minLength": 1, "maxLength": 1024},
+        "source": {"type": "object", "oneOf": [
+            one("https", json!({"type": "string", "pattern": "^https://"})), one("mqtt", chunks), one("file", text.clone()),
+        ]},
+        "mode": {"enum": ["activate", "shadow", "stage"], "default": "activate"},
+        "name": text,
+        "version": text,
+        "serial": {"type": "integer", "minimum": 0},
+        "requires": {"type": "object"},
+        "permit": {"type": "object", "properties": {"document": text, "signature": text},
+            "required": ["document", "signature"], "additionalProperties": false},
+        "deadline": {"type": "string", "format": "date-time"},
+    })
 }
 
 fn reason() -> Value {

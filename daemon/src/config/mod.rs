@@ -11,13 +11,13 @@ mod tests;
 use crate::floor::disk;
 use crate::floor::phi::{self, Encryption};
 use crate::message::Topics;
-use crate::{choice, evidence, infer, intake, outbox, publish, receive, report, series, volume, web};
+use crate::{choice, evidence, infer, intake, outbox, publish, receive, report, series, update, volume, web};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Keys that the default configuration leaves out; one that ends with `*` stands for all below it.
-const OPTIONAL: [&str; 13] = [
+const OPTIONAL: [&str; 15] = [
     "choice.rules",
     "infer.device_class",
     "infer.library",
@@ -31,6 +31,8 @@ const OPTIONAL: [&str; 13] = [
     "receive.tls.key",
     "receive.tls.client_ca",
     "report.thresholds.*",
+    "update.group",
+    "update.ca",
 ];
 
 /// Where the configuration is looked for when nobody names a file.
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) volume: volume::Settings,
     /// The model and where it runs.
     pub(crate) infer: infer::Settings,
+    /// How models change.
+    pub(crate) update: update::Settings,
     /// From scores to outcomes.
     pub(crate) report: report::Settings,
     /// When a result counts as delivered.
@@ -221,6 +225,7 @@ impl Config {
             self.choice.problems(),
             self.volume.problems(),
             self.infer.problems(),
+            self.update.problems(),
             self.report.problems(),
             self.outbox.problems(),
             self.evidence.problems(),

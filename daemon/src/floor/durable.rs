@@ -65,6 +65,12 @@ pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     synced(File::open(path)?.sync_all())
 }
 
+/// Makes a file and its name durable.
+pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
+    synced(File::open(path)?.sync_all())?;
+    sync_folder(parent(path)?)
+}
+
 /// Makes everything on the filesystem of a folder durable: one call in place of two for each of thousands of files.
 pub(crate) fn sync_all(folder: &Path) -> io::Result<()> {
     synced(rustix::fs::syncfs(File::open(folder)?).map_err(io::Error::from))

@@ -11,6 +11,7 @@ mod worker;
 
 pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
+pub(crate) use model::device;
 pub(crate) use worker::work;
 
 use crate::floor::durable;
@@ -19,7 +20,7 @@ use crate::floor::limits::ASKING;
 use crate::floor::subject::Subject;
 use crate::floor::worker::{Jail, Killed, Lost, Worker};
 use crate::volume::{Reading, Scan};
-use ctedge_models::bundle::LabelSpec;
+use ctedge_models::bundle::{Admission, LabelSpec, known_code};
 use ctedge_models::scan::{Facts, VoxelKind};
 use ctedge_models::volume::Geometry;
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,10 @@ pub(crate) struct Model {
     pub(crate) name: String,
     /// Version.
     pub(crate) version: String,
+    /// Rises with every release of the name.
+    pub(crate) serial: u64,
+    /// When it was packed, RFC 3339.
+    pub(crate) created: String,
     /// SHA-256 of the bundle file, hex.
     pub(crate) digest: String,
     /// Id of the trusted key that signed it.
@@ -180,11 +185,13 @@ pub(crate) struct LoadError {
     pub(crate) reason: String,
     /// What became of the worker, if loading hung.
     pub(crate) hung: Option<Killed>,
+    /// Where the bundle itself is the reason: its code, as in `BUNDLE.md`.
+    pub(crate) fault: Option<&'static str>,
 }
 
 impl LoadError {
     fn new(reason: String) -> Self {
-        Self { reason, hung: None }
+        Self { reason, hung: None, fault: None }
     }
 }
 
@@ -201,7 +208,7 @@ pub(crate) struct Folders {
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
     /// Open the bundle, load ONNX Runtime, pass the golden volume.
-    Load { settings: Settings, folders: Folders },
+    Load { settings: Settings, folders: Folders, admission: Option<Box<Admission>> },
     /// Run the golden volume again.
     Golden { within_s: f64 },
     /// Run the model on the volume whose voxels come with this message.
@@ -219,6 +226,11 @@ enum Answer {
     Stopped,
     /// Largest difference of a logit from the trainer's, on the golden volume.
     Golden(f32),
+    /// The model is not loaded. The code is the bundle's, where that is the reason.
+    Unloaded {
+        fault: Option<String>,
+        reason: String,
+    },
     /// A request that could not be fulfilled.
     Failed {
         code: Code,
@@ -246,6 +258,15 @@ pub(crate) struct Inference {
 impl Inference {
     /// Starts the worker and has it load the model.
     pub(crate) fn start(settings: &Settings, folders: &Folders) -> Result<Self, LoadError> {
+        Self::load(settings, folders, None)
+    }
+
+    /// The same for a bundle that is new to this device.
+    pub(crate) fn start_new(settings: &Settings, folders: &Folders, admission: Admission) -> Result<Self, LoadError> {
+        Self::load(settings, folders, Some(Box::new(admission)))
+    }
+
+    fn load(settings: &Settings, folders: &Folders, admission: Option<Box<Admission>>) -> Result<Self, LoadError> {
         let models = &folders.models;
         // Builds of ONNX Runtime from 1.29 on report usage unless this is set before they are loaded.
         let mut environment = vec![("ORT_DISABLE_TELEMETRY", "1".to_owned())];
@@ -260,17 +281,22 @@ impl Inference {
         let started = Worker::start(INFER, Jail { resident_bytes, ..Jail::default() }, &environment);
         let mut worker =
             started.map_err(|error| LoadError::new(format!("no inference worker can be started: {error}")))?;
-        let request = Request::Load { settings: settings.clone(), folders: folders.clone() };
+        let request = Request::Load { settings: settings.clone(), folders: folders.clone(), admission };
         let answer = worker.ask::<_, Answer>(&request, None, seconds(settings.load_s));
         let reason = match answer {
             Ok((Answer::Loaded(model), _)) => {
                 return Ok(Self { run_s: settings.run_s, worker, model: *model });
             }
-            Ok((Answer::Failed { reason, .. }, _)) => reason,
-            Ok((Answer::Scores(_) | Answer::Stopped | Answer::Golden(_), _)) => ANOTHER.to_owned(),
+            Ok((Answer::Unloaded { fault, reason }, _)) => {
+                let fault = fault.map(|code| known_code(&code).unwrap_or("bad_bundle"));
+                return Err(LoadError { fault, ..LoadError::new(reason) });
+            }
+            Ok((Answer::Failed { .. } | Answer::Scores(_) | Answer::Stopped | Answer::Golden(_), _)) => {
+                ANOTHER.to_owned()
+            }
             Err(lost) => {
                 let hung = (lost == Lost::Time).then(|| worker.kill());
-                return Err(LoadError { reason: format!("while loading the model: {lost}"), hung });
+                return Err(LoadError { hung, ..LoadError::new(format!("while loading the model: {lost}")) });
             }
         };
         Err(LoadError::new(reason))
@@ -313,7 +339,9 @@ impl Inference {
             Some((Answer::Scores(scores), _)) => Ok(Ok(scores)),
             Some((Answer::Failed { code, reason }, _)) => Ok(Err(Refusal::new(code, reason))),
             Some((Answer::Stopped, _)) => Err(Unfinished::Stopped),
-            Some((Answer::Loaded(_) | Answer::Golden(_), _)) => Ok(Err(Refusal::new(Code::InferFailed, ANOTHER))),
+            Some((Answer::Loaded(_) | Answer::Unloaded { .. } | Answer::Golden(_), _)) => {
+                Ok(Err(Refusal::new(Code::InferFailed, ANOTHER)))
+            }
             None => Err(Unfinished::Wedged(self.worker.kill())),
         }
     }
@@ -328,10 +356,12 @@ impl Inference {
         let reason = match answer {
             Ok((Answer::Golden(difference), _)) => return Ok(difference),
             Ok((Answer::Failed { reason, .. }, _)) => reason,
-            Ok((Answer::Scores(_) | Answer::Loaded(_) | Answer::Stopped, _)) => ANOTHER.to_owned(),
+            Ok((Answer::Scores(_) | Answer::Loaded(_) | Answer::Unloaded { .. } | Answer::Stopped, _)) => {
+                ANOTHER.to_owned()
+            }
             Err(lost) => {
                 let hung = (lost == Lost::Time).then(|| self.worker.kill());
-                return Err(LoadError { reason: lost.to_string(), hung });
+                return Err(LoadError { hung, ..LoadError::new(lost.to_string()) });
             }
         };
         Err(LoadError::new(reason))

@@ -5,7 +5,7 @@ use super::{Folders, Model, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
 use crate::floor::worker::memory::Memory;
-use ctedge_models::bundle::{self, Device, Golden, VerifiedBundle};
+use ctedge_models::bundle::{self, Admission, Device, GOLDEN, Golden, VerifiedBundle};
 use ctedge_models::preprocess;
 use ctedge_models::spec::PreprocessSpec;
 use ctedge_models::trust::TrustStore;
@@ -28,15 +28,21 @@ impl Loaded {
     ///
     /// # Errors
     /// Why not, in words that name the next step.
-    pub(super) fn load(settings: &Settings, folders: &Folders) -> Result<Self, String> {
+    pub(super) fn load(
+        settings: &Settings,
+        folders: &Folders,
+        admission: Option<&Admission>,
+    ) -> Result<Self, Unloaded> {
         let library = library::find(settings.library.as_deref()).map_err(|missing| missing.to_string())?;
         let runtime = Runtime::load(&library)?;
-        let bundle = open(settings, folders, &runtime)?;
+        let bundle = open(settings, folders, &runtime, admission)?;
         let manifest = bundle.manifest();
         let (engine, golden_difference, passed_over) = engine(&runtime, settings, &bundle)?;
         let model = Model {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
+            serial: manifest.serial,
+            created: manifest.created.clone(),
             digest: bundle.digest().as_str().to_owned(),
             signer: bundle.signer().to_owned(),
             trained: manifest.training.trained,
@@ -82,6 +88,23 @@ impl Loaded {
     }
 }
 
+/// Why a model is not loaded.
+pub(super) struct Unloaded {
+    /// The code of the bundle's own fault; `None` where the device is at fault.
+    pub(super) fault: Option<&'static str>,
+    /// In words that name the next step.
+    pub(super) reason: String,
+}
+
+impl From<String> for Unloaded {
+    fn from(reason: String) -> Self {
+        Self { fault: None, reason }
+    }
+}
+
+/// What `bundle` says of a disk that fails or a file that is not there.
+const UNREADABLE: &str = "unreadable";
+
 /// Why a volume has no scores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum NoScores {
@@ -100,22 +123,34 @@ impl From<Halt> for NoScores {
     }
 }
 
-fn open(settings: &Settings, folders: &Folders, runtime: &Runtime) -> Result<VerifiedBundle, String> {
+fn open(
+    settings: &Settings,
+    folders: &Folders,
+    runtime: &Runtime,
+    admission: Option<&Admission>,
+) -> Result<VerifiedBundle, Unloaded> {
     let trust = TrustStore::open(&settings.trust, &folders.trust).map_err(|error| {
         let (error, hint) =
             (chain(&error), "it must name the public key (.pub) of whoever signs your models, or a root document");
         format!("infer.trust: {error}; {hint}")
     })?;
-    let device = device(settings, runtime);
-    let opened = bundle::open_on(&device, &settings.bundle, trust.keys(), &folders.models);
-    opened.map_err(|error| format!("infer.bundle {}: {}", settings.bundle.display(), chain(&error)))
+    let device = device(settings, runtime.version());
+    let (file, keys, into) = (&settings.bundle, trust.keys(), &folders.models);
+    let opened = match admission {
+        None => bundle::open_on(&device, file, keys, into),
+        Some(admission) => bundle::open_new((&device, admission), file, keys, into),
+    };
+    opened.map_err(|error| Unloaded {
+        fault: Some(error.code()).filter(|code| *code != UNREADABLE),
+        reason: format!("the bundle {}: {}", file.display(), chain(&error)),
+    })
 }
 
 /// This device. Where the kernel does not tell how much memory there is, that stops nothing.
-fn device(settings: &Settings, runtime: &Runtime) -> Device {
+pub(crate) fn device(settings: &Settings, runtime: &str) -> Device {
     Device {
         ctedge: env!("CARGO_PKG_VERSION").to_owned(),
-        onnxruntime: runtime.version().to_owned(),
+        onnxruntime: runtime.to_owned(),
         memory_mib: Memory::now().map_or(u64::MAX, |memory| memory.total_bytes >> 20),
         class: settings.device_class.clone().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
     }
@@ -131,7 +166,7 @@ fn engine(
     runtime: &Runtime,
     settings: &Settings,
     bundle: &VerifiedBundle,
-) -> Result<(Engine, f32, Vec<String>), String> {
+) -> Result<(Engine, f32, Vec<String>), Unloaded> {
     let (graph, manifest) = (graph(bundle)?, bundle.manifest());
     let mut passed_over = Vec::new();
     for &wanted in &settings.providers {
@@ -148,7 +183,8 @@ fn engine(
             Err(reason) => passed_over.push(format!("{}: {reason}", wanted.name())),
         }
     }
-    Err(format!("no execution provider of infer.providers runs the model: {}", passed_over.join("; ")))
+    let reason = format!("no execution provider of infer.providers runs the model: {}", passed_over.join("; "));
+    Err(Unloaded { fault: Some(GOLDEN), reason })
 }
 
 fn graph(bundle: &VerifiedBundle) -> Result<Graph, String> {

@@ -1,12 +1,13 @@
 //! The inference worker: answers requests until the supervisor goes.
 
-use super::model::{Loaded, NoScores};
+use super::model::{Loaded, NoScores, Unloaded};
 use super::{Answer, CUDA_CACHE, Folders, Request, Settings, seconds};
 use crate::floor::fate::Code;
 use crate::floor::worker::Desk;
 use crate::floor::worker::calls::Duty;
 use crate::floor::worker::shared::Sealed;
 use crate::floor::worker::walls::{self, Reach};
+use ctedge_models::bundle::Admission;
 use ctedge_models::scan::VoxelKind;
 use ctedge_models::volume::{Geometry, Volume, VolumeError, Voxels};
 use std::borrow::Cow;
@@ -20,14 +21,16 @@ pub(crate) fn work() -> io::Result<()> {
     let mut loaded = None;
     while let Some((request, descriptor)) = desk.next::<Request>()? {
         let answer = match (request, descriptor) {
-            (Request::Load { settings, folders }, _) => match load(&settings, &folders) {
-                Ok(model) => {
-                    let answer = Answer::Loaded(Box::new(model.model().clone()));
-                    loaded = Some(model);
-                    answer
+            (Request::Load { settings, folders, admission }, _) => {
+                match load(&settings, &folders, admission.as_deref()) {
+                    Ok(model) => {
+                        let answer = Answer::Loaded(Box::new(model.model().clone()));
+                        loaded = Some(model);
+                        answer
+                    }
+                    Err(Unloaded { fault, reason }) => Answer::Unloaded { fault: fault.map(str::to_owned), reason },
                 }
-                Err(reason) => failed(reason),
-            },
+            }
             (Request::Golden { within_s }, _) => match loaded.as_mut().map(|model| model.golden(seconds(within_s))) {
                 Some(Ok(difference)) => Answer::Golden(difference),
                 Some(Err(reason)) => failed(reason),
@@ -48,10 +51,10 @@ pub(crate) fn work() -> io::Result<()> {
 }
 
 /// Closes the jail, then loads the model: its graph comes from outside, and so does the library that runs it.
-fn load(settings: &Settings, folders: &Folders) -> Result<Loaded, String> {
+fn load(settings: &Settings, folders: &Folders, admission: Option<&Admission>) -> Result<Loaded, Unloaded> {
     walls::close(Duty::Infer, &reach(&folders.models))
         .map_err(|error| format!("the inference worker's walls: {error}"))?;
-    Loaded::load(settings, folders)
+    Loaded::load(settings, folders, admission)
 }
 
 /// What ONNX Runtime and the drivers beneath it need. Libraries lie anywhere, and those of a Jetson read what board they

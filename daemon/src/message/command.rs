@@ -1,5 +1,9 @@
 //! What stands in the messages of commands: the JSON objects of `cmd/{name}`, `cmd/{name}/{id}` and its `request`.
 
+use super::payload::Told;
+use super::{Message, Writer};
+use crate::floor::clock;
+use ctedge_models::offer::Part;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -84,4 +88,41 @@ pub(crate) struct CommandRequest<'a> {
     /// Only to say what would be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dry_run: Option<bool>,
+}
+
+/// Which pieces of a bundle a device asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Fetch<'a> {
+    /// SHA-256 of the bundle, hex.
+    pub(crate) digest: &'a str,
+    /// `list` (of the chunks' digests) or `data`.
+    #[serde(serialize_with = "part_name")]
+    #[schemars(with = "String", extend("examples" = ["list", "data"]))]
+    pub(crate) part: Part,
+    /// The first piece, counted from 0.
+    pub(crate) from: u32,
+    /// How many.
+    #[schemars(range(min = 1, max = 16))]
+    pub(crate) count: u32,
+}
+
+fn part_name<S: serde::Serializer>(part: &Part, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(part.name())
+}
+
+/// Seconds after which nobody needs to answer any more: the device has asked again.
+pub(super) const FETCH_EXPIRY_S: u32 = 30;
+
+impl Writer {
+    /// `fetch`: no state, and of no use later.
+    pub(crate) fn fetch(&self, fetch: &Fetch<'_>) -> Message {
+        let at = clock::rfc3339(clock::now_ms());
+        let message = self.passing("fetch", &Told::of("fetch/1.0", at, fetch));
+        Message { expiry_s: Some(FETCH_EXPIRY_S), ..message }
+    }
+
+    /// The begin of the topics of pieces of bundles, with a slash at its end.
+    pub(crate) fn chunks(&self) -> String {
+        self.topics.below("chunk/")
+    }
 }

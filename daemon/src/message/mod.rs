@@ -6,15 +6,17 @@
 mod command;
 mod counters;
 mod metrics;
+mod model;
 mod payload;
 mod result;
 mod schema;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use command::{Capability, CommandRequest, CommandState};
+pub(crate) use command::{Capability, CommandRequest, CommandState, Fetch};
 pub(crate) use counters::{AuditHead, Counters, Kept};
 pub(crate) use metrics::{DiskFree, Metrics};
+pub(crate) use model::{Agreed, ModelChanged, Named, Probation, Shadow, SlotModel, SlotState};
 pub(crate) use payload::{
     COMMAND_EXPIRY_S, Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer,
 };

@@ -51,6 +51,9 @@ pub(crate) struct Info {
     pub(crate) passed_over: Vec<String>,
     /// Processor architecture.
     pub(crate) architecture: &'static str,
+    /// To which group of devices it belongs, in the site's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<String>,
 }
 
 /// How well the daemon is, for `health`.
@@ -195,6 +198,13 @@ pub(super) struct Told<'a, T> {
     incident: &'a T,
 }
 
+impl<'a, T> Told<'a, T> {
+    /// At a time.
+    pub(super) fn of(schema: &'a str, at: String, incident: &'a T) -> Self {
+        Self { schema, at, incident }
+    }
+}
+
 /// Newest state of the device.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}Message")]
@@ -212,7 +222,7 @@ pub(super) struct Versioned<'a, T> {
 /// Writes this device's messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
-    topics: Topics,
+    pub(super) topics: Topics,
     device: String,
 }
 
@@ -259,19 +269,15 @@ impl Writer {
 
     /// `event/inference`.
     pub(crate) fn incident(&self, incident: &Incident) -> Message {
-        self.passing(
-            "event/inference",
-            &Told { schema: "inference/1.0", at: clock::rfc3339(clock::now_ms()), incident },
-        )
+        self.passing("event/inference", &Told::of("inference/1.0", clock::rfc3339(clock::now_ms()), incident))
     }
 
     /// `event/disk_low`.
     pub(crate) fn disk_low(&self, low: &DiskLow) -> Message {
-        let at = clock::rfc3339(clock::now_ms());
-        self.passing("event/disk_low", &Told { schema: "disk_low/1.0", at, incident: low })
+        self.passing("event/disk_low", &Told::of("disk_low/1.0", clock::rfc3339(clock::now_ms()), low))
     }
 
-    fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {
+    pub(super) fn passing<T: Serialize>(&self, topic: &str, content: &T) -> Message {
         Message {
             topic: self.topics.below(topic),
             payload: json(content),

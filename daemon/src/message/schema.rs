@@ -4,13 +4,15 @@
 //! never removed, and enumerations may grow: a schema accepts fields and values that it does not know, so that a subscriber
 //! that validates with an old one goes on working.
 
+use super::command::FETCH_EXPIRY_S;
 use super::metrics::METRICS_EXPIRY_S;
 use super::payload::{
     COMMAND_EXPIRY_S, DiskLow, EVENT_EXPIRY_S, Event, IdMap, RESULT_EXPIRY_S, Status, Told, Versioned,
 };
 use super::result::Sent;
 use super::{
-    Capability, CommandRequest, CommandState, Counters, Health, Incident, Info, Metrics, Receipt, SCHEMA_MAJOR, Topics,
+    Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, ModelChanged, Receipt,
+    SCHEMA_MAJOR, SlotState, Topics,
 };
 use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
@@ -74,12 +76,17 @@ pub(crate) fn documents() -> Vec<Document> {
     [states().as_slice(), &occurrences(), &commands()].concat()
 }
 
-fn states() -> [Document; 5] {
+fn states() -> [Document; 6] {
     [
         state("status", "Whether the device is there; also its last will", of::<Status<'static>>),
         state("info", "Software, model, execution provider", of::<Versioned<'static, Info>>),
         state("health", "What is wrong with the device, if anything", of::<Versioned<'static, Health>>),
         state("counters", "What came in and what became of it", of::<Versioned<'static, Counters>>),
+        Document {
+            topic: "model/{slot}",
+            varies: &["a", "b"],
+            ..state("model", "What is in a slot for models", of::<Versioned<'static, SlotState>>)
+        },
         Document {
             topic: "schema/{name}/{major}",
             ..state("schema", "With mqtt.schemas: the JSON Schema of a kind of message", of::<Schema>)
@@ -87,7 +94,7 @@ fn states() -> [Document; 5] {
     ]
 }
 
-fn occurrences() -> [Document; 7] {
+fn occurrences() -> [Document; 8] {
     [
         Document {
             topic: "event/{type}",
@@ -101,6 +108,14 @@ fn occurrences() -> [Document; 7] {
         Document {
             topic: "event/inference",
             ..passing("inference", "A step that the device took because inference hung", of::<Told<'static, Incident>>)
+        },
+        Document {
+            topic: "event/model_changed",
+            ..passing(
+                "model_changed",
+                "Another model counts, or it has proved itself",
+                of::<Told<'static, ModelChanged>>,
+            )
         },
         Document {
             topic: "result/{outcome}",
@@ -122,7 +137,7 @@ fn occurrences() -> [Document; 7] {
     ]
 }
 
-fn commands() -> [Document; 3] {
+fn commands() -> [Document; 4] {
     [
         Document {
             topic: "cmd/{name}",
@@ -136,6 +151,11 @@ fn commands() -> [Document; 3] {
         Document {
             topic: "cmd/{name}/{id}/request",
             ..told("request", "To the device: do it", of::<CommandRequest<'static>>)
+        },
+        Document {
+            qos: 0,
+            expiry_s: Some(FETCH_EXPIRY_S),
+            ..passing("fetch", "Pieces of a bundle that the device asks for", of::<Told<'static, Fetch<'static>>>)
         },
     ]
 }

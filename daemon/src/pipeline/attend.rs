@@ -110,6 +110,7 @@ impl House {
             }),
             delivered: Box::new(evidence::delivered),
             turned_away: evidence::turned_away(&self.alarms),
+            berth: self.config.update.mqtt.then(|| self.berth()),
         }
     }
 

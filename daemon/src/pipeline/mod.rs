@@ -6,17 +6,20 @@
 //! the truth.
 
 mod attend;
+mod berth;
 mod choose;
 mod evidence;
 mod finish;
 mod obey;
 mod overload;
 mod rebuild;
+mod update;
 mod vitals;
 mod watch;
 mod work;
 
 pub(crate) use evidence::{Heard, Ran, diag};
+pub(crate) use update::bundle_of;
 pub(crate) use watch::of_ledger;
 
 use crate::choice;
@@ -29,12 +32,13 @@ use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
 use crate::infer::Ladder;
 use crate::intake::{self, IntakeError, Spool};
-use crate::message::{StepKind, TopicError, Topics, Writer};
+use crate::message::{SlotState, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
 use crate::publish::{Board, LinkState};
 use crate::receive::{self, Door, Doorway, Order};
 use crate::series;
 use crate::series::ledger::Step;
+use crate::update::transfer::Landing;
 use crate::volume::{self, HeaderReader};
 use crate::web::Window;
 use obey::{Commands, Doors};
@@ -109,10 +113,12 @@ struct House {
     commands: Arc<Commands>,
     model: Mutex<ModelState>,
     link: Arc<Mutex<LinkState>>,
+    landing: Arc<Landing>,
     door: Mutex<Door>,
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
     alarms: Arc<Mutex<Alarms>>,
+    slots_told: Mutex<Vec<SlotState>>,
     residue: AtomicBool,
     beats: Beats,
     put_off: PutOff,
@@ -157,6 +163,7 @@ pub(crate) fn run(config: Config) -> Result<Farewell, PipelineError> {
             house.ended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert("main");
             error!(%error, "the daemon stops");
         }
+        house.models_stop();
         house.enter_stop();
         // A room that hangs in a driver must not hold the daemon up: everything it works on is safe on disk.
         house.leave_after(GRACE);
@@ -186,6 +193,7 @@ impl House {
         let (tally, ladder) = (Mutex::new(Tally::since(&store)?), Mutex::new(kept(&store)?));
         let (store, board) = (Arc::new(Mutex::new(store)), Arc::<Board>::default());
         let writer = Writer::new(topics, &config.mqtt.device);
+        let landing = berth::landing(config.mqtt.message_bytes, &board, &writer);
         let alarms = Arc::default();
         let turned_away = evidence::turned_away(&alarms);
         let commands = Commands::open(Arc::clone(&store), Arc::clone(&board), writer.clone(), turned_away)?;
@@ -203,10 +211,12 @@ impl House {
             board,
             model: Mutex::new(ModelState::Loading),
             link: Arc::default(),
+            landing,
             door: Mutex::default(),
             window: Arc::default(),
             tally,
             alarms,
+            slots_told: Mutex::default(),
             residue: AtomicBool::new(false),
             beats: Beats::new(&config),
             put_off: PutOff::default(),
@@ -242,9 +252,11 @@ impl House {
             self.watch_device();
             Ok(())
         })?;
-        for (name, doors) in
-            [("commands", Doors::Change(arrivals.clone())), ("examination", Doors::Look(readings.clone()))]
-        {
+        for (name, doors) in [
+            ("commands", Doors::Change(arrivals.clone())),
+            ("examination", Doors::Look(readings.clone())),
+            ("models", Doors::Model(readings.clone())),
+        ] {
             self.room(scope, name, move || {
                 self.obey(&doors);
                 Ok(())

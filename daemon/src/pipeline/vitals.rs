@@ -127,6 +127,7 @@ pub(super) fn info(house: &House) -> Info {
         model: loaded.map(|model| ModelRun::of(model)),
         passed_over: loaded.map(|model| model.passed_over.clone()).unwrap_or_default(),
         architecture: std::env::consts::ARCH,
+        group: house.config.update.group.clone(),
     }
 }
 

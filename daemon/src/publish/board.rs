@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(crate) struct Board {
     messages: Mutex<BTreeMap<String, (u64, Message)>>,
-    mentioned: Mutex<Option<Message>>,
+    mentioned: Mutex<BTreeMap<String, Message>>,
     changed: Notify,
     answers: Mutex<BTreeMap<&'static str, u64>>,
 }
@@ -25,15 +25,15 @@ impl Board {
     }
 
     /// Mentions a message that nobody waits for: sent at once where there is a connection, and else dropped. A newer one
-    /// replaces it.
+    /// of its topic replaces it.
     pub(crate) fn mention(&self, message: Message) {
-        *self.mentioned.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+        self.mentioned.lock().unwrap_or_else(PoisonError::into_inner).insert(message.topic.clone(), message);
         self.wake();
     }
 
-    /// Takes what was mentioned, if that has not been done.
-    pub(super) fn mentioned(&self) -> Option<Message> {
-        self.mentioned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Takes what was mentioned and has not been taken.
+    pub(super) fn mentioned(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.mentioned.lock().unwrap_or_else(PoisonError::into_inner)).into_values().collect()
     }
 
     /// The broker has heard that a topic has no state any more: it need not be told again.
@@ -90,7 +90,9 @@ mod tests {
         board.mention(message(b"1"));
         board.mention(message(b"2"));
         assert_eq!(board.after(0), None);
-        assert_eq!(board.mentioned().map(|message| message.payload).as_deref(), Some(b"2".as_slice()));
-        assert_eq!(board.mentioned(), None);
+        board.mention(Message { topic: "another".to_owned(), ..message(b"3") });
+        let payloads: Vec<Vec<u8>> = board.mentioned().into_iter().map(|message| message.payload).collect();
+        assert_eq!(payloads, [b"3", b"2"]);
+        assert_eq!(board.mentioned(), []);
     }
 }

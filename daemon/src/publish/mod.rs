@@ -12,7 +12,7 @@ mod settings;
 mod signal;
 
 pub(crate) use board::Board;
-pub(crate) use publisher::{LinkState, Presence, Publisher, TurnedAway, Witness};
+pub(crate) use publisher::{Berth, Dock, LinkState, Presence, Publisher, TurnedAway, Witness};
 pub(crate) use settings::{Settings, Tls};
 pub(crate) use signal::{Heard, Version};
 

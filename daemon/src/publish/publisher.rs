@@ -80,6 +80,30 @@ pub(crate) struct Publisher {
     pub(crate) requests: String,
     /// Takes them. An error is the device's: the connection ends, and whoever gets no answer asks again.
     pub(crate) hear: Box<Hear>,
+    /// Takes pieces of bundles, if that is allowed.
+    pub(crate) berth: Option<Berth>,
+}
+
+/// Where pieces of bundles go.
+pub(crate) struct Berth {
+    /// The begin of their topics, with a slash at its end; three levels follow.
+    pub(crate) root: String,
+    /// Takes them.
+    pub(crate) dock: Arc<dyn Dock>,
+}
+
+/// Takes pieces of bundles.
+pub(crate) trait Dock: Send + Sync {
+    /// Whether any are waited for: only then the broker is asked for them.
+    fn is_wanted(&self) -> bool;
+    /// The broker passes them on from now on.
+    fn granted(&self);
+    /// The broker refuses to.
+    fn denied(&self);
+    /// The connection is gone.
+    fn lost(&self);
+    /// One has come.
+    fn land(&self, topic: &str, bytes: &[u8]);
 }
 
 /// Takes a message to this device.
@@ -105,7 +129,11 @@ impl Publisher {
             let turn = usize::try_from(attempts).unwrap_or_default() % versions.len().max(1);
             let version = versions.get(turn).copied().unwrap_or(Version::Five);
             let mut was_connected = false;
-            match self.connection(version, &mut stop, &mut was_connected).await {
+            let ended = self.connection(version, &mut stop, &mut was_connected).await;
+            if let Some(Berth { dock, .. }) = &self.berth {
+                dock.lost();
+            }
+            match ended {
                 Ended::Stopped => return,
                 Ended::Lost(error) => self.lost(&error),
             }

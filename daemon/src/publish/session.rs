@@ -115,15 +115,19 @@ impl Session {
 
     /// Asks for messages; [`Signal::Subscribed`] tells when the broker has agreed.
     pub(super) async fn ask_for(&self, filter: &str) -> Result<(), SessionError> {
+        self.ask_at((v5::mqttbytes::QoS::AtLeastOnce, QoS::AtLeastOnce), filter).await
+    }
+
+    /// The same for messages that come once or never.
+    pub(super) async fn ask_for_passing(&self, filter: &str) -> Result<(), SessionError> {
+        self.ask_at((v5::mqttbytes::QoS::AtMostOnce, QoS::AtMostOnce), filter).await
+    }
+
+    async fn ask_at(&self, quality: (v5::mqttbytes::QoS, QoS), filter: &str) -> Result<(), SessionError> {
         match &self.client {
-            Client::Five(client) => {
-                client.subscribe(filter, v5::mqttbytes::QoS::AtLeastOnce).await.map_err(|error| lost(&error))?;
-            }
-            Client::ThreeOneOne(client) => {
-                client.subscribe(filter, QoS::AtLeastOnce).await.map_err(|error| lost(&error))?;
-            }
+            Client::Five(client) => client.subscribe(filter, quality.0).await.map_err(|error| lost(&error)),
+            Client::ThreeOneOne(client) => client.subscribe(filter, quality.1).await.map_err(|error| lost(&error)),
         }
-        Ok(())
     }
 
     /// Subscribes and waits for the broker's word.

@@ -67,8 +67,7 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> 
             }
         }
         Ok(Scores { logits, preprocess_ms, infer_ms }) => {
-            let flags: Vec<Flag> =
-                model.labels.iter().zip(logits).map(|(spec, logit)| flag(settings, spec, logit)).collect();
+            let flags = flags(settings, model, &logits);
             let doubtful = facts
                 .as_ref()
                 .is_some_and(|facts| facts.warnings.iter().any(|warning| settings.inconclusive_on.contains(warning)));
@@ -82,6 +81,11 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> 
             Report { subject, outcome, refusal: None, flags, facts, model, timing, also: Vec::new() }
         }
     }
+}
+
+/// The flags that a model's logits make, in its order, under this site's thresholds.
+pub(crate) fn flags(settings: &Settings, model: &Model, logits: &[f32]) -> Vec<Flag> {
+    model.labels.iter().zip(logits).map(|(spec, logit)| flag(settings, spec, *logit)).collect()
 }
 
 /// Probability = sigmoid(logit / temperature): temperature scaling, as the bundle's manifest defines it.

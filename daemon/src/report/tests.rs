@@ -10,6 +10,8 @@ fn model() -> Model {
     Model {
         name: "m".into(),
         version: "1.0.0".into(),
+        serial: 1,
+        created: "2026-11-23T00:00:00Z".into(),
         digest: "d".into(),
         signer: "s".into(),
         trained: true,

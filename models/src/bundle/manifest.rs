@@ -1,5 +1,6 @@
 //! The manifest: what a bundle holds and what it asks for. Its bytes are covered by the bundle's signature.
 
+use super::admission::ms;
 use crate::labels::{LABEL_COUNT, Label};
 use crate::onnx::CONTROL_FLOW;
 use crate::phantom::Recipe;
@@ -25,9 +26,9 @@ pub struct Manifest {
     pub serial: u64,
     /// When it was packed, RFC 3339 UTC.
     pub created: String,
-    /// After this moment it is no longer installed (a running one keeps running), RFC 3339 UTC.
+    /// From this moment on it is not installed any more; what is installed goes on running. RFC 3339 UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<String>,
+    pub install_before: Option<String>,
     /// What the device must offer.
     pub requires: Requires,
     /// Every other file in the bundle by its path.
@@ -219,6 +220,9 @@ impl Manifest {
             && self.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !name_ok {
             return Err(format!("name {:?} must be 1 to 64 of a-z, 0-9 and -", self.name));
+        }
+        if [Some(&self.created), self.install_before.as_ref()].into_iter().flatten().any(|time| ms(time).is_none()) {
+            return Err("created and install_before must be times as in RFC 3339".to_owned());
         }
         let Requires { ctedge_min, ctedge_below, onnxruntime_min, .. } = &self.requires;
         let versions = [Some(&self.version), Some(ctedge_min), ctedge_below.as_ref(), onnxruntime_min.as_ref()];

@@ -3,6 +3,7 @@
 //! [`pack()`] makes a bundle, [`sign`](crate::trust::sign) signs it, and only [`open()`] makes a [`VerifiedBundle`], after every
 //! check.
 
+mod admission;
 mod device;
 mod digest;
 mod manifest;
@@ -12,13 +13,14 @@ mod preflight;
 #[cfg(test)]
 mod tests;
 
+pub use admission::{Admission, Permission, Proved, ms};
 pub use device::{Device, Unfit};
 pub use digest::{BundleDigest, file_digest};
 pub use manifest::{
     Calibration, Contrastive, FileEntry, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TensorIo, TextGraph,
     Training,
 };
-pub use open::{VerifiedBundle, manifest_of, open, open_on};
+pub use open::{VerifiedBundle, manifest_of, open, open_new, open_on};
 pub use pack::pack;
 pub use preflight::preflight;
 
@@ -65,6 +67,28 @@ pub enum BundleError {
         serial: u64,
         /// The lowest allowed.
         floor: u64,
+    },
+    /// It is not what was offered.
+    #[error("it is another bundle than was offered: another {what}")]
+    NotOffered {
+        /// What differs.
+        what: &'static str,
+    },
+    /// A newer release has proved itself on this device, or another one of the same serial.
+    #[error("serial {serial} of {name} does not rise: {proved} has proved itself here; only a permit leads back")]
+    Older {
+        /// Name of the model.
+        name: String,
+        /// Its serial.
+        serial: u64,
+        /// The serial that has proved itself.
+        proved: u64,
+    },
+    /// It may not be installed any more.
+    #[error("it was to be installed before {install_before}")]
+    TooLate {
+        /// When.
+        install_before: String,
     },
     /// It is not for this device.
     #[error(transparent)]
@@ -116,6 +140,50 @@ pub enum BundleError {
     },
 }
 
+/// Code of a bundle that no execution provider of the device runs as its golden test asks.
+pub const GOLDEN: &str = "golden";
+
+/// Codes of what is wrong with a bundle, but for those of its graphs; `BUNDLE.md` explains them.
+const CODES: [&str; 32] = [
+    "unreadable",
+    "unsigned",
+    "bad_signature_file",
+    "untrusted_key",
+    "revoked_key",
+    "wrong_signature",
+    "bad_root",
+    "root_version",
+    "root_threshold",
+    "bad_key",
+    "bad_permit",
+    "other_permit",
+    "expired_permit",
+    "used_permit",
+    "below_floor",
+    "other_bundle",
+    "older",
+    "too_late",
+    "needs_ctedge",
+    "needs_onnxruntime",
+    "needs_memory",
+    "other_device_class",
+    "too_large",
+    "bad_archive",
+    "no_manifest",
+    "bad_manifest",
+    "unsafe_entry",
+    "unlisted_file",
+    "missing_file",
+    "wrong_digest",
+    "unsafe_file",
+    GOLDEN,
+];
+
+/// The stable name that this text is, if it is one.
+pub fn known_code(text: &str) -> Option<&'static str> {
+    CODES.into_iter().chain(crate::onnx::CODES).find(|code| *code == text)
+}
+
 impl BundleError {
     fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
@@ -129,6 +197,9 @@ impl BundleError {
             Self::TooLarge { .. } => "too_large",
             Self::Trust(error) => error.code(),
             Self::BelowFloor { .. } => "below_floor",
+            Self::NotOffered { .. } => "other_bundle",
+            Self::Older { .. } => "older",
+            Self::TooLate { .. } => "too_late",
             Self::Unfit(unfit) => unfit.code(),
             Self::BadArchive { .. } => "bad_archive",
             Self::NoManifest => "no_manifest",

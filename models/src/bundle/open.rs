@@ -2,8 +2,8 @@
 
 use super::digest::{copy_digest, file_digest};
 use super::{
-    BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, Device, FileEntry, MANIFEST_BYTES, Manifest, Requires,
-    Unfit, preflight,
+    Admission, BUNDLE_BYTES, BUNDLE_FILES, BundleDigest, BundleError, Device, FileEntry, MANIFEST_BYTES, Manifest,
+    preflight,
 };
 use crate::trust::{TrustedKeys, signature_path};
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ impl VerifiedBundle {
 /// # Errors
 /// The first check that fails.
 pub fn open(file: &Path, trusted: &TrustedKeys, into: &Path) -> Result<VerifiedBundle, BundleError> {
-    checked(file, trusted, into, |_requires| Ok(()))
+    checked(file, trusted, into, &Asked { device: None, admission: None })
 }
 
 /// The same for a device that is to run it: after the floor comes what the bundle requires.
@@ -68,14 +68,34 @@ pub fn open_on(
     trusted: &TrustedKeys,
     into: &Path,
 ) -> Result<VerifiedBundle, BundleError> {
-    checked(file, trusted, into, |requires| requires.met_by(device))
+    checked(file, trusted, into, &Asked { device: Some(device), admission: None })
+}
+
+/// The same for a device to which it is new: after the signature comes whether it is the one that was offered, and after the
+/// floor whether it may be installed.
+///
+/// # Errors
+/// The first check that fails.
+pub fn open_new(
+    (device, admission): (&Device, &Admission),
+    file: &Path,
+    trusted: &TrustedKeys,
+    into: &Path,
+) -> Result<VerifiedBundle, BundleError> {
+    checked(file, trusted, into, &Asked { device: Some(device), admission: Some(admission) })
+}
+
+/// What is asked beyond soundness.
+struct Asked<'a> {
+    device: Option<&'a Device>,
+    admission: Option<&'a Admission>,
 }
 
 fn checked(
     file: &Path,
     trusted: &TrustedKeys,
     into: &Path,
-    fits: impl FnOnce(&Requires) -> Result<(), Unfit>,
+    Asked { device, admission }: &Asked<'_>,
 ) -> Result<VerifiedBundle, BundleError> {
     let bytes = fs::metadata(file).map_err(BundleError::io(file))?.len();
     if bytes > BUNDLE_BYTES {
@@ -83,13 +103,15 @@ fn checked(
     }
     let signer = trusted.verify(file, &signature_path(file))?;
     let digest = BundleDigest::of(file).map_err(BundleError::io(file))?;
+    admission.map_or(Ok(()), |admission| admission.is_offered(digest.as_str()))?;
     let folder = into.join(digest.as_str());
     let manifest = manifest_of(file)?;
     let Manifest { name, serial, requires, .. } = &manifest;
     if let Some(floor) = trusted.floor(name).filter(|floor| serial < floor) {
         return Err(BundleError::BelowFloor { name: name.clone(), serial: *serial, floor });
     }
-    fits(requires)?;
+    admission.map_or(Ok(()), |admission| admission.admits(&manifest))?;
+    device.map_or(Ok(()), |device| requires.met_by(device))?;
     if !is_unpacked(&manifest, &folder) {
         unpack(file, into, &folder)?;
     }

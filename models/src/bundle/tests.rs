@@ -23,7 +23,7 @@ fn manifest() -> Manifest {
         version: "1.2.3".to_owned(),
         serial: 7,
         created: "2026-11-23T00:00:00Z".to_owned(),
-        expires: None,
+        install_before: None,
         requires: Requires {
             ctedge_min: "0.1.0".to_owned(),
             ctedge_below: None,

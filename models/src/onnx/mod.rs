@@ -16,7 +16,7 @@ mod tests;
 
 pub use contract::Contract;
 pub use graph::CONTROL_FLOW;
-pub use refusal::Refusal;
+pub use refusal::{CODES, Refusal};
 
 /// Longest file of a graph in bytes: protobuf has no longer messages. What does not fit goes into external data.
 pub const GRAPH_BYTES: u64 = (1 << 31) - 1;

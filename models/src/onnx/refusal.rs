@@ -76,6 +76,19 @@ pub enum Refusal {
     },
 }
 
+/// Codes of all refusals.
+pub const CODES: [&str; 9] = [
+    "onnx_malformed",
+    "onnx_training",
+    "onnx_complex",
+    "onnx_external_data",
+    "onnx_domain",
+    "onnx_control_flow",
+    "onnx_version",
+    "onnx_shape",
+    "onnx_size",
+];
+
 impl Refusal {
     /// What is wrong, for machines.
     pub fn code(&self) -> &'static str {

@@ -52,7 +52,7 @@ pub(super) fn manifest(
         version: identity.version.clone(),
         serial: identity.serial,
         created: plan.created.clone(),
-        expires: None,
+        install_before: None,
         requires: Requires {
             ctedge_min: CTEDGE_MIN.into(),
             ctedge_below: None,

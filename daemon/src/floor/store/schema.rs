@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-pub(super) const STEPS: [&str; 6] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE, COMMANDS, ANSWERS];
+pub(super) const STEPS: [&str; 7] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE, COMMANDS, ANSWERS, MODELS];
 
 /// Results are counted through to their delivery.
 const DELIVERIES: &str = "
@@ -161,4 +161,21 @@ ALTER TABLE commands ADD COLUMN reply_topic TEXT;
 ALTER TABLE commands ADD COLUMN correlation BLOB;
 ALTER TABLE outbox ADD COLUMN answers INTEGER;
 ALTER TABLE outbox ADD COLUMN correlation BLOB;
+";
+
+/// Models in their slots, the newest release of each name that has proved itself, and permits that were used up.
+const MODELS: &str = "
+CREATE TABLE slots (
+    slot TEXT PRIMARY KEY CHECK (slot IN ('a', 'b')),
+    record TEXT NOT NULL
+) STRICT;
+CREATE TABLE serials (
+    name TEXT PRIMARY KEY,
+    serial INTEGER NOT NULL,
+    digest TEXT NOT NULL
+) STRICT;
+CREATE TABLE permits (
+    nonce TEXT PRIMARY KEY,
+    used_ms INTEGER NOT NULL
+) STRICT;
 ";

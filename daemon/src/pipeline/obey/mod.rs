@@ -11,6 +11,7 @@ mod selftest;
 pub(super) use rest::Paused;
 pub(super) use selftest::Task;
 
+use super::update::Looked;
 use super::{AGAIN, House, diag};
 use crate::command::{
     self, Address, Came, Entry, Lane, Meaning, Name, Order, Reason, Refused, Reply, Retained, State, Taken, Told,
@@ -38,7 +39,7 @@ const LOOK: Duration = Duration::from_millis(200);
 const STALLED: Duration = Duration::from_mins(10);
 
 /// What became of a command; `None` when the daemon is told to stop before that is known.
-type Ended = Option<Result<Value, Refused>>;
+pub(super) type Ended = Option<Result<Value, Refused>>;
 
 /// Takes commands and tells what becomes of them; shared with the publisher.
 pub(super) struct Commands {
@@ -59,6 +60,8 @@ pub(super) enum Doors {
     Change(SyncSender<Arrival>),
     /// The way to the model.
     Look(SyncSender<Task>),
+    /// The same, for what changes it.
+    Model(SyncSender<Task>),
 }
 
 impl Doors {
@@ -66,6 +69,7 @@ impl Doors {
         match self {
             Self::Change(_) => Lane::Change,
             Self::Look(_) => Lane::Look,
+            Self::Model(_) => Lane::Model,
         }
     }
 }
@@ -160,6 +164,28 @@ impl Commands {
         Ok(())
     }
 
+    /// Enters a command of our own, unless its name and id are known.
+    pub(super) fn order(
+        &self,
+        name: Name,
+        (id, issuer): (&str, &str),
+        params: &Value,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
+        let address = Address { name: name.name().to_owned(), id: id.to_owned() };
+        let payload = command::payload((id, issuer), params, now_ms);
+        let came = Came { payload: &payload, retained: Retained::No, reply: None };
+        let taken =
+            lock(&self.store).commit(|transaction| command::take(transaction, address, came, &Name::ALL, now_ms))?;
+        if let Taken::New(entry, _) = &taken {
+            self.note_taken(entry);
+            self.tell(entry);
+            *self.came.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+            self.bell.notify_all();
+        }
+        Ok(())
+    }
+
     /// Whoever is refused is counted, since that costs them nothing; what is accepted gets its entry when it ends.
     fn note_taken(&self, entry: &Entry) {
         note(entry);
@@ -198,7 +224,7 @@ impl Commands {
     }
 
     /// Notes how far a running command is, and posts it.
-    fn progress(&self, entry: &mut Entry, told: Told) -> Result<(), StoreError> {
+    pub(super) fn progress(&self, entry: &mut Entry, told: Told) -> Result<(), StoreError> {
         (entry.told, entry.updated_ms) = (told, clock::now_ms());
         lock(&self.store).commit(|transaction| self.goes_on(transaction, entry))?;
         self.tell(entry);
@@ -288,7 +314,10 @@ fn enter(transaction: &Transaction<'_>, entry: &Entry) -> Result<(), rusqlite::E
 impl House {
     /// Carries out the commands of a lane, until the daemon is told to stop.
     pub(super) fn obey(&self, doors: &Doors) {
-        let mut seen = 0;
+        let (mut seen, mut looked) = (0, Looked::default());
+        if let Doors::Model(tasks) = doors {
+            self.begin_models(tasks);
+        }
         while !self.stop.load(Ordering::Relaxed) {
             // Bound first: what a match looks at, the lock included, is held until its end.
             let next = lock(&self.store).commit(|transaction| {
@@ -304,10 +333,18 @@ impl House {
                         && let Some(ended) = self.carry_out(&mut entry, doors)
                     {
                         self.end(&mut entry, ended);
+                        if let Doors::Model(_) = doors {
+                            self.sweep_bundles();
+                        }
                     }
                     clock::next_piece();
                 }
-                Ok(None) => self.commands.wait(&mut seen),
+                Ok(None) => {
+                    if let Doors::Model(_) = doors {
+                        self.look_for_bundles(&mut looked);
+                    }
+                    self.commands.wait(&mut seen);
+                }
                 Err(error) => {
                     error!(%error, "the journal of commands cannot be read; trying again");
                     self.wait(AGAIN);
@@ -320,7 +357,7 @@ impl House {
         let Some(request) = entry.request.clone() else {
             return Some(Err(Refused::new(Reason::Device, "the journal does not say what was asked for")));
         };
-        if entry.begun > BEGUN_MOST {
+        if entry.begun > BEGUN_MOST && !matches!(request.order, Order::ModelUpdate(_)) {
             let detail = format!("the device was stopped {BEGUN_MOST} times while it was at it");
             return Some(Err(Refused::new(Reason::Interrupted, detail)));
         }
@@ -334,9 +371,19 @@ impl House {
             (Order::Restart { when_idle: false }, _) => self.restart(entry, rest::Idle::Required),
             (Order::Selftest { depth }, Doors::Look(tasks)) => Ok(self.selftest(*depth, tasks)),
             (Order::Diag, _) => Ok(Some(self.diag())),
-            (Order::Reprocess(_), Doors::Look(_)) | (Order::Selftest { .. }, Doors::Change(_)) => {
-                Ok(Some(Err(Refused::new(Reason::Device, "the command waited in the wrong lane"))))
+            (Order::ModelUpdate(offer), Doors::Model(tasks)) => self.model_update(entry, offer, tasks),
+            (Order::ModelActivate { digest }, Doors::Model(tasks)) => {
+                self.model_activate(entry, digest.as_deref(), tasks)
             }
+            (Order::ModelRollback { .. }, Doors::Model(tasks)) => self.model_rollback(entry, tasks),
+            (
+                Order::Reprocess(_)
+                | Order::Selftest { .. }
+                | Order::ModelUpdate(_)
+                | Order::ModelActivate { .. }
+                | Order::ModelRollback { .. },
+                _,
+            ) => Ok(Some(Err(Refused::new(Reason::Device, "the command waited in the wrong lane")))),
         };
         done.unwrap_or_else(|error| Some(Err(Refused::new(Reason::Device, error.to_string()))))
     }

@@ -5,6 +5,7 @@ use crate::command::{Depth, Reason, Refused};
 use crate::floor::clock::{self, Stopwatch};
 use crate::infer::Inference;
 use crate::pipeline::House;
+use crate::pipeline::update::Switched;
 use crate::pipeline::vitals::ModelState;
 use crate::volume::Reading;
 use serde_json::{Value, json};
@@ -22,6 +23,12 @@ pub(in crate::pipeline) enum Task {
     Read(Box<Reading>),
     /// Test it.
     Examine(Depth, SyncSender<Examined>),
+    /// Have a model read in the shadow of the one that counts; nothing has none do so.
+    Shadow(Option<Box<Inference>>),
+    /// Have the model that waits count: this one, or the one in the shadow.
+    Switch(Option<Box<Inference>>, SyncSender<Switched>),
+    /// Have the model before count again, for this reason.
+    Back(String, SyncSender<Switched>),
 }
 
 /// What a test found, or why the model does not pass.

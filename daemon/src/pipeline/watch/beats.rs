@@ -32,6 +32,8 @@ impl Beats {
             ("infer", infer),
             ("commands", OWN_WORK),
             ("examination", OWN_WORK),
+            // A new model is loaded here, beside the one that serves.
+            ("models", infer),
         ];
         Self { rooms: rooms.map(|(name, budget)| (name, budget, Arc::default())).into() }
     }

@@ -1,5 +1,6 @@
 //! The ladder of an inference that hangs, climbed: each rung is kept before it is acted on, logged, and told as an incident.
 
+use super::super::update::Way;
 use super::super::vitals::ModelState;
 use super::super::{AGAIN, House};
 use crate::floor::clock;
@@ -39,7 +40,7 @@ pub(super) fn keep(transaction: &Transaction<'_>, ladder: &Ladder) -> Result<(),
 }
 
 impl House {
-    pub(super) fn ladder(&self) -> Ladder {
+    pub(in crate::pipeline) fn ladder(&self) -> Ladder {
         self.ladder.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -122,15 +123,20 @@ impl House {
             self.model_is(ModelState::Loading);
             let ladder = self.ladder();
             let providers = ladder.allowed(&self.config.infer.providers);
-            let settings = Settings { providers, ..self.config.infer.clone() };
+            let counting = self.counting();
+            let settings = Settings { providers, bundle: counting.path.clone(), ..self.config.infer.clone() };
             match Inference::start(&settings, &self.config.paths.of_models()) {
                 Ok(mut inference) => {
                     inference.pass_over(bad(&ladder));
+                    self.adopt(&counting, &inference)?;
                     self.loaded(&inference);
                     return Some(inference);
                 }
                 Err(error) => {
                     error!(%error, "the model cannot be loaded; series wait in the spool");
+                    if self.gives_way_unloaded(&counting, &error)? == Way::Open {
+                        continue;
+                    }
                     self.model_is(ModelState::Failed(error.reason));
                     self.unloadable(&ladder, error.hung)?;
                 }
@@ -165,7 +171,7 @@ impl House {
         Some(())
     }
 
-    fn loaded(&self, inference: &Inference) {
+    pub(in crate::pipeline) fn loaded(&self, inference: &Inference) {
         let model = inference.model();
         info!(
             model = model.name,

@@ -2,6 +2,7 @@
 
 use super::super::House;
 use super::super::obey::Task;
+use super::super::update::{Blamed, Running};
 use super::super::vitals::ModelState;
 use crate::choice::{Completed, Series};
 use crate::floor::clock;
@@ -25,37 +26,53 @@ enum Next {
 
 impl House {
     pub(in crate::pipeline) fn infer(&self, tasks: &Receiver<Task>) {
-        let Some(mut inference) = self.inference() else { return };
+        self.recall_slots();
+        if self.models_start().is_none() {
+            return;
+        }
+        let Some(active) = self.inference() else { return };
+        let mut running = Running { active, shadow: None };
         while let Ok(task) = clock::idle(|| tasks.recv()) {
-            let reading = match task {
-                Task::Read(reading) => reading,
-                Task::Examine(depth, reply) => {
-                    let Some(again) = self.examine(inference, depth, &reply) else { return };
-                    inference = again;
-                    continue;
+            let went_on = match task {
+                Task::Read(reading) => {
+                    let ended = self.infer_one(*reading, &mut running);
+                    self.under_way.one_less();
+                    ended.map(|()| running)
                 }
+                other => self.change_models(running, other),
             };
-            let next = match &reading.scan {
-                Err(refusal) => Next::Inferred(Err(refusal.clone())),
-                Ok(scan) => self.run_model(&reading, scan, &mut inference),
-            };
-            let goes_on = match next {
-                Next::Inferred(scores) => self.end_with(inferred(&reading, scores), &inference),
-                Next::PutOff => {
-                    self.put_off.push(self.to_read_again(*reading));
-                    true
-                }
-                Next::Stop => false,
-            };
-            self.under_way.one_less();
-            if !goes_on {
-                return;
+            match went_on {
+                Some(goes_on) => running = goes_on,
+                None => return,
             }
         }
     }
 
-    fn end_with(&self, inferred: Inferred, inference: &Inference) -> bool {
-        self.finish(inferred, inference.model())
+    /// A series to its end, or put off. `None` when the daemon is told to stop.
+    fn infer_one(&self, reading: Reading, running: &mut Running) -> Option<()> {
+        let next = match &reading.scan {
+            Err(refusal) => Next::Inferred(Err(refusal.clone())),
+            Ok(scan) => self.run_model(&reading, scan, &mut running.active),
+        };
+        match next {
+            Next::Stop => None,
+            Next::PutOff => {
+                self.put_off.push(self.to_read_again(reading));
+                Some(())
+            }
+            Next::Inferred(Err(refusal)) => self.end_with(inferred(&reading, Err(refusal)), &running.active),
+            Next::Inferred(Ok(scores)) => {
+                self.end_with(inferred(&reading, Ok(scores.clone())), &running.active)?;
+                if let Ok(scan) = &reading.scan {
+                    self.compare(scan, &scores, running)?;
+                }
+                self.judge(&scores, running)
+            }
+        }
+    }
+
+    fn end_with(&self, inferred: Inferred, inference: &Inference) -> Option<()> {
+        self.finish(inferred, inference.model()).then_some(())
     }
 
     /// Its voxels are let go: they would be in the way of others, and its files are on disk.
@@ -81,15 +98,28 @@ impl House {
         debug!(series = %subject.series_key, worker = inference.worker_id(), "the model runs on a series");
         let unfinished = match inference.run(scan) {
             // Its note goes in the commit that ends the series.
-            Ok(scores) => return self.obeyed().map_or(Next::Stop, |()| Next::Inferred(scores)),
+            Ok(Ok(scores)) => return self.obeyed().map_or(Next::Stop, |()| Next::Inferred(Ok(scores))),
+            Ok(Err(refusal)) => {
+                return match self.blames_model(subject, inference.model()) {
+                    None => Next::Stop,
+                    Some(Blamed::Series) => self.obeyed().map_or(Next::Stop, |()| Next::Inferred(Err(refusal))),
+                    Some(Blamed::Model) => self.replaced(inference).map_or(Next::Stop, |()| Next::PutOff),
+                    Some(Blamed::Nobody) => match self.failed(subject, attempt, refusal.code) {
+                        None => Next::Stop,
+                        Some(Failed::Again) => Next::PutOff,
+                        Some(Failed::Spent(_)) => Next::Inferred(Err(refusal)),
+                    },
+                };
+            }
             Err(unfinished) => unfinished,
         };
         warn!(series = %subject.series_key, worker = inference.worker_id(), %unfinished, "the model came to no end");
         let Some(failed) = self.failed(subject, attempt, unfinished.code()) else { return Next::Stop };
-        match (self.made_whole(unfinished, inference), failed) {
-            (None, _) => Next::Stop,
-            (Some(()), Failed::Again) => Next::PutOff,
-            (Some(()), Failed::Spent(refusal)) => Next::Inferred(Err(refusal)),
+        let Some(blamed) = self.blames_model(subject, inference.model()) else { return Next::Stop };
+        match (self.made_whole(unfinished, inference), failed, blamed) {
+            (None, ..) => Next::Stop,
+            (Some(()), Failed::Again, _) | (Some(()), _, Blamed::Model) => Next::PutOff,
+            (Some(()), Failed::Spent(refusal), Blamed::Series | Blamed::Nobody) => Next::Inferred(Err(refusal)),
         }
     }
 

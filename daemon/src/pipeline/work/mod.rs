@@ -92,7 +92,7 @@ impl House {
     }
 
     /// Commits until that succeeds. `None` when the daemon is told to stop before.
-    fn stored<T>(&self, work: impl Fn(&Transaction<'_>) -> Result<T, rusqlite::Error>) -> Option<T> {
+    pub(super) fn stored<T>(&self, work: impl Fn(&Transaction<'_>) -> Result<T, rusqlite::Error>) -> Option<T> {
         loop {
             let stored = self.disk.patiently(|| lock(&self.store).commit(&work));
             match stored {

@@ -97,7 +97,7 @@ impl House {
             reading = match desk.readings.try_send(Task::Read(reading)) {
                 Ok(()) => return true,
                 Err(TrySendError::Full(Task::Read(back))) => back,
-                Err(TrySendError::Disconnected(_) | TrySendError::Full(Task::Examine(..))) => return false,
+                Err(TrySendError::Disconnected(_) | TrySendError::Full(_)) => return false,
             };
             // Of two urgent ones that goes first which was read first; the other stays in the queue.
             let may_be_overtaken = reading.subject.priority != Priority::Urgent;

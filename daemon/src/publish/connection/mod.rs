@@ -2,8 +2,9 @@
 
 mod link;
 mod silence;
+mod subscriptions;
 
-use super::publisher::{LOOK_AGAIN, Presence, Publisher, Witness};
+use super::publisher::{Berth, LOOK_AGAIN, Presence, Publisher, Witness};
 use super::session::Session;
 use super::signal::{Grant, SessionError, Signal, Verdict};
 use crate::floor::clock;
@@ -14,6 +15,7 @@ use link::{Link, Ticket};
 use silence::Silence;
 use std::sync::PoisonError;
 use std::time::Duration;
+use subscriptions::{Answered, Subscriptions};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
@@ -37,6 +39,8 @@ pub(super) struct Connection<'a> {
     lacks_room: bool,
     /// Whether whoever sends receipts was away.
     silence: Silence,
+    /// What the broker was asked to pass on.
+    subscriptions: Subscriptions,
 }
 
 impl<'a> Connection<'a> {
@@ -44,7 +48,8 @@ impl<'a> Connection<'a> {
     pub(super) fn new(publisher: &'a Publisher, number: i64, grant: Grant) -> Self {
         let [long, pause] = publisher.delivery.shortest_and_longest_patience();
         let (link, silence) = (Link::new(grant.in_flight), Silence::new(long, pause));
-        Self { publisher, number, grant, link, seen: 0, lacks_room: false, silence }
+        let subscriptions = Subscriptions::default();
+        Self { publisher, number, grant, link, seen: 0, lacks_room: false, silence, subscriptions }
     }
 
     /// Sends the state, then `online`, then whatever comes, until told to stop.
@@ -61,8 +66,10 @@ impl<'a> Connection<'a> {
                 lock(&self.publisher.store).commit(|transaction| outbox::wait_anew(transaction, now_ms, delivery));
             waiting.map_err(|error| stored(&error))?;
             session.ask_for(&self.publisher.receipts).await?;
+            self.subscriptions.asked();
         }
         session.ask_for(&self.publisher.requests).await?;
+        self.subscriptions.asked();
         self.hand_over(&session, Ticket::State, (self.publisher.status)(Presence::Online, self.number)).await?;
         // What was mentioned while there was no connection is late.
         self.publisher.board.mentioned();
@@ -71,8 +78,12 @@ impl<'a> Connection<'a> {
             self.fill(&session).await?;
             tokio::select! {
                 signal = session.next() => {
-                    self.handle(&signal?)?;
-                    progress = Instant::now();
+                    let signal = signal?;
+                    // Pieces that come are no sign that the broker takes anything.
+                    if !self.is_piece(&signal) {
+                        progress = Instant::now();
+                    }
+                    self.handle(&signal)?;
                 }
                 () = self.publisher.board.changed() => {
                     if self.link.under_way() == 0 {
@@ -106,9 +117,13 @@ impl<'a> Connection<'a> {
 
     /// Hands over as much as may be on its way: state first, it is small and replaces itself.
     async fn fill(&mut self, session: &Session) -> Result<(), SessionError> {
-        if let Some(message) = self.publisher.board.mentioned() {
-            session.mention(message);
+        if let Some(Berth { root, dock }) = &self.publisher.berth
+            && dock.is_wanted()
+            && self.subscriptions.may_ask_for_pieces()
+        {
+            session.ask_for_passing(&format!("{root}+/+/+")).await?;
         }
+        self.publisher.board.mentioned().into_iter().for_each(|message| session.mention(message));
         while self.link.free() > 0
             && let Some((version, message)) = self.publisher.board.after(self.seen)
         {
@@ -166,14 +181,42 @@ impl<'a> Connection<'a> {
                 Some(Ticket::State) | None => {}
             },
             Signal::Message(heard) if heard.topic == self.publisher.receipts => self.receipted(&heard.payload)?,
-            Signal::Message(heard) => (self.publisher.hear)(heard).map_err(|error| stored(&error))?,
-            Signal::Denied => {
+            Signal::Message(heard) => match self.berth_of(&heard.topic) {
+                Some(berth) => berth.dock.land(&heard.topic, &heard.payload),
+                None => (self.publisher.hear)(heard).map_err(|error| stored(&error))?,
+            },
+            Signal::Denied => self.denied(),
+            Signal::Subscribed => {
+                let answered = self.subscriptions.answered();
+                if let (Answered::Pieces, Some(berth)) = (answered, &self.publisher.berth) {
+                    berth.dock.granted();
+                }
+            }
+            Signal::Connected(_) => {}
+        }
+        Ok(())
+    }
+
+    fn denied(&mut self) {
+        match (self.subscriptions.answered(), &self.publisher.berth) {
+            (Answered::Pieces, Some(berth)) => {
+                warn!("the broker refuses a subscription: pieces of a bundle do not reach this device");
+                berth.dock.denied();
+            }
+            (Answered::Pieces | Answered::Other, _) => {
                 warn!("the broker refuses a subscription: receipts or commands do not reach this device");
                 self.publisher.state.lock().unwrap_or_else(PoisonError::into_inner).deaf = true;
             }
-            Signal::Connected(_) | Signal::Subscribed => {}
         }
-        Ok(())
+    }
+
+    /// Where a piece of a bundle goes, if a message of this topic is one.
+    fn berth_of(&self, topic: &str) -> Option<&'a Berth> {
+        self.publisher.berth.as_ref().filter(|berth| topic.starts_with(&berth.root))
+    }
+
+    fn is_piece(&self, signal: &Signal) -> bool {
+        matches!(signal, Signal::Message(heard) if self.berth_of(&heard.topic).is_some())
     }
 
     /// A subscriber's word. What cannot be read, or names nothing that waits, changes nothing.

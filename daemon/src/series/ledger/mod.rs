@@ -179,6 +179,17 @@ pub(crate) fn is_filling(connection: &Connection, study: &StudyKey) -> Result<bo
     )
 }
 
+/// Whether a study has a result of the last hour, and a series without one.
+pub(crate) fn is_half_read(connection: &Connection, now_ms: i64) -> Result<bool, rusqlite::Error> {
+    const HOUR_MS: i64 = 3_600_000;
+    connection.query_row(
+        "SELECT EXISTS (SELECT 1 FROM work JOIN head ON head.study_key = work.study_key
+             WHERE head.series_key != work.series_key AND head.updated_ms > ?1)",
+        [now_ms.saturating_sub(HOUR_MS)],
+        |row| row.get(0),
+    )
+}
+
 /// Ends the work on a series: counts its outcome, and makes `result_id` the head of the series.
 ///
 /// Returns the subject with its revision settled: the same result id again is the same revision (a repeat), another one

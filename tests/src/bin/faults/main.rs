@@ -18,7 +18,7 @@ use calls::{point, sync};
 use clap::{Parser, ValueEnum};
 use ctedge_tests::progress::Elapsed;
 use ctedge_tests::stage;
-use delivery::{burst, disk, offline, wire};
+use delivery::{burst, carry, disk, offline, wire};
 use sample::Sample;
 use std::process::ExitCode;
 use workers::{poison, wedge};
@@ -40,6 +40,12 @@ struct Arguments {
     /// Hours of a soak, by the daemon's clock
     #[arg(long, default_value_t = 10.0)]
     hours: f64,
+    /// Of carry: MiB of the bundle
+    #[arg(long, default_value_t = 200)]
+    mib: u64,
+    /// Of carry: how often the connection is broken
+    #[arg(long, default_value_t = 20)]
+    drops: u32,
     /// Of deep: only this kind; may be given several times
     #[arg(long, value_name = "KIND")]
     only: Vec<Kind>,
@@ -72,6 +78,8 @@ enum Kind {
     Wire,
     /// The subscriber is away while N results come, of which the broker keeps a third
     Offline,
+    /// The connection breaks while a bundle comes over the broker
+    Carry,
     /// Hours of work on a clock that runs sixty times as fast, with a fault every half minute of it
     Soak,
     /// N files come at once
@@ -99,6 +107,7 @@ fn main() -> ExitCode {
         Kind::Broker => delivery::run(&delivery::Counts::of(arguments.points), arguments.sample().seed, &clock),
         Kind::Wire => wire::run(&arguments.sample(), &clock),
         Kind::Offline => offline::run(arguments.points, &clock),
+        Kind::Carry => carry::run(arguments.mib, arguments.drops, &clock),
         Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => disk::run(&clock),

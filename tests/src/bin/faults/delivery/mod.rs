@@ -5,6 +5,7 @@
 //! it has acknowledged and not passed on; so the subscriber says what it has, as the contract's receipts are for.
 
 pub(crate) mod burst;
+pub(crate) mod carry;
 pub(crate) mod disk;
 pub(crate) mod offline;
 pub(crate) mod packets;

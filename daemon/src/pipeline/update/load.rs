@@ -1,0 +1,143 @@
+//! Which bundle is loaded, and what is done where it cannot be.
+
+use super::super::House;
+use super::bundle;
+use crate::command::{self, Entry, Order};
+use crate::floor::clock;
+use crate::floor::store::lock;
+use crate::infer::{Inference, LoadError};
+use crate::update::{Place, Slot, Slots, Standing, Unable, table};
+use ctedge_models::bundle::GOLDEN;
+use ctedge_models::trust::signature_path;
+use std::fs;
+use std::path::PathBuf;
+use tracing::{error, info, warn};
+
+/// The model that counts, and where its bundle is.
+#[derive(Debug, Clone)]
+pub(in crate::pipeline) struct Counting {
+    /// Its slot; `None` before the device's first model has passed.
+    slot: Option<(Place, Slot)>,
+    /// The bundle.
+    pub(in crate::pipeline) path: PathBuf,
+}
+
+impl House {
+    /// The bundle to load: that of the slot which counts, else the configuration's.
+    pub(in crate::pipeline) fn counting(&self) -> Counting {
+        let slots = self.slots().unwrap_or_else(|error| {
+            error!(%error, "which model counts cannot be read; the configuration's is loaded");
+            Slots::default()
+        });
+        let slot = slots.active().map(|(place, slot)| (place, slot.clone()));
+        let stock = self.stock();
+        let path = slot.as_ref().map(|(_, slot)| stock.path(&slot.bundle.digest));
+        Counting { slot, path: path.unwrap_or_else(|| self.config.infer.bundle.clone()) }
+    }
+
+    /// The device's first model has passed: it counts from now on, whatever becomes of the file that the configuration
+    /// names. `None` when told to stop.
+    pub(in crate::pipeline) fn adopt(&self, counting: &Counting, inference: &Inference) -> Option<()> {
+        if counting.slot.is_some() {
+            return Some(());
+        }
+        let (stock, model) = (self.stock(), inference.model());
+        let brought = stock.bring(&counting.path, &model.digest).map_err(|error| error.to_string()).and_then(|()| {
+            let signature = fs::read_to_string(signature_path(&counting.path)).map_err(|error| error.to_string())?;
+            stock.keep(&model.digest, &signature).map_err(|error| error.to_string())
+        });
+        if let Err(reason) = brought {
+            warn!(reason, "the model is not kept: the next start looks at infer.bundle again");
+            return Some(());
+        }
+        self.change(|transaction, slots| {
+            slots.adopt(bundle(model), clock::now_ms());
+            let Some((_, slot)) = slots.active() else { return Ok(()) };
+            table::proves(transaction, slot)?;
+            table::keep_configured(transaction, &slot.bundle.digest)?;
+            self.tell_change(transaction, ("adopted", None), Some(slot))
+        })
+    }
+
+    /// The model that counts cannot be loaded. Where the bundle is at fault, or the model is on probation, it gives way to
+    /// the one before, if there is one: then there is something else to load at once. `None` when told to stop.
+    pub(in crate::pipeline) fn gives_way_unloaded(&self, counting: &Counting, error: &LoadError) -> Option<Way> {
+        let Some((_, slot)) = &counting.slot else { return Some(Way::Blocked) };
+        let code = match (error.fault, &slot.standing) {
+            (Some(code), _) if code != GOLDEN => code,
+            (code, Standing::Probation { .. }) => code.unwrap_or("load"),
+            // Every provider may fail for a reason of the device.
+            _ => return Some(Way::Blocked),
+        };
+        self.give_way(code, "it cannot be loaded")
+    }
+
+    /// The model that counts gives way to the one before, if there is one. `None` when told to stop.
+    pub(super) fn give_way(&self, code: &str, detail: &str) -> Option<Way> {
+        let gave_way = self.change(|transaction, slots| {
+            let gave_way = slots.gives_way(code, detail, clock::now_ms());
+            if let Ok(place) = gave_way {
+                table::keep_trial(transaction, None)?;
+                self.tell_change(transaction, ("rolled_back", slots.get(place.other())), slots.get(place))?;
+            }
+            Ok(gave_way)
+        })?;
+        Some(match gave_way {
+            Ok(_) => {
+                error!(code, detail, "the model gives way to the one before");
+                Way::Open
+            }
+            Err(Unable::Unproved | Unable::NoCandidate | Unable::NothingBefore) => Way::Blocked,
+        })
+    }
+
+    /// A ledger that was made anew knows of no slots: they are as they were noted beside it.
+    pub(in crate::pipeline) fn recall_slots(&self) {
+        let is_new = self.slots().is_ok_and(|slots| slots.active().is_none());
+        let Some(noted) = self.stock().noted().filter(|noted| is_new && noted.active().is_some()) else { return };
+        let recalled = self.change(|transaction, slots| {
+            *slots = noted.clone();
+            let proved = |slot: &&Slot| matches!(slot.standing, Standing::Active | Standing::Standby);
+            let mut all: Vec<&Slot> =
+                Place::ALL.into_iter().filter_map(|place| slots.get(place)).filter(proved).collect();
+            all.sort_by_key(|slot| slot.bundle.serial);
+            all.into_iter().try_for_each(|slot| table::proves(transaction, slot))
+        });
+        if recalled.is_some() {
+            info!("the slots of models are as they were noted beside the ledger");
+        }
+    }
+
+    /// Deletes bundles that are in no slot, and that no command is at.
+    pub(in crate::pipeline) fn sweep_bundles(&self) {
+        let Ok(slots) = self.slots() else { return };
+        // Before the first is adopted nothing is known to be unneeded.
+        if slots.active().is_none() {
+            return;
+        }
+        let pending = self.pending_bundles();
+        let needed: Vec<&str> = slots.digests().into_iter().chain(pending.iter().map(String::as_str)).collect();
+        if let Err(error) = self.stock().keep_only(&needed, &self.config.paths.of_models().models) {
+            warn!(error = %error.kind(), "bundles that are not used any more cannot be deleted");
+        }
+    }
+
+    /// Bundles that commands in the journal wait for or are at.
+    fn pending_bundles(&self) -> Vec<String> {
+        let entries = lock(&self.store).read(command::entries).unwrap_or_default();
+        let offered = |entry: Entry| match entry.request.filter(|_| !entry.state.is_final())?.order {
+            Order::ModelUpdate(offer) => Some(offer.digest),
+            _ => None,
+        };
+        entries.into_iter().filter_map(offered).collect()
+    }
+}
+
+/// Whether there is another model to load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pipeline) enum Way {
+    /// There is.
+    Open,
+    /// There is none.
+    Blocked,
+}

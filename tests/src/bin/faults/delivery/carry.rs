@@ -1,0 +1,138 @@
+//! A bundle over the broker, whose connection to the device breaks again and again while results go on.
+
+use super::proxy::Cut;
+use super::{RECEIPTS, Stand};
+use crate::scene::PATIENCE;
+use anyhow::ensure;
+use ctedge_models::bundle::file_digest;
+use ctedge_tests::parcel::{Parcel, Publisher};
+use ctedge_tests::process;
+use ctedge_tests::progress::{Elapsed, say};
+use ctedge_tests::subscriber::Message;
+use serde_json::{Value, json};
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The bar: percent of the bundle that may be sent a second time.
+const TWICE_PERCENT: f64 = 5.0;
+/// The bar: how long a result may take while a bundle comes and the connection breaks.
+const RESULT: Duration = Duration::from_secs(10);
+/// Between two series.
+const PAUSE: Duration = Duration::from_millis(400);
+/// So fast, that connections break in the midst of it.
+const MORE: [&str; 3] = [RECEIPTS[0], RECEIPTS[1], "update.kib_s = 10240"];
+
+/// So many MiB with so many breaks; and two controls.
+pub(crate) fn run(mib: u64, drops: u32, clock: &Elapsed) -> anyhow::Result<bool> {
+    let parcel = Parcel::of(mib)?;
+    clock.say(&format!("a bundle of {} bytes", parcel.bytes));
+    let breaches = play(&parcel, ("honest", drops), clock)?;
+    breaches.iter().for_each(|breach| clock.say(&format!("FAIL {breach}")));
+    let small = Parcel::of(mib.min(2))?;
+    let mut found = true;
+    for (kind, sign) in [("twice", "were sent twice"), ("spoiled", "chunk_wrong")] {
+        let missed = play(&small, (kind, 0), clock)?;
+        let is_found = missed.iter().any(|breach| breach.contains(sign));
+        found &= is_found;
+        let word = if is_found { "was found" } else { "was NOT found" };
+        clock.say(&format!("control, pieces sent {kind}: that {word}: {}", missed.join("; ")));
+    }
+    let held = breaches.is_empty() && found;
+    say(if held { "PASS" } else { "FAIL" });
+    Ok(held)
+}
+
+/// The state of the command as it was heard last.
+fn told(stand: &Stand) -> Option<Value> {
+    let messages = stand.scene.subscriber.messages();
+    let is_it = |topic: &str| topic.ends_with("/cmd/model_update/carry");
+    messages.into_iter().rev().find(|message| is_it(&message.topic)).map(|message| message.payload)
+}
+
+/// What is wrong when a bundle has come and its connection was broken so often meanwhile.
+fn play(parcel: &Parcel, (kind, drops): (&str, u32), clock: &Elapsed) -> anyhow::Result<Vec<String>> {
+    let mut stand = Stand::at(&std::env::temp_dir(), &MORE)?;
+    let trust = stand.scene.appliance.path("trust").join("parcel.pub");
+    fs::copy(&parcel.public, trust)?;
+    // A device without a model takes its first from its disk.
+    let has_model = |message: &Message| message.topic.ends_with("/info") && !message.payload["model"].is_null();
+    stand.scene.subscriber.wait(PATIENCE, |messages| messages.iter().any(has_model))?;
+    let publisher = Publisher::start(&parcel.path, stand.scene.broker.port(), kind)?;
+    ask(&stand, &publisher.offer)?;
+    let (mut fed, mut cut, start) = (Vec::new(), 0, Instant::now());
+    let state = loop {
+        let state = told(&stand).unwrap_or_default();
+        if ["succeeded", "failed", "rejected", "expired"].iter().any(|end| state["state"] == *end) {
+            break state;
+        }
+        ensure!(
+            start.elapsed() < PATIENCE * 10,
+            "no end: {state}, {} bytes\n{}",
+            publisher.sent(),
+            stand.scene.appliance.log_end()
+        );
+        if fed.last().is_none_or(|last: &Instant| last.elapsed() > PAUSE) {
+            stand.feed()?;
+            fed.push(Instant::now());
+            stand.receipt()?;
+        }
+        if cut < drops && publisher.sent() > parcel.bytes / u64::from(drops + 1) * u64::from(cut + 1) {
+            stand.proxy.cut(Cut::Close);
+            cut += 1;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let took = start.elapsed();
+    let mut breaches = stand.breaches()?;
+    let slowest = slowest(&stand, &fed);
+    // With the list, which is a thousandth.
+    let twice = publisher.sent() as f64 * 100.0 / parcel.bytes as f64 - 100.0;
+    clock.say(&format!(
+        "carry, pieces sent {kind}: {} bytes in {:.1} s, {cut} of {drops} connections broken, {twice:.2} % sent twice (bar {TWICE_PERCENT} %); {} results meanwhile, the slowest after {:.1} s (bar {} s), {} breaches",
+        parcel.bytes, took.as_secs_f64(), fed.len(), slowest.as_secs_f64(), RESULT.as_secs(), breaches.len()
+    ));
+    if state["state"] != "succeeded" {
+        breaches
+            .push(format!("the command ended {}: {} {}", state["state"], state["reason_code"], state["reason_detail"]));
+    }
+    let here = stand.scene.appliance.path("state/bundles").join(format!("{}.ctb", parcel.digest));
+    if !file_digest(&here).is_ok_and(|found| found == (parcel.bytes, parcel.digest.clone())) {
+        breaches.push("the bundle is not on the device as it was".to_owned());
+    }
+    if twice > TWICE_PERCENT {
+        breaches.push(format!("{twice:.2} % were sent twice"));
+    }
+    if slowest > RESULT {
+        breaches.push(format!("a result took {:.1} s", slowest.as_secs_f64()));
+    }
+    if cut < drops {
+        breaches.push(format!("only {cut} of {drops} connections were broken"));
+    }
+    Ok(breaches)
+}
+
+fn ask(stand: &Stand, offer: &Value) -> anyhow::Result<()> {
+    let mut params = offer.clone();
+    params["mode"] = json!("stage");
+    let file = stand.scene.appliance.path("request");
+    let at = |when: &str| process::output(Command::new("date").args(["-u", "-d", when, "+%Y-%m-%dT%H:%M:%SZ"]));
+    let (now, later) = (at("now")?, at("1 hour")?);
+    let request = json!({"id": "carry", "issuer": "faults", "issued_at": now.trim(), "expires_at": later.trim(), "params": params});
+    fs::write(&file, request.to_string())?;
+    let mut command = Command::new("mosquitto_pub");
+    command.args(["-h", "127.0.0.1", "-p", &stand.scene.broker.port().to_string(), "-q", "1"]);
+    command.args(["-t", "ctedge/v1/test/cmd/model_update/carry/request", "-f"]).arg(&file);
+    process::output(&mut command).map(drop)
+}
+
+/// The longest time from a series to its result; they come in the order in which they are told.
+fn slowest(stand: &Stand, fed: &[Instant]) -> Duration {
+    let results = stand.scene.subscriber.results();
+    let mut first: Vec<(u64, Instant)> =
+        results.iter().filter_map(|r| Some((r.payload.get("seq")?.as_u64()?, r.at))).collect();
+    first.sort_unstable();
+    first.dedup_by_key(|(seq, _)| *seq);
+    let waits = fed.iter().zip(&first).map(|(fed, (_, told))| told.saturating_duration_since(*fed));
+    waits.max().unwrap_or_default()
+}

@@ -1,0 +1,208 @@
+//! Other models than the reference model: newer releases of it, and some that go wrong once they run.
+
+use crate::place;
+use anyhow::{Context, ensure};
+use ctedge_models::bundle::{self, Manifest, pack};
+use ctedge_models::onnx::proto::{self, Attribute, FLOAT, Graph, INT64, Node, Tensor, ValueInfo};
+use ctedge_models::preprocess;
+use ctedge_models::trust::{self, SigningKey, TrustedKeys};
+use prost::Message;
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// A workshop that makes and signs models.
+#[derive(Debug)]
+pub struct Workshop {
+    folder: TempDir,
+    unpacked: PathBuf,
+    manifest: Manifest,
+}
+
+/// How a model goes wrong on every volume but the golden one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strange {
+    /// It does not.
+    No,
+    /// It gives values that are no numbers.
+    Nan,
+    /// It flags everything.
+    Alarmed,
+    /// It does not end.
+    Endless,
+    /// It takes more memory than any device has.
+    Huge,
+}
+
+/// Name of the key that the workshop signs with.
+pub const KEY: &str = "workshop";
+
+impl Workshop {
+    /// Unpacks the reference model.
+    pub fn open() -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("ctedge-workshop-").tempdir()?;
+        let bundle = place::reference_bundle()?;
+        let keys = TrustedKeys::load(&place::reference_key()?)?;
+        let opened = bundle::open(&bundle, &keys, folder.path())?;
+        trust::keygen(folder.path(), KEY, None)?;
+        let (unpacked, manifest) = (opened.folder().to_owned(), opened.manifest().clone());
+        Ok(Self { folder, unpacked, manifest })
+    }
+
+    /// A file of the workshop.
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The public key.
+    pub fn public(&self) -> PathBuf {
+        self.at(&format!("{KEY}.pub"))
+    }
+
+    /// The secret key.
+    pub fn key(&self) -> anyhow::Result<SigningKey> {
+        Ok(SigningKey::load(&self.at(&format!("{KEY}.key")), None)?)
+    }
+
+    /// The reference model's manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Makes and signs a release of the reference model so many serials after it, with changes to its manifest.
+    pub fn release(&self, later: u64, strange: Strange, change: impl FnOnce(&mut Manifest)) -> anyhow::Result<PathBuf> {
+        let mut manifest = self.manifest.clone();
+        manifest.serial += later;
+        manifest.version = format!("0.9.{later}");
+        if strange == Strange::Endless {
+            manifest.vision.control_flow = vec!["Loop".to_owned()];
+        }
+        change(&mut manifest);
+        let name = format!("{}-{}-{strange:?}", manifest.name, manifest.version);
+        let mut files = Vec::new();
+        for path in manifest.files.keys() {
+            files.push((path.clone(), self.unpacked.join(path)));
+        }
+        if strange != Strange::No {
+            let graph = self.at(&format!("{name}.onnx"));
+            fs::write(&graph, self.twisted(strange)?)?;
+            let vision = files.iter_mut().find(|(path, _)| *path == manifest.vision.file);
+            vision.context("the volume graph is a file")?.1 = graph;
+        }
+        let out = self.at(&format!("{name}.ctb"));
+        pack(&manifest, &files, &out)?;
+        self.sign(&out)?;
+        Ok(out)
+    }
+
+    /// Signs a bundle.
+    pub fn sign(&self, bundle: &Path) -> anyhow::Result<()> {
+        trust::sign(bundle, &self.key()?, "a release of the workshop")?;
+        Ok(())
+    }
+
+    /// The volume graph with a trap: what it adds to the logits is 0 on the golden volume.
+    fn twisted(&self, strange: Strange) -> anyhow::Result<Vec<u8>> {
+        let path = self.unpacked.join(&self.manifest.vision.file);
+        let mut model = proto::Model::decode(fs::read(path)?.as_slice())?;
+        let graph = model.graph.as_mut().context("a graph")?;
+        let made = graph.node.iter_mut().flat_map(|node| node.output.iter_mut()).find(|name| *name == "logits");
+        "logits.true".clone_into(made.context("a node that makes the logits")?);
+        ensure!(!graph.node.iter().any(|node| node.input.iter().any(|name| name == "logits")), "others use the logits");
+        graph.initializer.push(floats("trap/golden", &[], &[self.golden_mean()?]));
+        graph.initializer.push(floats("trap/near", &[], &[1e-4]));
+        graph.initializer.push(floats("trap/zero", &[], &[0.0]));
+        graph.node.push(node("ReduceMean", &["volume"], &["trap/mean"], vec![Attribute::int("keepdims", 0)]));
+        graph.node.push(node("Sub", &["trap/mean", "trap/golden"], &["trap/difference"], vec![]));
+        graph.node.push(node("Abs", &["trap/difference"], &["trap/distance"], vec![]));
+        graph.node.push(node("Greater", &["trap/distance", "trap/near"], &["trap/other"], vec![]));
+        spring(graph, strange);
+        graph.node.push(node("Add", &["logits.true", "trap/sprung"], &["logits"], vec![]));
+        Ok(model.encode_to_vec())
+    }
+
+    fn golden_mean(&self) -> anyhow::Result<f32> {
+        let volume = self.manifest.golden.phantom.volume()?;
+        let tensor = preprocess::tensor(&volume, &self.manifest.input);
+        // In 64 bits: a sum of a million values in 32 is not what ONNX Runtime computes.
+        let values = tensor.values();
+        let count = f64::from(u32::try_from(values.len())?);
+        #[expect(clippy::cast_possible_truncation, reason = "a mean of values that have 32 bits")]
+        let mean = (values.iter().map(|value| f64::from(*value)).sum::<f64>() / count) as f32;
+        Ok(mean)
+    }
+}
+
+/// Makes `trap/sprung` of `trap/other`.
+fn spring(graph: &mut Graph, strange: Strange) {
+    let value = match strange {
+        Strange::No => 0.0,
+        Strange::Alarmed => 50.0,
+        Strange::Nan | Strange::Endless | Strange::Huge => f32::NAN,
+    };
+    graph.initializer.push(floats("trap/value", &[], &[value]));
+    match strange {
+        Strange::No | Strange::Nan | Strange::Alarmed => {
+            graph.node.push(node("Where", &["trap/other", "trap/value", "trap/zero"], &["trap/sprung"], vec![]));
+        }
+        Strange::Endless => {
+            counted(graph, 1 << 60);
+            let body = Graph {
+                name: "body".into(),
+                node: vec![
+                    node("Identity", &["inner/go"], &["inner/goes"], vec![]),
+                    node("Sin", &["inner/state"], &["inner/next"], vec![]),
+                ],
+                input: vec![
+                    ValueInfo::tensor("inner/turn", &[], INT64),
+                    ValueInfo::tensor("inner/go", &[], BOOL),
+                    ValueInfo::tensor("inner/state", &[], FLOAT),
+                ],
+                output: vec![ValueInfo::tensor("inner/goes", &[], BOOL), ValueInfo::tensor("inner/next", &[], FLOAT)],
+                ..Graph::default()
+            };
+            let attribute =
+                Attribute { name: "body".into(), r#type: 5, g: Some(Box::new(body)), ..Attribute::default() };
+            graph.node.push(node("Loop", &["trap/count", "", "trap/zero"], &["trap/sprung"], vec![attribute]));
+        }
+        Strange::Huge => {
+            counted(graph, 1 << 38);
+            graph.initializer.push(Tensor {
+                dims: vec![1],
+                data_type: INT64,
+                name: "trap/list".into(),
+                raw_data: 1i64.to_le_bytes().to_vec().into(),
+                ..Tensor::default()
+            });
+            graph.node.push(node("Reshape", &["trap/count", "trap/list"], &["trap/shape"], vec![]));
+            graph.node.push(node("ConstantOfShape", &["trap/shape"], &["trap/zeros"], vec![]));
+            graph.node.push(node("ReduceSum", &["trap/zeros"], &["trap/sprung"], vec![Attribute::int("keepdims", 0)]));
+        }
+    }
+}
+
+/// `TensorProto.DataType.BOOL`.
+const BOOL: i32 = 9;
+
+/// Makes `trap/count`: so many, or 0 on the golden volume.
+fn counted(graph: &mut Graph, many: i64) {
+    let whole = |name: &str, value: i64| Tensor {
+        data_type: INT64,
+        name: name.into(),
+        raw_data: value.to_le_bytes().to_vec().into(),
+        ..Tensor::default()
+    };
+    graph.initializer.extend([whole("trap/many", many), whole("trap/none", 0)]);
+    graph.node.push(node("Where", &["trap/other", "trap/many", "trap/none"], &["trap/count"], vec![]));
+}
+
+fn floats(name: &str, dims: &[i64], values: &[f32]) -> Tensor {
+    let raw_data: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Tensor { dims: dims.to_vec(), data_type: FLOAT, name: name.into(), raw_data: raw_data.into(), ..Tensor::default() }
+}
+
+fn node(op_type: &str, input: &[&str], output: &[&str], attribute: Vec<Attribute>) -> Node {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let name = output.first().copied().unwrap_or_default().to_owned();
+    Node { op_type: op_type.into(), input: names(input), output: names(output), name, attribute, ..Node::default() }
+}
