@@ -50,7 +50,7 @@ impl Foreign {
             version: recipe.version.clone(),
             serial: recipe.serial,
             created,
-            expires: None,
+            install_before: None,
             requires: Requires {
                 ctedge_min: CTEDGE_MIN.into(),
                 ctedge_below: None,
