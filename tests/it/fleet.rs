@@ -1,14 +1,16 @@
 //! Models to devices in the field, by the trainer's command and a real broker: the devices are paho's, and lose what they are sent.
 
 use crate::broker::{Guarded, authority};
+use crate::models::{Site, digest};
 use ctedge_tests::appliance;
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
 use ctedge_tests::place;
 use ctedge_tests::process::{self, Running};
 use ctedge_tests::tools;
+use ctedge_tests::variant::{KEY, Strange};
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -185,4 +187,53 @@ fn a_real_device_is_seen_through_a_door_that_wants_a_certificate_and_a_password(
         let said = said["error"].to_string();
         assert!(status == 1 && said.contains("cannot be used") && !said.contains("barley"), "{said}");
     }
+}
+
+#[test]
+fn a_real_device_takes_models_gives_them_up_and_goes_down_with_a_permit_once() {
+    let site = Site::with(&["update.probation_series = 1", "update.group = \"pilot\""]);
+    let broker = format!("127.0.0.1:{}", site.scene.broker.port());
+    let trainer = |words: &[&str]| {
+        let mut command = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+        let done = command.current_dir(site.workshop.at("")).arg("--json").args(words).output().unwrap();
+        (done.status.code().unwrap(), serde_json::from_slice::<Value>(&done.stdout).unwrap())
+    };
+    let told = |words: &[&str]| {
+        let (status, said) = trainer(&[words, &["--broker", &broker, "--timeout", "60"]].concat());
+        (status, said["devices"]["test"]["heard"].clone())
+    };
+    let text = |path: &Path| path.display().to_string();
+    let newer = site.workshop.release(3, Strange::No, |_manifest| {}).unwrap();
+    let trust = text(&site.workshop.public());
+    let (status, heard) = told(&["publish", &text(&newer), "--group", "pilot", "--mode", "shadow", "--trust", &trust]);
+    assert_eq!((status, &heard["result"]["state"]), (0, &"shadow".into()), "{heard}");
+    site.state("b", "shadow");
+    let (_, fleet) = trainer(&["fleet", "--broker", &broker]);
+    let row = &fleet["devices"][0];
+    assert_eq!((&row["group"], &row["state"]), (&"pilot".into(), &"online".into()), "{row}");
+    assert!(row["health"].is_string() && row["last_seen"].is_string(), "{row}");
+    let slots = ["a", "b"].map(|slot| row["slots"][slot]["state"].as_str().unwrap());
+    assert_eq!((slots, &row["slots"]["b"]["digest"]), (["active", "shadow"], &digest(&newer).into()));
+
+    let (status, heard) = told(&["activate", "--all", "--digest", &digest(&newer)]);
+    assert_eq!((status, &heard["result"]["state"]), (0, &"probation".into()), "{heard}");
+    site.patient(1);
+    site.state("b", "active");
+
+    // Down to a release before it: not without a permit, with one once.
+    let older = site.workshop.release(2, Strange::No, |_manifest| {}).unwrap();
+    let publish = ["publish", &text(&older), "--device", "test"];
+    let (status, heard) = told(&publish);
+    assert_eq!((status, &heard["reason_code"]), (1, &"older".into()), "{heard}");
+    let key = text(&site.workshop.at(&format!("{KEY}.key")));
+    let (status, said) = trainer(&["permit", &text(&older), "--device", "test", "--key", &key]);
+    assert_eq!(status, 0, "{said}");
+    let permitted = [publish.as_slice(), &["--permit", "permit.json"]].concat();
+    let (status, heard) = told(&permitted);
+    assert_eq!((status, &heard["result"]["digest"]), (0, &digest(&older).into()), "{heard}");
+    site.patient(2);
+    let (status, heard) = told(&["rollback", "--device", "test", "--reason", "it was a try"]);
+    assert_eq!((status, &heard["result"]["digest"]), (0, &digest(&newer).into()), "{heard}");
+    let (status, heard) = told(&permitted);
+    assert_eq!((status, &heard["reason_code"]), (1, &"used_permit".into()), "{heard}");
 }

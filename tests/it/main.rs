@@ -14,6 +14,7 @@ mod archive;
 mod arrival;
 mod attacks;
 mod broker;
+mod byo;
 mod carriage;
 mod choice;
 mod code;

@@ -127,7 +127,11 @@ impl Workshop {
         // In 64 bits: a sum of a million values in 32 is not what ONNX Runtime computes.
         let values = tensor.values();
         let count = f64::from(u32::try_from(values.len())?);
-        #[expect(clippy::cast_possible_truncation, reason = "a mean of values that have 32 bits")]
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_possible_truncation,
+            reason = "a mean of values that have 32 bits"
+        )]
         let mean = (values.iter().map(|value| f64::from(*value)).sum::<f64>() / count) as f32;
         Ok(mean)
     }

@@ -140,8 +140,8 @@ pub struct Graph {
     pub opset: i64,
     /// Inputs by name; for the volume graph one, `volume`, `[1, 1, z, y, x]`.
     pub inputs: Vec<TensorIo>,
-    /// Outputs by name; for the volume graph `embedding` `[1, E]`, `logits` `[1, 18]`, `tokens` `[1, T, C]` and
-    /// `saliency` `[1, T]`.
+    /// Outputs by name; for the volume graph `logits` `[1, labels]`, and where it has them `embedding` `[1, E]`, `tokens`
+    /// `[1, T, C]` and `saliency` `[1, T]`.
     pub outputs: Vec<TensorIo>,
     /// Which of `If`, `Loop`, `Scan` and `SequenceMap` the graph may use; absent where it uses none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -190,8 +190,9 @@ pub struct Golden {
 
 /// Number formats of weights.
 const PRECISIONS: [&str; 3] = ["f32", "f16", "int8"];
-/// Names of the volume graph's outputs, in the order of the manifest.
+/// Names that the volume graph's outputs may have, in the order of the manifest; it must have [`LOGITS`].
 const OUTPUTS: [&str; 4] = ["embedding", "logits", "tokens", "saliency"];
+const LOGITS: &str = "logits";
 
 impl Manifest {
     /// Checks what the types cannot say. Returns the first thing that is wrong.
@@ -289,11 +290,14 @@ impl Manifest {
         if !fits {
             return Err(format!("the volume graph must have one input `volume` of [1, 1, {z}, {y}, {x}]"));
         }
-        let names: Vec<&str> = self.vision.outputs.iter().map(|output| output.name.as_str()).collect();
-        if names != OUTPUTS {
-            return Err(format!("the volume graph's outputs must be {OUTPUTS:?}"));
+        let mut known = OUTPUTS.iter();
+        let is_in_order = self.vision.outputs.iter().all(|output| known.any(|name| *name == output.name));
+        let logits = self.vision.outputs.iter().find(|output| output.name == LOGITS);
+        if !is_in_order || logits.is_none() {
+            return Err(format!(
+                "the volume graph's outputs must be {LOGITS:?} and any others of {OUTPUTS:?}, in this order"
+            ));
         }
-        let logits = self.vision.outputs.iter().find(|output| output.name == "logits");
         if logits.is_none_or(|output| output.shape != [1, self.labels.len()]) {
             return Err(format!("`logits` must be [1, {}], one a label", self.labels.len()));
         }

@@ -397,3 +397,11 @@ proptest! {
         prop_assert_eq!(fs::read_dir(bench.folder.path().join("models")).unwrap().count(), 0);
     }
 }
+
+#[test]
+fn every_code_is_explained() {
+    let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/BUNDLE.md")).unwrap();
+    let explained = |code: &&str| document.contains(&format!("`{code}`"));
+    let silent: Vec<&str> = CODES.into_iter().chain(crate::onnx::CODES).filter(|code| !explained(code)).collect();
+    assert!(silent.is_empty(), "{silent:?}");
+}

@@ -2,24 +2,38 @@
 
 use super::{Outcome, Progress};
 use crate::export;
+use crate::export::foreign::{self, Foreign, Recipe};
 use crate::run;
 use anyhow::{Context, ensure};
 use clap::Args;
 use ctedge_models::bundle::{self, BundleDigest};
 use ctedge_models::trust::{self, Root, SigningKey};
+use jiff::Timestamp;
 use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Pack an exported folder into one bundle file, NAME-VERSION.ctb.
+/// Pack an exported folder, or a model that was made elsewhere, into one bundle file, NAME-VERSION.ctb.
 ///
-/// Everything in the folder goes in. Name and version come from its manifest.json; its graphs must pass the
-/// checks that they meet on a device (BUNDLE.md). The same folder gives the same bytes.
+/// Of a folder everything goes in; name and version come from its manifest.json. The same folder gives the same bytes. A model
+/// made elsewhere is an ONNX graph from one volume to one row of logits; what an appliance must know of it stands in a recipe
+/// (BUNDLE.md, "Bring your own model"). Either way the graphs must pass the checks that they meet on a device.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  ctedge-trainer pack exported --out bundles")]
+#[command(after_help = "Examples:\n  ctedge-trainer pack exported --out bundles\n  \
+    ctedge-trainer pack --onnx model.onnx --recipe byo.toml --logits golden.json --out bundles")]
 pub(super) struct Pack {
     /// The folder that `ctedge-trainer export` wrote.
-    folder: PathBuf,
+    #[arg(required_unless_present = "onnx")]
+    folder: Option<PathBuf>,
+    /// A model that was made elsewhere.
+    #[arg(long, value_name = "FILE", conflicts_with = "folder", requires = "recipe", requires = "logits")]
+    onnx: Option<PathBuf>,
+    /// Its recipe (TOML).
+    #[arg(long, value_name = "FILE", requires = "onnx")]
+    recipe: Option<PathBuf>,
+    /// What its own framework computes for the volume that `ctedge-trainer golden` writes: a JSON list.
+    #[arg(long, value_name = "FILE", requires = "onnx")]
+    logits: Option<PathBuf>,
     /// Folder for the bundle.
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
@@ -27,13 +41,29 @@ pub(super) struct Pack {
 
 impl Pack {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
+        if let (Some(onnx), Some(recipe), Some(logits)) = (&self.onnx, &self.recipe, &self.logits) {
+            progress.say("reading the model");
+            let recipe = Recipe::read(recipe)?;
+            let created = Timestamp::from_second(Timestamp::now().as_second())?.to_string();
+            let foreign = Foreign::of(onnx, &recipe, foreign::logits(logits)?, created)?;
+            run::make_folder(&self.out)?;
+            let staging = self.out.join(format!(".{}-{}.partial", recipe.name, recipe.version));
+            let packed = foreign.write(&staging).map_err(Into::into).and_then(|()| self.packed(&staging, progress));
+            drop(fs::remove_dir_all(&staging));
+            return packed;
+        }
+        self.packed(self.folder.as_deref().unwrap_or(Path::new(".")), progress)
+    }
+
+    /// Packs a folder.
+    fn packed(&self, folder: &Path, progress: &Progress) -> anyhow::Result<Outcome> {
         progress.say("checking the folder");
-        let (manifest, files) = export::contents(&self.folder)?;
+        let (manifest, files) = export::contents(folder)?;
         let out = self.out.join(format!("{}-{}.ctb", manifest.name, manifest.version));
         ensure!(
             !out.exists(),
-            "{} exists, and a released version never changes; raise model.version and model.serial in the experiment, \
-             or remove the file",
+            "{} exists, and a released version never changes; raise its version and serial in the experiment or \
+             recipe, or remove the file",
             out.display()
         );
         run::make_folder(&self.out)?;
@@ -51,6 +81,43 @@ impl Pack {
             "bundle": out, "bytes": bytes, "sha256": digest.as_str(), "name": manifest.name,
             "version": manifest.version, "serial": manifest.serial, "files": names,
         });
+        Ok(Outcome { text, json })
+    }
+}
+
+/// Write the volume on which an appliance tests a model that was made elsewhere, as its framework takes it.
+///
+/// Run the model on it there, and hand the logits to `ctedge-trainer pack --logits`: an appliance takes the model only if its own
+/// runtime computes the same.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ctedge-trainer golden byo.toml --out golden.npy\n\n\
+    The next steps stand in models/BUNDLE.md, \"Bring your own model\".")]
+pub(super) struct Golden {
+    /// The recipe (TOML).
+    recipe: PathBuf,
+    /// The file: 32-bit floats `[1, 1, z, y, x]` in numpy's format.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+impl Golden {
+    pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
+        let recipe = Recipe::read(&self.recipe)?;
+        progress.say("making the volume");
+        let tensor = export::golden_tensor(&recipe.golden, &recipe.input)?;
+        let sha256 = tensor.sha256();
+        let ([z, y, x], values) = (recipe.input.grid.size(), tensor.into_values());
+        let bytes = export::npy([z, y, x], &values.into_iter().collect::<Vec<f32>>());
+        fs::write(&self.out, bytes).with_context(|| self.out.display().to_string())?;
+        let text = format!(
+            "wrote {out}: float32 [1, 1, {z}, {y}, {x}], values {sha256}\n\
+             next: run the model on it, write its {labels} logits as a JSON list, and\n      \
+             ctedge-trainer pack --onnx MODEL.onnx --recipe {recipe} --logits golden.json",
+            out = self.out.display(),
+            labels = recipe.labels.len(),
+            recipe = self.recipe.display(),
+        );
+        let json = json!({ "file": self.out, "shape": [1, 1, z, y, x], "tensor_sha256": sha256, "labels": recipe.labels.len() });
         Ok(Outcome { text, json })
     }
 }

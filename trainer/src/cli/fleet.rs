@@ -80,13 +80,20 @@ fn outcome(rows: &[Row]) -> Outcome {
     let said = |text: &Option<String>| text.clone().unwrap_or_else(|| UNKNOWN.to_owned());
     for row in rows {
         let mut cells =
-            vec![row.device.clone(), said(&row.state), said(&row.since), said(&row.health), said(&row.group)];
+            vec![row.device.clone(), said(&row.state), moment(row.since.as_ref()), said(&row.health), said(&row.group)];
         cells.extend(slots.iter().map(|slot| row.slots.get(*slot).map_or_else(|| UNKNOWN.to_owned(), model)));
-        cells.extend([agreement(row), failed(row), said(&row.last_seen)]);
+        cells.extend([agreement(row), failed(row), moment(row.last_seen.as_ref())]);
         table.add_row(cells);
     }
     let text = if rows.is_empty() { "no device has left a word on this broker".to_owned() } else { table.trim_fmt() };
     Outcome { text, json: json!({ "devices": rows }) }
+}
+
+/// To the second.
+fn moment(text: Option<&String>) -> String {
+    let moment = text.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    let whole = moment.and_then(|moment| jiff::Timestamp::from_second(moment.as_second()).ok());
+    whole.map_or_else(|| UNKNOWN.to_owned(), |whole| whole.to_string())
 }
 
 fn model(slot: &Slot) -> String {

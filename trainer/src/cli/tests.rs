@@ -91,7 +91,7 @@ fn the_same_experiment_gives_the_same_bundle() {
 fn a_released_version_is_not_replaced() {
     let desk = Desk::packed();
     let complaint = desk.complaint("pack @exported --out @bundles");
-    assert!(complaint.contains("model.version"), "{complaint}");
+    assert!(complaint.contains("version and serial"), "{complaint}");
     assert_eq!(fs::read_dir(desk.at("bundles")).unwrap().count(), 1);
 }
 

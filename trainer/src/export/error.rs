@@ -144,6 +144,31 @@ pub enum ExportError {
         #[source]
         source: Box<crate::eval::EvalError>,
     },
+    /// A recipe of somebody else's model is not understood.
+    #[error("{} is no recipe: {reason}", path.display())]
+    Recipe {
+        /// The file.
+        path: PathBuf,
+        /// Line and key.
+        reason: String,
+    },
+    /// Golden logits that are none.
+    #[error("{} is no JSON list of numbers, one a label", path.display())]
+    Logits {
+        /// The file.
+        path: PathBuf,
+        /// Where it goes wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Somebody else's model that no bundle can hold.
+    #[error("{} cannot be bundled: {reason}", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// There is no volume to compare on.
     #[error("there is no volume to measure the cost of quantisation on; give --cases 1 or more, or shards with cases")]
     NoCases,

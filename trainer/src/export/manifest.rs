@@ -22,7 +22,7 @@ pub const TEXT_FILE: &str = "text.onnx";
 /// Path of the tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// First ctedge that reads it.
-const CTEDGE_MIN: &str = "0.1.0";
+pub(super) const CTEDGE_MIN: &str = "0.1.0";
 /// Probability at which an uncalibrated flag is raised.
 const UNCALIBRATED_THRESHOLD: f32 = 0.5;
 /// ONNX Runtime itself with its thread pools.

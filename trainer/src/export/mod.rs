@@ -15,6 +15,7 @@
 mod card;
 mod error;
 mod folder;
+pub mod foreign;
 pub mod int8;
 mod manifest;
 pub mod onnx;
@@ -25,7 +26,7 @@ pub use card::quantisation;
 pub use error::ExportError;
 pub use folder::{Exported, Plan, contents, write};
 pub use manifest::{TEXT_FILE, TOKENIZER_FILE, VISION_FILE};
-pub use trace::{TextTrace, Trace, phantom_tensor, write_arrays, write_ids};
+pub use trace::{TextTrace, Trace, golden_tensor, npy, phantom_tensor, write_arrays, write_ids};
 pub use trained::{Evaluated, Measure, Patients, Trained};
 
 #[cfg(test)]

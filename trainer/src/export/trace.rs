@@ -4,13 +4,32 @@ use super::ExportError;
 use crate::eval::{self, BertTower, Outputs, Tower, little_endian};
 use crate::experiment::Experiment;
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
+use ctedge_models::phantom::Recipe;
 use ctedge_models::preprocess;
+use ctedge_models::spec::PreprocessSpec;
 use std::path::Path;
 
 /// The input tensor of the experiment's phantom, by the code that every appliance repeats it with.
 pub fn phantom_tensor(experiment: &Experiment) -> Result<preprocess::Tensor, ExportError> {
-    let volume = experiment.golden.volume().map_err(|source| ExportError::Phantom { source })?;
-    Ok(preprocess::tensor(&volume, &experiment.input))
+    golden_tensor(&experiment.golden, &experiment.input)
+}
+
+/// The input tensor of a phantom.
+pub fn golden_tensor(phantom: &Recipe, input: &PreprocessSpec) -> Result<preprocess::Tensor, ExportError> {
+    let volume = phantom.volume().map_err(|source| ExportError::Phantom { source })?;
+    Ok(preprocess::tensor(&volume, input))
+}
+
+/// A tensor `[1, 1, z, y, x]` as a file of numpy (format 1.0).
+pub fn npy([z, y, x]: [usize; 3], values: &[f32]) -> Vec<u8> {
+    let text = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, {z}, {y}, {x}), }}");
+    // Ten bytes before the text; it ends with a line feed at a multiple of 64.
+    let length = (text.len() + 11).next_multiple_of(64) - 10;
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend(u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
+    bytes.extend(format!("{text:<width$}\n", width = length - 1).into_bytes());
+    bytes.extend(little_endian(values));
+    bytes
 }
 
 /// Input and outputs of a tower on one volume, in C order.

@@ -91,6 +91,10 @@ impl Line {
     fn cut(&mut self) {
         self.link = None;
         self.cuts = self.cuts.saturating_add(1);
+        self.wait();
+    }
+
+    fn wait(&mut self) {
         self.again = Instant::now() + self.pause;
         let [_, longest] = PAUSES;
         self.pause = (self.pause * 2).min(longest);
@@ -105,7 +109,7 @@ impl Line {
         }
         match Link::open(&self.broker, &self.filters) {
             Ok(link) => self.link = Some(link),
-            Err(_refused) => self.cut(),
+            Err(_refused) => self.wait(),
         }
     }
 }
