@@ -163,6 +163,8 @@ fn a_server_that_breaks_off_is_asked_for_the_rest_also_after_a_kill() {
     let (_server, port) = server(&[parcel.path.clone(), certificate.clone(), key]);
     let more = [format!("update.ca = {:?}", certificate.display().to_string()), "update.kib_s = 3000".to_owned()];
     let mut scene = scene(&parcel, &more);
+    assert_eq!(doctor(&scene, &[]), json!(true));
+    assert_eq!(doctor(&scene, &["--set", "update.ca=gone.pem"]), json!(false));
     let offer = |path: &str| {
         let signature = fs::read_to_string(format!("{}.minisig", parcel.path.display())).unwrap();
         json!({"digest": parcel.digest, "bytes": parcel.bytes, "signature": signature,
@@ -184,6 +186,13 @@ fn a_server_that_breaks_off_is_asked_for_the_rest_also_after_a_kill() {
     let first: Vec<&Value> = asked.iter().filter(|asked| asked[0] == "/cutting").map(|asked| &asked[1]).collect();
     assert_eq!((first[0], first[1]), (&Value::Null, &json!(format!("bytes={before}-"))), "{asked:?}");
     assert!(!scene.appliance.log().contains("localhost"), "an address may hold a secret");
+}
+
+/// Whether `ctedge doctor` finds authorities for servers.
+fn doctor(scene: &Scene, more: &[&str]) -> Value {
+    let told = scene.appliance.command(&[more, &["doctor", "--json"]].concat()).output().unwrap().stdout;
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    told["checks"].as_array().unwrap().iter().find(|row| row["check"] == "servers of models").unwrap()["ok"].clone()
 }
 
 fn server(files: &[PathBuf]) -> (Running, u16) {

@@ -4,6 +4,7 @@ use super::{Outcomes, say};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
 use crate::infer::{self, Inference};
+use crate::update::transfer;
 use crate::{pipeline, publish, receive, volume};
 use comfy_table::{Table, presets};
 use std::fs;
@@ -71,6 +72,7 @@ pub(super) fn checks(config: &Config) -> anyhow::Result<Vec<Check>> {
     checks.push(Check { name: "isolation", result: isolation });
     checks.extend(receive::check(&config.receive).map(|result| Check { name: "receiver", result }));
     checks.extend(model(config));
+    checks.push(Check { name: "servers of models", result: servers(config) });
     checks.push(Check { name: "broker", result: broker(config)? });
     Ok(checks)
 }
@@ -129,6 +131,14 @@ fn model(config: &Config) -> [Check; 3] {
                 Check { name: "provider", result: Ok(provider) },
             ]
         }
+    }
+}
+
+/// A device that takes models from no server lacks nothing where it trusts none.
+fn servers(config: &Config) -> Result<String, String> {
+    match transfer::trusted(&config.update).map_err(|error| error.to_string())? {
+        0 => Ok("no authority is known, so that models come from no server; update.ca names one".to_owned()),
+        count => Ok(format!("{count} authorities may vouch for them")),
     }
 }
 

@@ -15,7 +15,7 @@ mod tests;
 
 pub(crate) use broker::mqtt;
 pub(crate) use landing::{Landing, Say};
-pub(crate) use server::https;
+pub(crate) use server::{https, trusted};
 
 use super::Settings;
 use crate::floor::clock;

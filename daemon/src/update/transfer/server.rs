@@ -336,6 +336,14 @@ pub(super) fn agent(settings: &Settings) -> Result<Agent, FetchError> {
     Ok(config.build().into())
 }
 
+/// How many authorities a server of bundles may be vouched for by.
+///
+/// # Errors
+/// Those of the site cannot be read.
+pub(crate) fn trusted(settings: &Settings) -> Result<usize, FetchError> {
+    authorities(settings).map(|all| all.len())
+}
+
 /// The authorities that the system knows, and the site's.
 fn authorities(settings: &Settings) -> Result<Vec<Certificate<'static>>, FetchError> {
     let known = rustls_native_certs::load_native_certs().certs;
