@@ -73,3 +73,8 @@ fn a_series_that_takes_its_worker_down_does_so_twice_and_the_others_are_read() {
 fn hung_runs_are_ended_and_climb_the_ladder() {
     faults(&["wedge", "--points", "2"]);
 }
+
+#[test]
+fn killed_while_models_change_one_counts_and_it_is_whole() {
+    faults(&["update", "--points", "12"]);
+}

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Every kind with its figure.
-const STEPS: [(Kind, &[&str]); 15] = [
+const STEPS: [(Kind, &[&str]); 16] = [
     (Kind::Fsync, &[]),
     (Kind::Kill, &["--points", "500"]),
     (Kind::Recover, &["--points", "100"]),
@@ -26,6 +26,7 @@ const STEPS: [(Kind, &[&str]); 15] = [
     (Kind::Wire, &["--all"]),
     (Kind::Offline, &["--points", "3000"]),
     (Kind::Carry, &["--mib", "200", "--drops", "20"]),
+    (Kind::Update, &["--points", "200"]),
     (Kind::Burst, &["--points", "20000"]),
     (Kind::Disk, &[]),
     (Kind::Poison, &["--points", "20"]),

@@ -12,6 +12,7 @@ mod power;
 mod sample;
 mod scene;
 mod soak;
+mod update;
 mod workers;
 
 use calls::{point, sync};
@@ -82,6 +83,8 @@ enum Kind {
     Carry,
     /// Hours of work on a clock that runs sixty times as fast, with a fault every half minute of it
     Soak,
+    /// Models change, and the supervisor is killed at N steps of it
+    Update,
     /// N files come at once
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
@@ -108,6 +111,7 @@ fn main() -> ExitCode {
         Kind::Wire => wire::run(&arguments.sample(), &clock),
         Kind::Offline => offline::run(arguments.points, &clock),
         Kind::Carry => carry::run(arguments.mib, arguments.drops, &clock),
+        Kind::Update => update::run(&arguments.sample(), &clock),
         Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => disk::run(&clock),

@@ -18,7 +18,7 @@ use std::time::Duration;
 /// The thread that is not attached to.
 pub(crate) const MAIN: &str = "main";
 /// The others that change something on disk.
-pub(crate) const ROOMS: [&str; 5] = ["intake", "series", "choice", "volume", "infer"];
+pub(crate) const ROOMS: [&str; 6] = ["intake", "series", "choice", "volume", "infer", "models"];
 /// Calls that change what is on disk, or make that durable. A question mark passes over what an architecture lacks.
 const CALLS: [&str; 17] = [
     "?rename",
