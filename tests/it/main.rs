@@ -12,6 +12,7 @@ mod access;
 mod answers;
 mod archive;
 mod arrival;
+mod attacks;
 mod broker;
 mod byo;
 mod carriage;

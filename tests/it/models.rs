@@ -161,6 +161,26 @@ fn a_model_that_goes_wrong_once_it_runs_gives_way_and_no_series_is_lost() {
 }
 
 #[test]
+fn a_model_that_hangs_or_eats_memory_is_contained_and_gives_way() {
+    let site = Site::with(&["infer.run_s = 2.0", "infer.memory_mib = 3000", "update.probation_faults = 0"]);
+    let before = site.counts();
+    for (number, strange) in [(1, Strange::Endless), (2, Strange::Huge)] {
+        let bundle = site.workshop.release(u64::try_from(number).unwrap(), strange, |_manifest| {}).unwrap();
+        let told = site.install(&bundle, &[]);
+        assert_eq!(told["result"]["state"], "probation", "{told}");
+        let result = site.patient(number);
+        assert!(read(&result) && made_by(&result) == before, "{}", result.payload);
+        let gave_way = |message: &Message| {
+            message.topic.ends_with("/model/b")
+                && message.payload["model"]["digest"] == json!(digest(&bundle))
+                && message.text("state") == "failed"
+        };
+        assert_eq!(site.scene.wait(1, gave_way).pop().unwrap().text("reason_code"), "faults");
+    }
+    assert_eq!(site.counts(), before);
+}
+
+#[test]
 fn a_model_in_the_shadow_is_compared_and_then_counts() {
     let mut site = Site::with(&[]);
     let before = site.counts();

@@ -207,6 +207,6 @@ fn floats(name: &str, dims: &[i64], values: &[f32]) -> Tensor {
 
 fn node(op_type: &str, input: &[&str], output: &[&str], attribute: Vec<Attribute>) -> Node {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let name = output.first().copied().unwrap_or_default().to_owned();
+    let name = format!("trap of {}", output.first().copied().unwrap_or_default());
     Node { op_type: op_type.into(), input: names(input), output: names(output), name, attribute, ..Node::default() }
 }

@@ -255,16 +255,55 @@ fn the_contract_shows_what_is_sent() {
         writer.idmap("r1_x", &first.subject, &identifiers),
         writer.fetch(&Fetch { digest: "67", part: ctedge_models::offer::Part::Data, from: 40, count: 2 }),
     ];
-    for message in sent {
-        let sent = parsed(&message);
-        let example = examples().into_iter().find(|example| example["schema"] == sent["schema"]).unwrap();
-        let sorted = |value| {
-            let mut all = keys(value, "");
-            all.sort();
-            all
-        };
-        assert_eq!(sorted(&sent), sorted(&example), "{}", message.topic);
-    }
+    sent.iter().for_each(shown);
+}
+
+/// A message has the fields of its example.
+fn shown(message: &Message) {
+    let sent = parsed(message);
+    let example = examples().into_iter().find(|example| example["schema"] == sent["schema"]).unwrap();
+    let sorted = |value| {
+        let mut all = keys(value, "");
+        all.sort();
+        all
+    };
+    assert_eq!(sorted(&sent), sorted(&example), "{}", message.topic);
+}
+
+#[test]
+fn the_contract_shows_models() {
+    let (name, version, digest) = ("m".to_owned(), "1.0.0".to_owned(), "d".to_owned());
+    let model = SlotModel {
+        name: name.clone(),
+        version: version.clone(),
+        serial: 1,
+        digest: digest.clone(),
+        signer: String::new(),
+        trained: true,
+        precision: "f32".to_owned(),
+        ep: "cpu".to_owned(),
+    };
+    let agreed = Agreed { label: Label::PleuralEffusion, both: 1, active_only: 0, candidate_only: 0, neither: 0 };
+    let shadow =
+        Shadow { against: digest.clone(), series: 1, agreement: Some(1.0), max_difference: 0.0, flags: vec![agreed] };
+    let slot = SlotState {
+        slot: "b",
+        state: "shadow",
+        model: Some(model),
+        since: Some(String::new()),
+        tries: None,
+        reason_code: None,
+        reason_detail: None,
+        probation: None,
+        shadow: Some(shadow),
+    };
+    let message = writer().slot(&slot);
+    assert_eq!((message.topic.as_str(), message.retain), ("ctedge/v1/box-1/model/b", true));
+    shown(&message);
+    let named = Named { name, version, digest };
+    let (reason_code, detail) = (Some("faults".to_owned()), Some(String::new()));
+    let changed = ModelChanged { cause: "rolled_back", from: Some(named.clone()), to: named, reason_code, detail };
+    shown(&writer().model_changed(&changed));
 }
 
 #[test]

@@ -264,7 +264,7 @@ impl Commands {
 /// What is told of a command that this device has.
 fn capability(name: Name) -> Capability<'static> {
     let Meaning { description, params } = command::meaning(name);
-    let mutating = name.lane() == Lane::Change;
+    let mutating = name.lane() != Lane::Look;
     Capability { schema: "capability/1.0", name: name.name(), description, mutating, params }
 }
 
