@@ -268,8 +268,8 @@ fn on_content(attacker: &mut Attacker) {
 
 /// Leave to go back.
 fn on_permits(attacker: &mut Attacker) {
-    let old = |attacker: &Attacker| attacker.release(|manifest| manifest.serial = SERIAL - 1);
-    let bundle = old(attacker);
+    let old = attacker.site.workshop.release(7, Strange::No, |manifest| manifest.serial = SERIAL - 1);
+    let bundle = old.unwrap();
     for (changes, signer, code) in [
         (json!({"device": "another"}), KEY, "other_permit"),
         (json!({"digest": "0".repeat(64)}), KEY, "other_permit"),

@@ -73,7 +73,8 @@ struct Keeper {
     home: &'static str,
 }
 
-const KEEPERS: [Keeper; 11] = [
+const KEEPERS: [Keeper; 12] = [
+    Keeper { what: &["ureq"], parts: &[], within: "daemon/src", home: "daemon/src/update/transfer/server.rs" },
     Keeper { what: &["landlock"], parts: &[], within: "", home: "daemon/src/floor/worker/walls.rs" },
     Keeper { what: &["seccompiler"], parts: &[], within: "", home: "daemon/src/floor/worker/calls.rs" },
     Keeper { what: &["ort", "ort_sys"], parts: &[], within: "daemon/src", home: "daemon/src/infer/onnx" },
@@ -222,6 +223,7 @@ fn planted_strangers_are_caught() {
     assert_eq!(kept("daemon/src/infer/onnx.rs", "use ort::session::Session;"), 0);
     assert_eq!(kept("daemon/src/publish/link.rs", "fn f() { rumqttc::v5::x() }"), 1);
     assert_eq!(kept("daemon/src/pipeline/mod.rs", "use hyper::Request;"), 1);
+    assert_eq!(kept("daemon/src/update/transfer/part.rs", "fn f() { ureq::get(a) }"), 1);
     assert_eq!(kept("daemon/src/web/serve.rs", "use hyper::Request;"), 0);
     assert_eq!(kept("models/src/volume.rs", "use dicom_object as d;"), 1);
     assert_eq!(kept("models/src/scan/file.rs", "use dicom_ul::pdu::Pdu;"), 1);

@@ -53,20 +53,25 @@ impl Subscriber {
     pub fn start(port: u16) -> anyhow::Result<Self> {
         let id = format!("sub-{}-{port}", std::process::id());
         let record = contract::record(&id);
-        Self::recording(port, id, record)
+        // Pieces of bundles are no messages that anybody reads.
+        Self::recording(port, id, (record, &["-T", "+/v1/+/chunk/#"]))
     }
 
     /// The same where others than the device send on its topics: what is heard there is not held against the contract.
     pub fn of_strangers(port: u16) -> anyhow::Result<Self> {
-        Self::recording(port, format!("sub-{}-{port}", std::process::id()), contract::Record::default())
+        Self::recording(port, format!("sub-{}-{port}", std::process::id()), (contract::Record::default(), &[]))
     }
 
-    fn recording(port: u16, id: String, mut record: contract::Record) -> anyhow::Result<Self> {
+    fn recording(
+        port: u16,
+        id: String,
+        (mut record, but): (contract::Record, &'static [&'static str]),
+    ) -> anyhow::Result<Self> {
         // `-E` leaves when the broker has confirmed the subscription; from then on its session misses nothing.
         process::output(command(port, &id).arg("-E")).context(MISSING)?;
         let heard = Arc::default();
         let running = Arc::default();
-        let mut output = connect(port, &id, &running)?;
+        let mut output = connect(port, (&id, but), &running)?;
         let away = Arc::new(AtomicBool::new(false));
         let (hears, owner, leaves) = (Arc::clone(&heard), Arc::downgrade(&running), Arc::clone(&away));
         let attend = move || {
@@ -78,7 +83,7 @@ impl Subscriber {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 let Some(running) = owner.upgrade() else { return };
-                let Ok(again) = connect(port, &id, &running) else { return };
+                let Ok(again) = connect(port, (&id, but), &running) else { return };
                 output = again;
             }
         };
@@ -132,15 +137,14 @@ impl Subscriber {
 fn command(port: u16, id: &str) -> Command {
     let mut command = Command::new("mosquitto_sub");
     command.args(["-h", "127.0.0.1", "-V", "5", "-q", "1", "-c", "-x", "86400", "-t", "#"]);
-    // Pieces of bundles are no messages that anybody reads.
-    command.args(["-T", "+/v1/+/chunk/#", "-p", &port.to_string(), "-i", id]);
+    command.args(["-p", &port.to_string(), "-i", id]);
     command
 }
 
 /// Starts the program and returns what it prints.
-fn connect(port: u16, id: &str, running: &Mutex<Option<Running>>) -> anyhow::Result<ChildStdout> {
+fn connect(port: u16, (id, but): (&str, &[&str]), running: &Mutex<Option<Running>>) -> anyhow::Result<ChildStdout> {
     let mut command = command(port, id);
-    command.args(["-F", "%r %t %p"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.args(but).args(["-F", "%r %t %p"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut started = Running::start(&mut command).context(MISSING)?;
     let output = started.child().stdout.take().context("its output")?;
     *running.lock().unwrap_or_else(PoisonError::into_inner) = Some(started);

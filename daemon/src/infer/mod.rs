@@ -7,11 +7,13 @@ mod ladder;
 mod library;
 mod model;
 mod onnx;
+mod settings;
 mod worker;
 
 pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
 pub(crate) use model::device;
+pub(crate) use settings::{Provider, Settings};
 pub(crate) use worker::work;
 
 use crate::floor::durable;
@@ -28,91 +30,6 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing::warn;
-
-/// The model and where it runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Settings {
-    /// The model bundle (`.ctb`, its `.minisig` beside it).
-    pub(crate) bundle: PathBuf,
-    /// The public key that bundles must be signed with, or a folder of such keys.
-    pub(crate) trust: PathBuf,
-    /// What kind of device this is, since bundles may be for some kinds only; the processor's architecture if not named.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) device_class: Option<String>,
-    /// ONNX Runtime's library. Without it the usual places are searched; `ctedge doctor` shows which.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) library: Option<PathBuf>,
-    /// Execution providers in the order in which they are tried. The one that really ran stands in every result; a
-    /// device that should never run on the processor leaves `cpu` out.
-    pub(crate) providers: Vec<Provider>,
-    /// Threads of the processor; 0 for all cores.
-    pub(crate) threads: usize,
-    /// MiB of memory that the inference worker may hold, the volume included; 0 for as many as there are.
-    pub(crate) memory_mib: u64,
-    /// Seconds after which a run counts as hung.
-    pub(crate) run_s: f64,
-    /// Seconds after which loading counts as hung. TensorRT builds an engine for minutes when a model is new.
-    pub(crate) load_s: f64,
-    /// The command that restarts the machine where no provider is left that does not hang; without words it never is.
-    pub(crate) reboot: Vec<String>,
-}
-
-/// Where ONNX Runtime runs a graph.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Provider {
-    /// TensorRT, with CUDA for what it does not take.
-    Tensorrt,
-    /// CUDA.
-    Cuda,
-    /// The processor.
-    Cpu,
-}
-
-impl Provider {
-    /// Name in settings and results.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Tensorrt => "tensorrt",
-            Self::Cuda => "cuda",
-            Self::Cpu => "cpu",
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            bundle: "/var/lib/ctedge/model.ctb".into(),
-            trust: "/etc/ctedge/trust".into(),
-            device_class: None,
-            library: None,
-            providers: vec![Provider::Tensorrt, Provider::Cuda, Provider::Cpu],
-            threads: 0,
-            memory_mib: 0,
-            run_s: 120.0,
-            load_s: 1800.0,
-            reboot: Vec::new(),
-        }
-    }
-}
-
-impl Settings {
-    /// What is wrong with the values, one sentence each.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let mut problems = Vec::new();
-        if self.providers.is_empty() {
-            problems.push("infer.providers is empty: name at least one of tensorrt, cuda and cpu".to_owned());
-        }
-        for (name, seconds) in [("run_s", self.run_s), ("load_s", self.load_s)] {
-            if !(1.0..=86_400.0).contains(&seconds) {
-                problems.push(format!("infer.{name} = {seconds}: must lie between 1 and 86400 seconds"));
-            }
-        }
-        problems
-    }
-}
 
 /// The model that is loaded and how it really runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,6 @@
 use super::payload::Told;
 use super::{Message, Writer};
 use crate::floor::clock;
-use ctedge_models::offer::Part;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -96,18 +95,13 @@ pub(crate) struct Fetch<'a> {
     /// SHA-256 of the bundle, hex.
     pub(crate) digest: &'a str,
     /// `list` (of the chunks' digests) or `data`.
-    #[serde(serialize_with = "part_name")]
-    #[schemars(with = "String", extend("examples" = ["list", "data"]))]
-    pub(crate) part: Part,
+    #[schemars(extend("examples" = ["list", "data"]))]
+    pub(crate) part: &'static str,
     /// The first piece, counted from 0.
     pub(crate) from: u32,
     /// How many.
     #[schemars(range(min = 1, max = 16))]
     pub(crate) count: u32,
-}
-
-fn part_name<S: serde::Serializer>(part: &Part, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(part.name())
 }
 
 /// Seconds after which nobody needs to answer any more: the device has asked again.

@@ -274,6 +274,9 @@ pub(crate) fn asyncapi(topics: &Topics) -> Value {
         });
         messages.insert(document.name.to_owned(), message);
     }
+    for (place, piece) in [&mut channels, &mut operations, &mut messages].into_iter().zip(pieces(topics)) {
+        place.insert("chunk".to_owned(), piece);
+    }
     let mut schemas = open(generator.take_definitions(true));
     for (document, path) in roots {
         if let Some(schema) = path.rsplit('/').next().and_then(|name| schemas.get_mut(name)) {
@@ -293,6 +296,22 @@ pub(crate) fn asyncapi(topics: &Topics) -> Value {
         "operations": operations,
         "components": { "messages": messages, "schemas": schemas },
     })
+}
+
+/// Channel, operation and message of the pieces of bundles, the only ones that are no JSON.
+fn pieces(topics: &Topics) -> [Value; 3] {
+    let about = "To the device: a piece of a bundle that it has asked for, and nothing else";
+    let channel = json!({
+        "address": topics.below("chunk/{digest}/{part}/{n}"),
+        "description": about,
+        "messages": { "chunk": { "$ref": "#/components/messages/chunk" } },
+        "parameters": { "digest": {}, "part": { "enum": ["list", "data"] }, "n": {} },
+    });
+    let bindings = json!({ "mqtt": { "qos": 0, "retain": false, "bindingVersion": "0.2.0" } });
+    let operation = json!({
+        "action": "receive", "channel": { "$ref": "#/channels/chunk" }, "summary": about, "bindings": bindings,
+    });
+    [channel, operation, json!({ "name": "chunk", "title": about, "contentType": "application/octet-stream" })]
 }
 
 #[cfg(test)]

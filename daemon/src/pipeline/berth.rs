@@ -14,7 +14,7 @@ pub(super) fn landing(message_bytes: usize, board: &Arc<Board>, writer: &Writer)
     let voice = move |say: Say<'_>| match say {
         Say::Listen => board.wake(),
         Say::Ask(digest, run) => {
-            board.mention(writer.fetch(&Fetch { digest, part: run.part, from: run.from, count: run.count }));
+            board.mention(writer.fetch(&Fetch { digest, part: run.part.name(), from: run.from, count: run.count }));
         }
     };
     Arc::new(Landing::new(message_bytes, Box::new(voice)))

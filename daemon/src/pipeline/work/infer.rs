@@ -118,7 +118,9 @@ impl House {
         let Some(blamed) = self.blames_model(subject, inference.model()) else { return Next::Stop };
         match (self.made_whole(unfinished, inference), failed, blamed) {
             (None, ..) => Next::Stop,
-            (Some(()), Failed::Again, _) | (Some(()), _, Blamed::Model) => Next::PutOff,
+            // A worker that ended its run when it was asked to still has the model that gave way.
+            (Some(()), _, Blamed::Model) => self.replaced(inference).map_or(Next::Stop, |()| Next::PutOff),
+            (Some(()), Failed::Again, _) => Next::PutOff,
             (Some(()), Failed::Spent(refusal), Blamed::Series | Blamed::Nobody) => Next::Inferred(Err(refusal)),
         }
     }

@@ -59,6 +59,47 @@ fn fate() -> impl Strategy<Value = Fate> {
     ]
 }
 
+/// A piece on its way: part, number, bytes.
+type Flying = (Part, u32, Vec<u8>);
+
+/// What becomes of a piece that was sent; `dice` says where it arrives, and what of it is wrong.
+fn fly(air: &mut Vec<Flying>, (fate, dice): (Fate, u32), (part, number, good): Flying) {
+    let place = usize::try_from(dice).unwrap() % (air.len() + 1);
+    match fate {
+        Fate::Lost => {}
+        Fate::Arrives => air.push((part, number, good)),
+        Fate::Twice => {
+            air.push((part, number, good.clone()));
+            air.insert(place, (part, number, good));
+        }
+        Fate::Late => air.insert(place, (part, number, good)),
+        Fate::Wrong => {
+            let mut wrong = good;
+            let at = usize::try_from(dice).unwrap() % wrong.len();
+            wrong[at] ^= 0x40;
+            air.push((part, number, wrong));
+        }
+        Fate::Short => air.push((part, number, good[..good.len() - 1].to_vec())),
+        Fate::Foreign => {
+            let other = if part == Part::List { Part::Data } else { Part::List };
+            air.push((other, dice, good.clone()));
+            air.push((part, number.wrapping_add(dice), good));
+        }
+    }
+}
+
+/// What an earlier start has left: some chunks are right, and they alone count.
+fn find(pieces: &mut Pieces, (bundle, file): (&[u8], &mut [u8]), there: u64) {
+    for number in 0..pieces.count() {
+        let (offset, length) = pieces.place(number);
+        let (offset, length) = (usize::try_from(offset).unwrap(), usize::try_from(length).unwrap());
+        if (there >> (number % 64)) & 1 == 1 {
+            file[offset..offset + length].copy_from_slice(&bundle[offset..offset + length]);
+        }
+        pieces.found(number, &file[offset..offset + length]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -90,29 +131,7 @@ proptest! {
                 for number in run.from..run.from + run.count {
                     let good = piece((&list, &bundle), chunk_bytes, run.part, number);
                     prop_assert!(!good.is_empty(), "asks for what there is not: {run:?}");
-                    let (fate, dice) = fates.next().unwrap();
-                    let place = usize::try_from(dice).unwrap() % (air.len() + 1);
-                    match fate {
-                        Fate::Lost => {}
-                        Fate::Arrives => air.push((run.part, number, good)),
-                        Fate::Twice => {
-                            air.push((run.part, number, good.clone()));
-                            air.insert(place, (run.part, number, good));
-                        }
-                        Fate::Late => air.insert(place, (run.part, number, good)),
-                        Fate::Wrong => {
-                            let mut wrong = good;
-                            let at = usize::try_from(dice).unwrap() % wrong.len();
-                            wrong[at] ^= 0x40;
-                            air.push((run.part, number, wrong));
-                        }
-                        Fate::Short => air.push((run.part, number, good[..good.len() - 1].to_vec())),
-                        Fate::Foreign => {
-                            let other = if run.part == Part::List { Part::Data } else { Part::List };
-                            air.push((other, dice, good.clone()));
-                            air.push((run.part, number.wrapping_add(dice), good));
-                        }
-                    }
+                    fly(&mut air, fates.next().unwrap(), (run.part, number, good));
                 }
             }
             now += Duration::from_secs(1);
@@ -126,15 +145,7 @@ proptest! {
                     prop_assert_eq!(&bundle[offset..offset + came.len()], &came[..], "only what is right is written");
                     file[offset..offset + came.len()].copy_from_slice(&came);
                 }
-                // What an earlier start has left: some chunks are right, and they alone count.
-                Taken::List => for number in 0..pieces.count() {
-                    let (offset, length) = pieces.place(number);
-                    let (offset, length) = (usize::try_from(offset).unwrap(), usize::try_from(length).unwrap());
-                    if (there >> (number % 64)) & 1 == 1 {
-                        file[offset..offset + length].copy_from_slice(&bundle[offset..offset + length]);
-                    }
-                    pieces.found(number, &file[offset..offset + length]);
-                },
+                Taken::List => find(&mut pieces, (&bundle, &mut file), there),
                 Taken::Idle | Taken::Listed | Taken::Wrong => {}
             }
         }
@@ -317,6 +328,26 @@ fn a_bundle_comes_no_faster_than_it_may_and_after_results() {
     });
     assert!(ended.unwrap_err().to_string().contains("results wait"));
     assert_eq!(sent.load(Ordering::Relaxed), before, "nothing is asked for");
+}
+
+#[test]
+fn the_contract_names_every_reason() {
+    let text = include_str!("../../../MQTT.md");
+    for error in [
+        FetchError::Stopped,
+        FetchError::Deadline { trouble: String::new() },
+        FetchError::Refused { reason: String::new() },
+        FetchError::Length,
+        FetchError::Digest,
+        FetchError::MqttOff,
+        FetchError::LargeChunks { chunk_bytes: 1, most_bytes: 1 },
+        FetchError::Denied,
+        FetchError::List,
+        FetchError::Chunks { count: 1 },
+        FetchError::Certificates { reason: String::new() },
+    ] {
+        assert!(text.contains(&format!("`{}`", error.code())), "{}", error.code());
+    }
 }
 
 /// A server of one file that misbehaves as the address says.

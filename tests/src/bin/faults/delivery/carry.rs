@@ -3,7 +3,7 @@
 use super::proxy::Cut;
 use super::{RECEIPTS, Stand};
 use crate::scene::PATIENCE;
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use ctedge_models::bundle::file_digest;
 use ctedge_tests::parcel::{Parcel, Publisher};
 use ctedge_tests::process;
@@ -28,7 +28,9 @@ pub(crate) fn run(mib: u64, drops: u32, clock: &Elapsed) -> anyhow::Result<bool>
     let parcel = Parcel::of(mib)?;
     clock.say(&format!("a bundle of {} bytes", parcel.bytes));
     let breaches = play(&parcel, ("honest", drops), clock)?;
-    breaches.iter().for_each(|breach| clock.say(&format!("FAIL {breach}")));
+    for breach in &breaches {
+        clock.say(&format!("FAIL {breach}"));
+    }
     let small = Parcel::of(mib.min(2))?;
     let mut found = true;
     for (kind, sign) in [("twice", "were sent twice"), ("spoiled", "chunk_wrong")] {
@@ -43,35 +45,33 @@ pub(crate) fn run(mib: u64, drops: u32, clock: &Elapsed) -> anyhow::Result<bool>
     Ok(held)
 }
 
-/// The state of the command as it was heard last.
-fn told(stand: &Stand) -> Option<Value> {
-    let messages = stand.scene.subscriber.messages();
-    let is_it = |topic: &str| topic.ends_with("/cmd/model_update/carry");
-    messages.into_iter().rev().find(|message| is_it(&message.topic)).map(|message| message.payload)
+/// How the command ended, once it has.
+fn ended(stand: &Stand) -> Option<Message> {
+    let is_over = |message: &Message| {
+        message.topic.ends_with("/cmd/model_update/carry")
+            && ["succeeded", "failed", "rejected", "expired"].contains(&message.text("state"))
+    };
+    stand.scene.subscriber.messages().into_iter().find(is_over)
 }
 
 /// What is wrong when a bundle has come and its connection was broken so often meanwhile.
 fn play(parcel: &Parcel, (kind, drops): (&str, u32), clock: &Elapsed) -> anyhow::Result<Vec<String>> {
     let mut stand = Stand::at(&std::env::temp_dir(), &MORE)?;
-    let trust = stand.scene.appliance.path("trust").join("parcel.pub");
-    fs::copy(&parcel.public, trust)?;
+    fs::copy(&parcel.public, stand.scene.appliance.path("trust").join("parcel.pub"))?;
     // A device without a model takes its first from its disk.
-    let has_model = |message: &Message| message.topic.ends_with("/info") && !message.payload["model"].is_null();
+    let has_model = |message: &Message| {
+        message.topic.ends_with("/info") && message.payload.pointer("/model/digest").is_some_and(Value::is_string)
+    };
     stand.scene.subscriber.wait(PATIENCE, |messages| messages.iter().any(has_model))?;
     let publisher = Publisher::start(&parcel.path, stand.scene.broker.port(), kind)?;
     ask(&stand, &publisher.offer)?;
     let (mut fed, mut cut, start) = (Vec::new(), 0, Instant::now());
-    let state = loop {
-        let state = told(&stand).unwrap_or_default();
-        if ["succeeded", "failed", "rejected", "expired"].iter().any(|end| state["state"] == *end) {
-            break state;
+    let end = loop {
+        if let Some(end) = ended(&stand) {
+            break end;
         }
-        ensure!(
-            start.elapsed() < PATIENCE * 10,
-            "no end: {state}, {} bytes\n{}",
-            publisher.sent(),
-            stand.scene.appliance.log_end()
-        );
+        let log = || stand.scene.appliance.log_end();
+        ensure!(start.elapsed() < PATIENCE * 10, "no end after {} bytes\n{}", publisher.sent(), log());
         if fed.last().is_none_or(|last: &Instant| last.elapsed() > PAUSE) {
             stand.feed()?;
             fed.push(Instant::now());
@@ -86,35 +86,39 @@ fn play(parcel: &Parcel, (kind, drops): (&str, u32), clock: &Elapsed) -> anyhow:
     let took = start.elapsed();
     let mut breaches = stand.breaches()?;
     let slowest = slowest(&stand, &fed);
-    // With the list, which is a thousandth.
-    let twice = publisher.sent() as f64 * 100.0 / parcel.bytes as f64 - 100.0;
+    let twice = more(publisher.sent(), parcel.bytes);
     clock.say(&format!(
-        "carry, pieces sent {kind}: {} bytes in {:.1} s, {cut} of {drops} connections broken, {twice:.2} % sent twice (bar {TWICE_PERCENT} %); {} results meanwhile, the slowest after {:.1} s (bar {} s), {} breaches",
-        parcel.bytes, took.as_secs_f64(), fed.len(), slowest.as_secs_f64(), RESULT.as_secs(), breaches.len()
+        "carry, pieces sent {kind}: {} bytes in {:.1} s, {cut} of {drops} connections broken, {twice:.2} % sent twice (bar \
+         {TWICE_PERCENT} %); {} results meanwhile, the slowest after {:.1} s (bar {} s), {} breaches",
+        parcel.bytes,
+        took.as_secs_f64(),
+        fed.len(),
+        slowest.as_secs_f64(),
+        RESULT.as_secs(),
+        breaches.len()
     ));
-    if state["state"] != "succeeded" {
-        breaches
-            .push(format!("the command ended {}: {} {}", state["state"], state["reason_code"], state["reason_detail"]));
-    }
     let here = stand.scene.appliance.path("state/bundles").join(format!("{}.ctb", parcel.digest));
-    if !file_digest(&here).is_ok_and(|found| found == (parcel.bytes, parcel.digest.clone())) {
-        breaches.push("the bundle is not on the device as it was".to_owned());
-    }
-    if twice > TWICE_PERCENT {
-        breaches.push(format!("{twice:.2} % were sent twice"));
-    }
-    if slowest > RESULT {
-        breaches.push(format!("a result took {:.1} s", slowest.as_secs_f64()));
-    }
-    if cut < drops {
-        breaches.push(format!("only {cut} of {drops} connections were broken"));
-    }
+    let is_here = file_digest(&here).is_ok_and(|found| found == (parcel.bytes, parcel.digest.clone()));
+    let wrong = [
+        (end.text("state") != "succeeded", format!("the command ended: {}", end.raw)),
+        (!is_here, "the bundle is not on the device as it was".to_owned()),
+        (twice > TWICE_PERCENT, format!("{twice:.2} % were sent twice")),
+        (slowest > RESULT, format!("a result took {:.1} s", slowest.as_secs_f64())),
+        (cut < drops, format!("only {cut} of {drops} connections were broken")),
+    ];
+    breaches.extend(wrong.into_iter().filter(|(is_so, _)| *is_so).map(|(_, breach)| breach));
     Ok(breaches)
+}
+
+/// By how many percent more was sent than there is; of that the list is a tenth of one.
+#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "a percentage of a few hundred MB")]
+fn more(sent: u64, bytes: u64) -> f64 {
+    sent as f64 * 100.0 / bytes as f64 - 100.0
 }
 
 fn ask(stand: &Stand, offer: &Value) -> anyhow::Result<()> {
     let mut params = offer.clone();
-    params["mode"] = json!("stage");
+    params.as_object_mut().context("an offer")?.insert("mode".to_owned(), json!("stage"));
     let file = stand.scene.appliance.path("request");
     let at = |when: &str| process::output(Command::new("date").args(["-u", "-d", when, "+%Y-%m-%dT%H:%M:%SZ"]));
     let (now, later) = (at("now")?, at("1 hour")?);
