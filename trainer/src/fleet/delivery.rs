@@ -174,10 +174,12 @@ impl Delivery {
         while Instant::now() < self.end && self.devices.values().any(|told| told.ended().is_none()) {
             self.remind();
             let pause = self.next_piece.saturating_duration_since(Instant::now());
-            let listen = if self.queue.is_empty() { LISTEN } else { pause.min(LISTEN) };
+            let is_idle = self.queue.is_empty() || !self.line.is_up();
+            let listen = if is_idle { LISTEN } else { pause.min(LISTEN) };
             if let Some(heard) = self.line.hear(listen) {
                 self.heard(&heard, watch);
-            } else if self.next_piece <= Instant::now() {
+            }
+            if self.line.is_up() && self.next_piece <= Instant::now() {
                 self.serve(watch)?;
             }
         }

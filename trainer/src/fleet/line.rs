@@ -44,6 +44,11 @@ impl Line {
         self.cuts
     }
 
+    /// Whether there is a connection now.
+    pub fn is_up(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// The next message, if one comes in time. Without a connection the time is spent on getting one.
     pub fn hear(&mut self, within: Duration) -> Option<Heard> {
         let Some(link) = &mut self.link else {
