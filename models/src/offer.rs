@@ -203,7 +203,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn offer(source: serde_json::Value) -> Result<Offer, String> {
+    fn offer(source: &serde_json::Value) -> Result<Offer, String> {
         let text = json!({ "digest": "a".repeat(64), "bytes": 100_000, "signature": "s", "source": source });
         let offer: Offer = serde_json::from_value(text).map_err(|error| error.to_string())?;
         offer.check().map(|()| offer)
@@ -212,9 +212,9 @@ mod tests {
     #[test]
     fn an_offer_keeps_its_bounds() {
         let mqtt = |bytes: u32| json!({ "mqtt": { "chunk_bytes": bytes, "chunks_sha256": "b".repeat(64) } });
-        assert_eq!(offer(mqtt(4096)).unwrap().mode, Mode::Activate);
-        offer(json!({ "https": "https://models.example/m.ctb" })).unwrap();
-        offer(json!({ "file": "scale-vlp-tiny-0.3.0.ctb" })).unwrap();
+        assert_eq!(offer(&mqtt(4096)).unwrap().mode, Mode::Activate);
+        offer(&json!({ "https": "https://models.example/m.ctb" })).unwrap();
+        offer(&json!({ "file": "scale-vlp-tiny-0.3.0.ctb" })).unwrap();
         for source in [
             mqtt(512),
             mqtt(2 << 20),
@@ -224,7 +224,7 @@ mod tests {
             json!({ "file": ".hidden" }),
             json!({ "oci": "x" }),
         ] {
-            offer(source).unwrap_err();
+            offer(&source).unwrap_err();
         }
     }
 

@@ -223,7 +223,7 @@ fn on_fitness(attacker: &mut Attacker) {
     assert_eq!(attacker.changed(long_ago), "too_late", "freeze");
     let class = |manifest: &mut Manifest| manifest.requires.device_class = vec!["x86_64".to_owned()];
     assert_eq!(attacker.changed(class), "other_device_class", "wrong software");
-    assert_eq!(attacker.changed(|it| it.requires.ctedge_min = "99.0.0".to_owned()), "needs_ctedge");
+    assert_eq!(attacker.changed(|it| "99.0.0".clone_into(&mut it.requires.ctedge_min)), "needs_ctedge");
     assert_eq!(attacker.changed(|it| it.requires.onnxruntime_min = Some("99.0.0".to_owned())), "needs_onnxruntime");
     assert_eq!(attacker.changed(|it| it.requires.memory_mib = 1 << 40), "needs_memory");
     assert_eq!(attacker.changed(|it| it.golden.logits[0] += 5.0), "golden", "another network than the trainer's");
@@ -294,7 +294,7 @@ fn on_permits(attacker: &mut Attacker) {
     let told = attacker.site.install(&bundle, &["--mode", "stage", "--permit", &path]);
     assert_eq!(told["result"]["state"], "staged", "{told}");
     let next = attacker.site.workshop.release(5, Strange::No, |manifest| {
-        manifest.created = "2050-01-01T00:00:00Z".to_owned();
+        "2050-01-01T00:00:00Z".clone_into(&mut manifest.created);
     });
     assert_eq!(attacker.site.install(&next.unwrap(), &["--mode", "stage"])["result"]["state"], "staged");
     assert_eq!(attacker.tries(&bundle, &permit), "used_permit", "a replayed permit");

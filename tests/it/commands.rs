@@ -89,7 +89,9 @@ fn each_command_does_what_it_says() {
         capabilities.map(|message| message.text("name").to_owned()).collect()
     };
     let names = ["diag", "pause", "replay", "reprocess", "restart", "resume", "selftest"];
-    assert_eq!(told(&scene.subscriber.messages()), names.map(str::to_owned).into());
+    let models = ["model_activate", "model_rollback", "model_update"];
+    let all = names.into_iter().chain(models).map(str::to_owned).collect();
+    assert_eq!(told(&scene.subscriber.messages()), all);
 
     assert_eq!(succeeds(&scene, &["replay", "--param", LONG_AGO]), json!({"results": 1}));
     let again = scene.wait(2, Message::is_result).remove(1).payload;

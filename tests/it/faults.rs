@@ -78,3 +78,8 @@ fn hung_runs_are_ended_and_climb_the_ladder() {
 fn killed_while_models_change_one_counts_and_it_is_whole() {
     faults(&["update", "--points", "12"]);
 }
+
+#[test]
+fn whatever_a_power_cut_leaves_while_models_change_one_counts_and_it_is_whole() {
+    faults(&["update-power", "--points", "8"]);
+}

@@ -34,11 +34,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// Shows what is in the two slots
-    List {
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
+    List(List),
     /// Takes a bundle: NAME-VERSION.ctb with its .minisig beside it, or a folder that holds one
     Install(Install),
     /// Has the model that is staged or in the shadow count
@@ -53,6 +49,13 @@ enum Action {
         #[command(flatten)]
         follow: Follow,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,7 +104,7 @@ const ISSUER: &str = "ctedge-model";
 /// Does it.
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     match &args.action {
-        Action::List { json } => list(config, *json),
+        Action::List(how) => list(config, how),
         Action::Install(install) => {
             let params = brought(config, install)?;
             enter(config, (Name::ModelUpdate, &params), &install.follow)
@@ -200,7 +203,7 @@ fn enter(config: &Config, (name, params): (Name, &Value), follow: &Follow) -> an
 fn describe(entry: &Entry) -> String {
     let stage = entry.told.stage.as_deref().unwrap_or(match entry.state {
         State::Accepted => "waiting for the daemon",
-        _ => "begun",
+        State::Running | State::Succeeded | State::Failed | State::Rejected | State::Expired => "begun",
     });
     let share = entry.told.progress.map_or_else(String::new, |share| format!(", {:.0} %", share * 100.0));
     format!("{stage}{share}")
@@ -233,12 +236,12 @@ fn ended(entry: &Entry, follow: &Follow) -> ExitCode {
     }
 }
 
-fn list(config: &Config, as_json: bool) -> anyhow::Result<ExitCode> {
+fn list(config: &Config, how: &List) -> anyhow::Result<ExitCode> {
     let database = config.paths.database();
     ensure!(database.exists(), "there is no ledger at {}: the daemon has not run yet", database.display());
     let store = Store::open_to_read(&database).with_context(|| database.display().to_string())?;
     let (slots, trial) = store.read(|connection| Ok((table::slots(connection)?, table::trial(connection)?)))?;
-    if as_json {
+    if how.json {
         let told = |place: Place| {
             slots.get(place).map(|slot| {
                 json!({ "model": slot.bundle, "standing": slot.standing,

@@ -18,7 +18,7 @@ use std::time::Duration;
                         --set mqtt.username=NAME --set mqtt.password_file=FILE."
 )]
 pub(crate) struct Args {
-    /// reprocess, replay, pause, resume, selftest, diag, restart, model_activate or model_rollback
+    /// reprocess, replay, pause, resume, selftest, diag, restart, `model_activate` or `model_rollback`
     command: String,
     /// A parameter; the value is JSON, or else a text. May be given several times
     #[arg(long, value_name = "KEY=VALUE")]

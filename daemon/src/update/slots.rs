@@ -229,7 +229,9 @@ impl Slots {
                 self.stand(place, Standing::Probation { tries: tries - 1 }, since_ms);
                 None
             }
-            _ => None,
+            Standing::Staged | Standing::Shadow | Standing::Active | Standing::Standby | Standing::Failed { .. } => {
+                None
+            }
         }
     }
 

@@ -163,7 +163,7 @@ mod tests {
     fn a_model_that_fails_is_slow_or_flags_otherwise_gives_way() {
         let code = |verdict| match verdict {
             Verdict::Fails(code, _) => code,
-            other => panic!("{other:?}"),
+            verdict @ (Verdict::GoesOn | Verdict::Proved) => panic!("{verdict:?}"),
         };
         let run = |infer_ms, flags| Run { infer_ms, flags };
         assert_eq!(code(verdict(0, run(1, 1), 2, 0)), "faults");

@@ -101,7 +101,7 @@ impl House {
         };
         let digest = slot.bundle.digest.clone();
         self.commands.progress(entry, Told::at("switching"))?;
-        step!(self.switched(None, tasks));
+        step!(Ok::<_, StoreError>(self.switched(None, tasks)));
         Ok(Some(Ok(self.told_of(&digest)?)))
     }
 
@@ -262,7 +262,7 @@ impl House {
                     return Ok(None);
                 }
                 self.commands.progress(entry, Told::at("switching"))?;
-                self.switched(candidate, tasks)
+                Ok(self.switched(candidate, tasks))
             }
             (Mode::Shadow, Some(Standing::Shadow)) => match candidate {
                 Some(candidate) => {
@@ -305,13 +305,13 @@ impl House {
 
     /// Has the model that waits count: by the room of the model, between two series; where that has none to run it only
     /// needs to be told which to load.
-    fn switched(&self, candidate: Option<Box<Inference>>, tasks: &SyncSender<Task>) -> Step<()> {
+    fn switched(&self, candidate: Option<Box<Inference>>, tasks: &SyncSender<Task>) -> Option<Result<(), Refused>> {
         let (reply, answer) = sync_channel(1);
-        Ok(match self.hand_to_model(Task::Switch(candidate, reply), tasks) {
+        match self.hand_to_model(Task::Switch(candidate, reply), tasks) {
             Handed::Over => answered(&answer).map(|switched| switched.map_err(refused)),
             Handed::NobodyThere => self.activate().map(|switched| switched.map_err(refused)),
             Handed::Stop => None,
-        })
+        }
     }
 
     /// Hands a task to the room of the model when its turn comes.
@@ -368,10 +368,12 @@ fn answered(answer: &Receiver<Switched>) -> Option<Switched> {
 
 /// Whether what is offered is so already.
 fn is_done(slots: &Slots, offer: &Offer) -> bool {
-    slots.find(&offer.digest).is_some_and(|(_, slot)| match (&slot.standing, offer.mode) {
-        (Standing::Probation { .. } | Standing::Active, _) => true,
-        (Standing::Shadow, Mode::Shadow | Mode::Stage) | (Standing::Staged, Mode::Stage) => true,
-        _ => false,
+    slots.find(&offer.digest).is_some_and(|(_, slot)| {
+        slot.standing.counts()
+            || matches!(
+                (&slot.standing, offer.mode),
+                (Standing::Shadow, Mode::Shadow | Mode::Stage) | (Standing::Staged, Mode::Stage)
+            )
     })
 }
 

@@ -125,9 +125,9 @@ impl House {
     /// Bundles that commands in the journal wait for or are at.
     fn pending_bundles(&self) -> Vec<String> {
         let entries = lock(&self.store).read(command::entries).unwrap_or_default();
-        let offered = |entry: Entry| match entry.request.filter(|_| !entry.state.is_final())?.order {
-            Order::ModelUpdate(offer) => Some(offer.digest),
-            _ => None,
+        let offered = |entry: Entry| {
+            let request = entry.request.filter(|_| !entry.state.is_final())?;
+            if let Order::ModelUpdate(offer) = request.order { Some(offer.digest) } else { None }
         };
         entries.into_iter().filter_map(offered).collect()
     }

@@ -39,7 +39,9 @@ impl House {
                     self.under_way.one_less();
                     ended.map(|()| running)
                 }
-                other => self.change_models(running, other),
+                task @ (Task::Examine(..) | Task::Shadow(_) | Task::Switch(..) | Task::Back(..)) => {
+                    self.change_models(running, task)
+                }
             };
             match went_on {
                 Some(goes_on) => running = goes_on,

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Every kind with its figure.
-const STEPS: [(Kind, &[&str]); 16] = [
+const STEPS: [(Kind, &[&str]); 17] = [
     (Kind::Fsync, &[]),
     (Kind::Kill, &["--points", "500"]),
     (Kind::Recover, &["--points", "100"]),
@@ -27,6 +27,7 @@ const STEPS: [(Kind, &[&str]); 16] = [
     (Kind::Offline, &["--points", "3000"]),
     (Kind::Carry, &["--mib", "200", "--drops", "20"]),
     (Kind::Update, &["--points", "200"]),
+    (Kind::UpdatePower, &["--points", "100"]),
     (Kind::Burst, &["--points", "20000"]),
     (Kind::Disk, &[]),
     (Kind::Poison, &["--points", "20"]),
@@ -68,11 +69,11 @@ pub(crate) fn run(only: &[Kind], seed: u64, jobs: usize, clock: &Elapsed) -> any
         };
         verdicts.push(verdict);
     }
-    say("\nkind      verdict  seconds   figures, and what the control found");
+    say("\nkind         verdict  seconds   figures, and what the control found");
     for Verdict { kind, passed, took, figures } in &verdicts {
         let word = if *passed { "passed" } else { "FAILED" };
         say(&format!(
-            "{kind:<9} {word:<8} {:>7.0}   {}",
+            "{kind:<12} {word:<8} {:>7.0}   {}",
             took.as_secs_f64(),
             figures.join("\n                             ")
         ));

@@ -85,6 +85,8 @@ enum Kind {
     Soak,
     /// Models change, and the supervisor is killed at N steps of it
     Update,
+    /// The same, and the power is cut at N moments; needs root, FUSE and loop devices
+    UpdatePower,
     /// N files come at once
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         Kind::Offline => offline::run(arguments.points, &clock),
         Kind::Carry => carry::run(arguments.mib, arguments.drops, &clock),
         Kind::Update => update::run(&arguments.sample(), &clock),
+        Kind::UpdatePower => update::cuts(&arguments.sample(), &clock),
         Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => disk::run(&clock),

@@ -7,7 +7,7 @@
 //! files are those of the run in which nothing broke. One series comes by network, and what was answered with Success counts
 //! as acknowledged like what was synced into the drop folder; the rest is sent again.
 
-mod disk;
+pub(crate) mod disk;
 mod sender;
 
 use crate::check::Ending;

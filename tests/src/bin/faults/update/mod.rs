@@ -4,6 +4,11 @@
 //! models are replaced. Whenever the daemon is killed, the next start has one model that counts, whole and verified, and the
 //! command that was cut short comes to an end.
 
+mod cut;
+mod keys;
+
+pub(crate) use cut::run as cuts;
+
 use crate::calls::{self, Moment};
 use crate::sample::{Sample, side_by_side};
 use crate::scene::{PATIENCE, READY, Scene};
@@ -21,7 +26,7 @@ use ctedge_tests::variant::{KEY, Strange, Workshop};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -47,6 +52,8 @@ const STEPS: [Step; 6] = [Step::Install, Step::Prove, Step::Shadow, Step::Activa
 /// Asked again and again, with the step that is being done, whether that is to be given up.
 type Watch<'a> = dyn FnMut(Step) -> anyhow::Result<bool> + 'a;
 
+/// Whatever a model reads proves it, and no study is waited for.
+const MORE: [&str; 2] = ["update.probation_series = 1", "update.patience_s = 0.0"];
 /// Longest time of one step.
 const STEP: Duration = Duration::from_secs(20);
 
@@ -79,15 +86,16 @@ pub(crate) fn run(sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
     let ended = outcomes.iter().filter(|outcome| outcome.ended).count();
     let broken = outcomes.iter().filter(|outcome| !outcome.breaches.is_empty()).count();
     let slowest = outcomes.iter().map(|outcome| outcome.ready).max().unwrap_or_default();
+    let (keys, torn) = keys::killed(&goods)?;
     let found = goods.control()?;
     clock.say(&format!(
         "{told}: {ended} ended the daemon, {broken} left no model, two, an older or another one than was told, ready again within \
-         {:.1} s (bar {} s); control: {}",
+         {:.1} s (bar {} s); {keys} kills of `ctedge key trust`, {torn} left no root that counts; control: {}",
         slowest.as_secs_f64(),
         READY.as_secs(),
         if found { "the theft was found" } else { "the theft was NOT found" }
     ));
-    let held = broken == 0 && found && slowest <= READY && ended * 10 >= outcomes.len() * 8;
+    let held = broken == 0 && torn == 0 && keys > 0 && found && slowest <= READY && ended * 10 >= outcomes.len() * 8;
     say(if held { "PASS" } else { "FAIL" });
     Ok(held)
 }
@@ -126,10 +134,14 @@ impl Goods {
 
     /// A device with the reference model and the first root pinned.
     fn scene(&self) -> anyhow::Result<Scene> {
+        self.scene_at(&std::env::temp_dir())
+    }
+
+    /// The same with its folders at a place.
+    fn scene_at(&self, place: &Path) -> anyhow::Result<Scene> {
         let broker = Mosquitto::start(Memory::Persistent)?;
         let port = broker.port();
-        let more = ["update.probation_series = 1", "update.patience_s = 0.0"];
-        let scene = Scene::beside(broker, port, &std::env::temp_dir(), &more)?;
+        let scene = Scene::beside(broker, port, place, &MORE)?;
         for entry in fs::read_dir(self.workshop.at(""))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             if name.starts_with("root-1.json") {
@@ -174,11 +186,7 @@ impl Goods {
     }
 
     /// Runs an operator's command until it ends, or the daemon has. False where the daemon has.
-    fn says(
-        (scene, step): (&Scene, Step),
-        arguments: &[&str],
-        is_over: &mut Watch<'_>,
-    ) -> anyhow::Result<bool> {
+    fn says((scene, step): (&Scene, Step), arguments: &[&str], is_over: &mut Watch<'_>) -> anyhow::Result<bool> {
         let mut command = scene.appliance.command(arguments);
         let mut running = Running::start(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()))?;
         let mut over = false;
@@ -222,7 +230,7 @@ impl Goods {
     /// The highest serial that was told to have proved itself.
     fn proved(&self, messages: &[Message]) -> Option<u64> {
         let told = messages.iter().filter(|message| ["adopted", "proved"].contains(&message.text("cause")));
-        told.filter_map(|message| self.serial(message.payload["to"]["digest"].as_str()?)).max()
+        told.filter_map(|message| self.serial(text(&message.payload, "/to/digest")?)).max()
     }
 
     /// What is wrong after the start that follows a kill or a cut; `least` is the serial that has to count, or a higher one.
@@ -252,8 +260,8 @@ impl Goods {
             messages
                 .iter()
                 .rev()
-                .find(|message| message.is_result() && message.payload["model"]["digest"].is_string())
-                .map(|message| message.payload["model"]["digest"].as_str().unwrap_or_default().to_owned())
+                .filter(|message| message.is_result())
+                .find_map(|message| text(&message.payload, "/model/digest").map(str::to_owned))
         };
         let before = messages.iter().filter(|message| message.is_result()).count();
         let more = |messages: &[Message]| messages.iter().filter(|message| message.is_result()).count() > before;
@@ -262,7 +270,7 @@ impl Goods {
             let messages = scene.subscriber.messages();
             breaches.push(format!("{digest:?} counts, and the next series was read by {:?}", read_by(&messages)));
         }
-        breaches.extend(self.stray(scene)?);
+        breaches.extend(Self::stray(scene)?);
         if scene.appliance.log().contains("panicked") {
             breaches.push("it panicked".to_owned());
         }
@@ -273,12 +281,12 @@ impl Goods {
     }
 
     /// Bundles that are in no slot, or slots without their bundle.
-    fn stray(&self, scene: &Scene) -> anyhow::Result<Option<String>> {
+    fn stray(scene: &Scene) -> anyhow::Result<Option<String>> {
         let done = process::output(&mut scene.appliance.command(&["model", "list", "--json"]))?;
         let slots: Value = serde_json::from_str(done.trim())?;
         let digests: BTreeSet<String> = ["a", "b"]
             .into_iter()
-            .filter_map(|slot| Some(slots[slot]["model"]["digest"].as_str()?.to_owned()))
+            .filter_map(|slot| text(&slots, &format!("/{slot}/model/digest")).map(str::to_owned))
             .collect();
         let entries = fs::read_dir(scene.appliance.path("state/bundles"))?.flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -319,13 +327,13 @@ fn counting(messages: &[Message]) -> Option<String> {
     let counts = |message: &&Message| ["active", "probation"].contains(&message.text("state"));
     let found: Vec<&Message> = ["a", "b"].into_iter().filter_map(newest).filter(counts).collect();
     let [one] = found.as_slice() else { return None };
-    Some(one.payload["model"]["digest"].as_str()?.to_owned())
+    text(&one.payload, "/model/digest").map(str::to_owned)
 }
 
 /// The digest of the model that is loaded, as `info` told it last.
 fn loaded(messages: &[Message]) -> Option<String> {
     let info = messages.iter().rev().find(|message| message.topic.ends_with("/info"))?;
-    Some(info.payload["model"]["digest"].as_str()?.to_owned())
+    text(&info.payload, "/model/digest").map(str::to_owned)
 }
 
 /// Ids of commands about models that have not ended.
@@ -341,6 +349,10 @@ fn unfinished(messages: &[Message]) -> BTreeSet<String> {
         }
     }
     open
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
+    value.pointer(pointer)?.as_str()
 }
 
 fn changes(messages: &[Message], cause: &str) -> usize {
