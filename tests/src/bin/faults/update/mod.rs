@@ -52,8 +52,9 @@ const STEPS: [Step; 6] = [Step::Install, Step::Prove, Step::Shadow, Step::Activa
 /// Asked again and again, with the step that is being done, whether that is to be given up.
 type Watch<'a> = dyn FnMut(Step) -> anyhow::Result<bool> + 'a;
 
-/// Whatever a model reads proves it, and no study is waited for.
-const MORE: [&str; 2] = ["update.probation_series = 1", "update.patience_s = 0.0"];
+/// Whatever a model reads proves it, no study is waited for, and a small disk is full enough only when it is full.
+const MORE: [&str; 4] =
+    ["update.probation_series = 1", "update.patience_s = 0.0", "disk.least_mib = 8", "disk.ballast_mib = 1"];
 /// Longest time of one step.
 const STEP: Duration = Duration::from_secs(20);
 
