@@ -40,7 +40,7 @@ fn counts(scene: &Scene, root: &str) -> anyhow::Result<bool> {
     let version = |scene: &Scene| -> anyhow::Result<Option<u64>> {
         let listed = scene.appliance.command(&["key", "list", "--json"]).output()?;
         let told: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap_or_default();
-        Ok(told.pointer("/root/version").and_then(serde_json::Value::as_u64))
+        Ok(told.get("root").and_then(|root| root.get("version")).and_then(serde_json::Value::as_u64))
     };
     let after = version(scene)?;
     let again = scene.appliance.command(&["key", "trust", root]).output()?.status.success();
