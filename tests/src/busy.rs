@@ -1,5 +1,5 @@
 //! A busy box while its models change: a series comes again and again, and meanwhile a release goes into the shadow, counts and
-//! proves itself, a second one counts, and is gone back from.
+//! proves itself, a second one counts, and is gone back from, a third waits and counts.
 
 use crate::appliance::{Appliance, Setup};
 use crate::arrival::{self, Manner};
@@ -16,13 +16,15 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Series that the box reads before anything changes, at each step, and after the last.
 const CALM: usize = 20;
 const FEW: usize = 10;
+/// How often the control takes the worker away.
+const LOSSES: usize = 2;
 /// More than are needed; each is a study of its own.
 const MOST: u64 = 400;
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -43,6 +45,8 @@ pub enum Step {
     Install,
     /// It is gone back from.
     Rollback,
+    /// A third release is installed as staged, and then counts.
+    Staged,
     /// The control: the worker of the model is killed, and series wait until another has loaded it.
     Loss,
 }
@@ -77,12 +81,11 @@ struct Stage {
 /// Plays it, with a series `every` so long.
 pub fn play(every: Duration) -> anyhow::Result<Course> {
     let stage = Stage::open()?;
-    let releases = [1, 2].map(|later| stage.workshop.release(later, Strange::No, |_manifest| {}));
-    let [first, second] = releases;
-    let (first, second, over) = (first?, second?, AtomicBool::new(false));
+    let release = |later| stage.workshop.release(later, Strange::No, |_manifest| {});
+    let (releases, over) = ([release(1)?, release(2)?, release(3)?], AtomicBool::new(false));
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| stage.send(every, &over));
-        let steps = stage.steps(&first, &second);
+        let steps = stage.steps(&releases);
         over.store(true, Ordering::Relaxed);
         let sent = sender.join().map_err(|_panic| anyhow::anyhow!("the sender panicked"))??;
         let steps = steps.with_context(|| stage.appliance.log_end())?;
@@ -126,10 +129,9 @@ impl Stage {
         anyhow::bail!("{MOST} series were sent, and the models have not changed")
     }
 
-    fn steps(&self, first: &PathBuf, second: &PathBuf) -> anyhow::Result<Vec<(Step, Instant)>> {
+    fn steps(&self, [first, second, third]: &[PathBuf; 3]) -> anyhow::Result<Vec<(Step, Instant)>> {
         let mut steps = vec![(Step::Calm, Instant::now())];
         let mut begins = |step| steps.push((step, Instant::now()));
-        let digest = |path: &PathBuf| anyhow::Ok(file_digest(path)?.1);
         self.more(CALM)?;
         begins(Step::Shadow);
         self.says(&["install", &first.display().to_string(), "--mode", "shadow"])?;
@@ -139,17 +141,28 @@ impl Stage {
         self.hear(|messages| last(messages, "/model_changed", "/cause") == Some("proved"))?;
         begins(Step::Install);
         self.says(&["install", &second.display().to_string()])?;
-        let newer = digest(second)?;
-        self.hear(|messages| made_by(messages).last().is_some_and(|made| *made == newer))?;
+        self.made(second)?;
         begins(Step::Rollback);
         self.says(&["rollback", "a test"])?;
-        let older = digest(first)?;
-        self.hear(|messages| made_by(messages).last().is_some_and(|made| *made == older))?;
+        self.made(first)?;
+        self.more(FEW)?;
+        begins(Step::Staged);
+        self.says(&["install", &third.display().to_string(), "--mode", "stage"])?;
+        self.says(&["activate"])?;
+        self.made(third)?;
         self.more(FEW)?;
         begins(Step::Loss);
-        self.lose_workers()?;
-        self.more(FEW)?;
+        for _time in 0..LOSSES {
+            self.lose_workers()?;
+            self.more(FEW)?;
+        }
         Ok(steps)
+    }
+
+    /// Waits until this model has made the newest result.
+    fn made(&self, bundle: &Path) -> anyhow::Result<()> {
+        let digest = file_digest(bundle)?.1;
+        self.hear(|messages| made_by(messages).last().is_some_and(|made| *made == digest))
     }
 
     /// Waits for so many results more.
