@@ -116,14 +116,12 @@ impl Stage {
 
     /// Drops a series again and again; returns how many.
     fn send(&self, every: Duration, over: &AtomicBool) -> anyhow::Result<usize> {
-        let mut sent = 0;
-        for number in 0..MOST {
+        for (sent, number) in (0..MOST).enumerate() {
             if over.load(Ordering::Relaxed) {
                 return Ok(sent);
             }
             let files = arrival::files(&self.workshop.at(&format!("patient-{number}")))?;
             arrival::drop_files(&files, &self.appliance.incoming(), &format!("p{number}"), Manner::Copy)?;
-            sent += 1;
             std::thread::sleep(every);
         }
         anyhow::bail!("{MOST} series were sent, and the models have not changed")
@@ -249,6 +247,7 @@ impl Course {
     }
 
     /// Without one of its results, for a control.
+    #[must_use]
     pub fn without_a_result(mut self) -> Self {
         if let Some(place) = self.messages.iter().rposition(Message::is_result) {
             self.messages.remove(place);
@@ -257,6 +256,7 @@ impl Course {
     }
 
     /// With one of the changes told a little later than it was, for a control.
+    #[must_use]
     pub fn with_a_late_change(mut self) -> Self {
         let newest = self.messages.iter().rev().find(|message| message.is_result());
         let made = newest.map(|result| result.text("produced_at").to_owned());

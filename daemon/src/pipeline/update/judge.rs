@@ -66,16 +66,12 @@ impl House {
     fn takes_over(&self, ready: Option<Inference>, other: Inference) -> Option<Inference> {
         let counts = self.slots().ok().and_then(|slots| slots.active().map(|(_, slot)| slot.bundle.digest.clone()));
         let is_it = |ready: &mut Inference| counts.as_ref() == Some(&ready.model().digest) && ready.is_alive();
-        match ready.and_then(|mut ready| is_it(&mut ready).then_some(ready)) {
-            Some(ready) => {
-                self.loaded(&ready);
-                Some(ready)
-            }
-            None => {
-                drop(other);
-                self.inference()
-            }
+        if let Some(ready) = ready.and_then(|mut ready| is_it(&mut ready).then_some(ready)) {
+            self.loaded(&ready);
+            return Some(ready);
         }
+        drop(other);
+        self.inference()
     }
 
     /// The candidate counts from now on. `None` when told to stop.
