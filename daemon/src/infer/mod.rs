@@ -3,6 +3,7 @@
 //! In: [`Reading`]s. Out: [`Inferred`]. Owns `state/models`, where bundles are unpacked, and the provider's caches in it.
 //! The supervisor only starts the worker, passes the voxels' descriptor on, and outlives a driver that hangs.
 
+mod cache;
 mod ladder;
 mod library;
 mod model;
@@ -107,6 +108,11 @@ pub(crate) struct LoadError {
 }
 
 impl LoadError {
+    /// It was not even tried.
+    pub(crate) fn of(reason: &str) -> Self {
+        Self::new(reason.to_owned())
+    }
+
     fn new(reason: String) -> Self {
         Self { reason, hung: None, fault: None }
     }

@@ -2,16 +2,26 @@
 
 use super::super::House;
 use super::super::vitals::ModelState;
-use super::install::{Step, refused};
-use crate::command::{Reason, Refused};
-use crate::floor::clock;
+use super::install::{Memory, Step, refused};
+use crate::command::{Entry, Reason, Refused, Told};
+use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{StoreError, lock};
-use crate::infer;
+use crate::infer::{self, Inference, LoadError, Settings};
 use crate::update::{Slots, Standing, Unable, table};
 use ctedge_models::bundle::{Admission, Device, Permission};
 use ctedge_models::offer::{Offer, Signed};
 use ctedge_models::trust::{Permit, TrustStore};
+use serde_json::json;
 use std::sync::PoisonError;
+use std::thread::Builder;
+use std::time::Duration;
+use tracing::warn;
+
+/// A device that goes down so often while it checks a bundle is not asked to again.
+const CHECKS: u32 = 3;
+/// How often it is looked whether a model is loaded, and how often that is told.
+const LOOK: Duration = Duration::from_millis(20);
+const TELL: Duration = Duration::from_secs(5);
 
 /// What installing asks for, and the number of the permit that is used up by it, if there is one.
 type Admitted = Result<(Admission, Option<String>), Refused>;
@@ -84,5 +94,61 @@ impl House {
             return Err(refused("expired_permit", "the permit's time is over".to_owned()));
         }
         Ok(permit.nonce)
+    }
+
+    pub(super) fn candidate_settings(&self, digest: &str) -> Settings {
+        let providers = self.ladder().allowed(&self.config.infer.providers);
+        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
+    }
+
+    /// Has a worker of its own verify the bundle, load it and run its golden volume, beside the model that serves.
+    pub(super) fn check(&self, entry: &mut Entry, offer: &Offer) -> Step<Inference> {
+        let mut memory = Memory::of(entry);
+        memory.checks += 1;
+        if memory.checks > CHECKS {
+            let detail = format!("the device went down {CHECKS} times while it checked the bundle");
+            return Ok(Some(Err(Refused::new(Reason::Interrupted, detail))));
+        }
+        entry.memory = Some(json!(memory).to_string());
+        self.commands.progress(entry, Told::at("checking"))?;
+        let admission = match self.admission(offer)? {
+            Ok((admission, _nonce)) => admission,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
+        let settings = self.candidate_settings(&offer.digest);
+        let since = Stopwatch::start();
+        let started = std::thread::scope(|scope| {
+            let load = || Inference::start_new(&settings, &self.config.paths.of_models(), admission);
+            let loading = Builder::new().name("candidate".to_owned()).spawn_scoped(scope, load);
+            let Ok(loading) = loading else { return Err(LoadError::of("no thread can be started")) };
+            let mut told = Stopwatch::start();
+            while !loading.is_finished() {
+                std::thread::sleep(LOOK);
+                if told.elapsed() >= TELL {
+                    told = Stopwatch::start();
+                    self.tell_loading(entry, &since);
+                }
+            }
+            loading.join().unwrap_or_else(|_panic| Err(LoadError::of("it panicked")))
+        });
+        if started.is_ok() {
+            let took = u32::try_from(since.ms()).unwrap_or(u32::MAX);
+            drop(lock(&self.store).commit(|transaction| table::keep_loading_ms(transaction, took)));
+        }
+        let candidate = started.map_err(|error| {
+            let reason = error.fault.map_or(Reason::Model, Reason::Bundle);
+            Refused::new(reason, error.reason)
+        });
+        Ok(Some(candidate))
+    }
+
+    /// Tells that a model is being loaded: an engine may be built for minutes. How far it is is told by how long the last one
+    /// took.
+    fn tell_loading(&self, entry: &mut Entry, since: &Stopwatch) {
+        let took = lock(&self.store).read(table::loading_ms).ok().flatten();
+        let share = took.map(|took| (since.elapsed().as_secs_f64() * 1000.0 / f64::from(took.max(1))).min(0.99));
+        if let Err(error) = self.commands.progress(entry, Told { progress: share, ..Told::at("checking") }) {
+            warn!(%error, "how far a model is loaded cannot be told");
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::{Switched, Way, bundle};
 use crate::command::{Entry, Reason, Refused, Told};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{StoreError, lock};
-use crate::infer::{Inference, Settings};
+use crate::infer::Inference;
 use crate::series::ledger;
 use crate::update::{Slots, Standing, Stock, Unable, Untaken, Window, table};
 use ctedge_models::bundle as bundles;
@@ -25,20 +25,18 @@ const MOMENT: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_millis(500);
 /// What is told of a model that an operator has gone back from; their own words stand in the command's state.
 const WORDS: &str = "an operator went back to the model before";
-/// A device that goes down so often while it checks a bundle is not asked to again.
-const CHECKS: u32 = 3;
 
 /// What is needed in order to go on after a restart.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Memory {
+pub(super) struct Memory {
     /// How often the bundle was about to be loaded.
-    checks: u32,
+    pub(super) checks: u32,
     /// Whether it has passed: the slot holds it.
     staged: bool,
 }
 
 impl Memory {
-    fn of(entry: &Entry) -> Self {
+    pub(super) fn of(entry: &Entry) -> Self {
         entry.memory.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 }
@@ -192,34 +190,6 @@ impl House {
             drop(fs::remove_file(path));
         }
         brought
-    }
-
-    fn candidate_settings(&self, digest: &str) -> Settings {
-        let providers = self.ladder().allowed(&self.config.infer.providers);
-        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
-    }
-
-    /// Has a worker of its own verify the bundle, load it and run its golden volume, beside the model that serves.
-    fn check(&self, entry: &mut Entry, offer: &Offer) -> Step<Inference> {
-        let mut memory = Memory::of(entry);
-        memory.checks += 1;
-        if memory.checks > CHECKS {
-            let detail = format!("the device went down {CHECKS} times while it checked the bundle");
-            return Ok(Some(Err(Refused::new(Reason::Interrupted, detail))));
-        }
-        entry.memory = Some(json!(memory).to_string());
-        self.commands.progress(entry, Told::at("checking"))?;
-        let admission = match self.admission(offer)? {
-            Ok((admission, _nonce)) => admission,
-            Err(refused) => return Ok(Some(Err(refused))),
-        };
-        let settings = self.candidate_settings(&offer.digest);
-        let started = Inference::start_new(&settings, &self.config.paths.of_models(), admission);
-        let candidate = started.map_err(|error| {
-            let reason = error.fault.map_or(Reason::Model, Reason::Bundle);
-            Refused::new(reason, error.reason)
-        });
-        Ok(Some(candidate))
     }
 
     /// Puts a model that has passed into the slot that does not count.
