@@ -108,11 +108,6 @@ pub(crate) struct LoadError {
 }
 
 impl LoadError {
-    /// It was not even tried.
-    pub(crate) fn of(reason: &str) -> Self {
-        Self::new(reason.to_owned())
-    }
-
     fn new(reason: String) -> Self {
         Self { reason, hung: None, fault: None }
     }

@@ -6,21 +6,21 @@ use super::install::{Memory, Step, refused};
 use crate::command::{Entry, Reason, Refused, Told};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{StoreError, lock};
-use crate::infer::{self, Inference, LoadError, Settings};
+use crate::infer::{self, Inference, Settings};
 use crate::update::{Slots, Standing, Unable, table};
 use ctedge_models::bundle::{Admission, Device, Permission};
 use ctedge_models::offer::{Offer, Signed};
 use ctedge_models::trust::{Permit, TrustStore};
 use serde_json::json;
 use std::sync::PoisonError;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
 use tracing::warn;
 
 /// A device that goes down so often while it checks a bundle is not asked to again.
 const CHECKS: u32 = 3;
-/// How often it is looked whether a model is loaded, and how often that is told.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often it is told how far a model is loaded.
 const TELL: Duration = Duration::from_secs(5);
 
 /// What installing asks for, and the number of the permit that is used up by it, if there is one.
@@ -117,19 +117,21 @@ impl House {
         };
         let settings = self.candidate_settings(&offer.digest);
         let since = Stopwatch::start();
+        let (ends, end) = sync_channel::<()>(0);
+        let began = &since;
         let started = std::thread::scope(|scope| {
-            let load = || Inference::start_new(&settings, &self.config.paths.of_models(), admission);
-            let loading = Builder::new().name("candidate".to_owned()).spawn_scoped(scope, load);
-            let Ok(loading) = loading else { return Err(LoadError::of("no thread can be started")) };
-            let mut told = Stopwatch::start();
-            while !loading.is_finished() {
-                std::thread::sleep(LOOK);
-                if told.elapsed() >= TELL {
-                    told = Stopwatch::start();
-                    self.tell_loading(entry, &since);
+            // Loaded by this thread and told by another: a worker goes with the thread that has started it.
+            let tell = move || {
+                while end.recv_timeout(TELL) == Err(RecvTimeoutError::Timeout) {
+                    self.tell_loading(entry, began);
                 }
+            };
+            if let Err(error) = Builder::new().name("loading".to_owned()).spawn_scoped(scope, tell) {
+                warn!(%error, "nobody can tell how far a model is loaded");
             }
-            loading.join().unwrap_or_else(|_panic| Err(LoadError::of("it panicked")))
+            let started = Inference::start_new(&settings, &self.config.paths.of_models(), admission);
+            drop(ends);
+            started
         });
         if started.is_ok() {
             let took = u32::try_from(since.ms()).unwrap_or(u32::MAX);
