@@ -3,6 +3,7 @@
 //! In: [`Reading`]s. Out: [`Inferred`]. Owns `state/models`, where bundles are unpacked, and the provider's caches in it.
 //! The supervisor only starts the worker, passes the voxels' descriptor on, and outlives a driver that hangs.
 
+mod cache;
 mod ladder;
 mod library;
 mod model;

@@ -1,7 +1,8 @@
 //! A bundle, opened, checked and ready to run.
 
+use super::cache::{self, Key};
 use super::onnx::{Engine, Graph, Halt, Runtime};
-use super::{Folders, Model, Scores, Settings, library, seconds};
+use super::{Folders, Model, Provider, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
 use crate::floor::worker::memory::Memory;
@@ -10,7 +11,7 @@ use ctedge_models::preprocess;
 use ctedge_models::spec::PreprocessSpec;
 use ctedge_models::trust::TrustStore;
 use ctedge_models::volume::Volume;
-use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// A model that has passed its golden test on this device.
@@ -37,7 +38,7 @@ impl Loaded {
         let runtime = Runtime::load(&library)?;
         let bundle = open(settings, folders, &runtime, admission)?;
         let manifest = bundle.manifest();
-        let (engine, golden_difference, passed_over) = engine(&runtime, settings, &bundle)?;
+        let (engine, golden_difference, passed_over) = engine(&runtime, settings, (&bundle, &folders.models))?;
         let model = Model {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -165,11 +166,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn engine(
     runtime: &Runtime,
     settings: &Settings,
-    bundle: &VerifiedBundle,
+    (bundle, models): (&VerifiedBundle, &Path),
 ) -> Result<(Engine, f32, Vec<String>), Unloaded> {
-    let (graph, manifest) = (graph(bundle)?, bundle.manifest());
+    let manifest = bundle.manifest();
     let mut passed_over = Vec::new();
     for &wanted in &settings.providers {
+        let graph = graph(bundle, wanted, runtime, models)?;
         let attempt = Engine::load(runtime, settings, &graph, wanted).and_then(|mut engine| {
             let provider = engine.provider();
             if provider != wanted && !settings.providers.contains(&provider) {
@@ -179,7 +181,11 @@ fn engine(
                 .map(|difference| (engine, difference))
         });
         match attempt {
-            Ok((engine, difference)) => return Ok((engine, difference, passed_over)),
+            Ok((engine, difference)) => {
+                let bounded = cache::bound(models, &graph.cache, settings.engines_mib.saturating_mul(1 << 20));
+                bounded.map_err(|error| format!("{}: {error}", models.display()))?;
+                return Ok((engine, difference, passed_over));
+            }
             Err(reason) => passed_over.push(format!("{}: {reason}", wanted.name())),
         }
     }
@@ -187,12 +193,17 @@ fn engine(
     Err(Unloaded { fault: Some(GOLDEN), reason })
 }
 
-fn graph(bundle: &VerifiedBundle) -> Result<Graph, String> {
+/// The graph, and where a provider keeps what it builds from it.
+fn graph(bundle: &VerifiedBundle, wanted: Provider, runtime: &Runtime, models: &Path) -> Result<Graph, String> {
     let manifest = bundle.manifest();
     let path = bundle.path(&manifest.vision.file).ok_or("the bundle has no volume graph")?;
-    let cache = bundle.folder().with_extension("cache");
-    fs::create_dir_all(&cache).map_err(|error| format!("{}: {error}", cache.display()))?;
-    Ok(Graph { path, cache, digest: bundle.digest().as_str().to_owned(), labels: manifest.labels.len() })
+    let digest = bundle.digest().as_str();
+    let machine = cache::machine(Path::new("/"));
+    let shape = manifest.vision.inputs.first().map(|input| input.shape.as_slice()).unwrap_or_default();
+    let (runtime, precision) = (runtime.version(), manifest.vision.precision.as_str());
+    let key = Key { digest, provider: wanted, runtime, precision, shape, machine: &machine };
+    let cache = key.folder(models).map_err(|error| format!("{}: {error}", models.display()))?;
+    Ok(Graph { path, cache, digest: digest.to_owned(), labels: manifest.labels.len() })
 }
 
 /// Runs the bundle's own phantom through preprocessing and model, and compares with what the trainer computed.

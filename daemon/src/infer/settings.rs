@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) threads: usize,
     /// MiB of memory that the inference worker may hold, the volume included; 0 for as many as there are.
     pub(crate) memory_mib: u64,
+    /// MiB of engines that are kept on disk; they are built again where they are missing.
+    pub(crate) engines_mib: u64,
     /// Seconds after which a run counts as hung.
     pub(crate) run_s: f64,
     /// Seconds after which loading counts as hung. TensorRT builds an engine for minutes when a model is new.
@@ -65,6 +67,7 @@ impl Default for Settings {
             providers: vec![Provider::Tensorrt, Provider::Cuda, Provider::Cpu],
             threads: 0,
             memory_mib: 0,
+            engines_mib: 2048,
             run_s: 120.0,
             load_s: 1800.0,
             reboot: Vec::new(),

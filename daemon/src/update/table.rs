@@ -15,6 +15,7 @@ const BASELINE: &str = "model_baseline";
 const AGREEMENT: &str = "model_agreement";
 const CONFIGURED: &str = "model_configured";
 const SEEN: &str = "model_time_ms";
+const LOADING: &str = "model_loading_ms";
 
 /// Both slots. What cannot be read is an empty slot: the bundle that the configuration names is there, too.
 pub(crate) fn slots(connection: &Connection) -> Result<Slots, rusqlite::Error> {
@@ -109,6 +110,16 @@ pub(crate) fn configured(connection: &Connection) -> Result<Option<String>, rusq
 /// Keeps which that was.
 pub(crate) fn keep_configured(transaction: &Transaction<'_>, digest: &str) -> Result<(), rusqlite::Error> {
     set_fact(transaction, CONFIGURED, digest)
+}
+
+/// Milliseconds that a model took to be loaded the last time one was new, engines included.
+pub(crate) fn loading_ms(connection: &Connection) -> Result<Option<u32>, rusqlite::Error> {
+    Ok(fact(connection, LOADING)?.and_then(|text| text.parse().ok()))
+}
+
+/// Keeps how long that took.
+pub(crate) fn keep_loading_ms(transaction: &Transaction<'_>, ms: u32) -> Result<(), rusqlite::Error> {
+    set_fact(transaction, LOADING, &ms.to_string())
 }
 
 /// The newest time that a trusted signature has vouched for, ms since 1970: it is not earlier, whatever the clock says.

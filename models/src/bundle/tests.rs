@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 use tempfile::TempDir;
 
 fn manifest() -> Manifest {
@@ -381,16 +382,51 @@ fn the_examples_in_the_document_are_a_manifest_a_root_and_a_permit() {
     let _: crate::trust::Permit = serde_json::from_str(permit).unwrap();
 }
 
+/// One good bundle for all mutants, and its bytes.
+static MUTATED: LazyLock<(Bench, Vec<u8>)> = LazyLock::new(|| {
+    let bench = Bench::new();
+    let bytes = fs::read(&bench.bundle).unwrap();
+    (bench, bytes)
+});
+
+/// How a bundle is damaged.
+#[derive(Debug, Clone)]
+enum Damage {
+    Flip(u8),
+    Cut,
+    Insert(Vec<u8>),
+    Remove(usize),
+    Repeat(usize),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        (1u8..).prop_map(Damage::Flip),
+        Just(Damage::Cut),
+        prop::collection::vec(any::<u8>(), 1..64).prop_map(Damage::Insert),
+        (1usize..64).prop_map(Damage::Remove),
+        (1usize..64).prop_map(Damage::Repeat),
+    ]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     /// Any damage to the file is caught by the signature, and nothing is unpacked.
     #[test]
-    fn a_changed_byte_or_a_cut_is_refused(place in any::<prop::sample::Index>(), flip in 1u8.., cut in any::<bool>()) {
-        let bench = Bench::new();
-        let mut bytes = fs::read(&bench.bundle).unwrap();
+    fn a_damaged_bundle_is_refused(place in any::<prop::sample::Index>(), damage in damage()) {
+        let (bench, good) = &*MUTATED;
+        let mut bytes = good.clone();
         let place = place.index(bytes.len());
-        if cut { bytes.truncate(place) } else { bytes[place] ^= flip }
+        let to = |length: usize| (place + length).min(good.len());
+        match damage {
+            Damage::Flip(bits) => bytes[place] ^= bits,
+            Damage::Cut => bytes.truncate(place),
+            Damage::Insert(more) => drop(bytes.splice(place..place, more)),
+            Damage::Remove(length) => drop(bytes.drain(place..to(length))),
+            Damage::Repeat(length) => drop(bytes.splice(place..place, good[place..to(length)].to_vec())),
+        }
+        prop_assume!(bytes != *good);
         fs::write(&bench.bundle, bytes).unwrap();
         let refused = matches!(bench.open(), Err(BundleError::Trust(TrustError::WrongSignature { .. })));
         prop_assert!(refused);

@@ -2,16 +2,26 @@
 
 use super::super::House;
 use super::super::vitals::ModelState;
-use super::install::{Step, refused};
-use crate::command::{Reason, Refused};
-use crate::floor::clock;
+use super::install::{Memory, Step, refused};
+use crate::command::{Entry, Reason, Refused, Told};
+use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{StoreError, lock};
-use crate::infer;
+use crate::infer::{self, Inference, Settings};
 use crate::update::{Slots, Standing, Unable, table};
 use ctedge_models::bundle::{Admission, Device, Permission};
 use ctedge_models::offer::{Offer, Signed};
 use ctedge_models::trust::{Permit, TrustStore};
+use serde_json::json;
 use std::sync::PoisonError;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread::Builder;
+use std::time::Duration;
+use tracing::warn;
+
+/// A device that goes down so often while it checks a bundle is not asked to again.
+const CHECKS: u32 = 3;
+/// How often it is told how far a model is loaded.
+const TELL: Duration = Duration::from_secs(5);
 
 /// What installing asks for, and the number of the permit that is used up by it, if there is one.
 type Admitted = Result<(Admission, Option<String>), Refused>;
@@ -84,5 +94,63 @@ impl House {
             return Err(refused("expired_permit", "the permit's time is over".to_owned()));
         }
         Ok(permit.nonce)
+    }
+
+    pub(super) fn candidate_settings(&self, digest: &str) -> Settings {
+        let providers = self.ladder().allowed(&self.config.infer.providers);
+        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
+    }
+
+    /// Has a worker of its own verify the bundle, load it and run its golden volume, beside the model that serves.
+    pub(super) fn check(&self, entry: &mut Entry, offer: &Offer) -> Step<Inference> {
+        let mut memory = Memory::of(entry);
+        memory.checks += 1;
+        if memory.checks > CHECKS {
+            let detail = format!("the device went down {CHECKS} times while it checked the bundle");
+            return Ok(Some(Err(Refused::new(Reason::Interrupted, detail))));
+        }
+        entry.memory = Some(json!(memory).to_string());
+        self.commands.progress(entry, Told::at("checking"))?;
+        let admission = match self.admission(offer)? {
+            Ok((admission, _nonce)) => admission,
+            Err(refused) => return Ok(Some(Err(refused))),
+        };
+        let settings = self.candidate_settings(&offer.digest);
+        let since = Stopwatch::start();
+        let (ends, end) = sync_channel::<()>(0);
+        let began = &since;
+        let started = std::thread::scope(|scope| {
+            // Loaded by this thread and told by another: a worker goes with the thread that has started it.
+            let tell = move || {
+                while end.recv_timeout(TELL) == Err(RecvTimeoutError::Timeout) {
+                    self.tell_loading(entry, began);
+                }
+            };
+            if let Err(error) = Builder::new().name("loading".to_owned()).spawn_scoped(scope, tell) {
+                warn!(%error, "nobody can tell how far a model is loaded");
+            }
+            let started = Inference::start_new(&settings, &self.config.paths.of_models(), admission);
+            drop(ends);
+            started
+        });
+        if started.is_ok() {
+            let took = u32::try_from(since.ms()).unwrap_or(u32::MAX);
+            drop(lock(&self.store).commit(|transaction| table::keep_loading_ms(transaction, took)));
+        }
+        let candidate = started.map_err(|error| {
+            let reason = error.fault.map_or(Reason::Model, Reason::Bundle);
+            Refused::new(reason, error.reason)
+        });
+        Ok(Some(candidate))
+    }
+
+    /// Tells that a model is being loaded: an engine may be built for minutes. How far it is is told by how long the last one
+    /// took.
+    fn tell_loading(&self, entry: &mut Entry, since: &Stopwatch) {
+        let took = lock(&self.store).read(table::loading_ms).ok().flatten();
+        let share = took.map(|took| (since.elapsed().as_secs_f64() * 1000.0 / f64::from(took.max(1))).min(0.99));
+        if let Err(error) = self.commands.progress(entry, Told { progress: share, ..Told::at("checking") }) {
+            warn!(%error, "how far a model is loaded cannot be told");
+        }
     }
 }

@@ -24,20 +24,18 @@ const MOMENT: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_millis(500);
 /// What is told of a model that an operator has gone back from; their own words stand in the command's state.
 pub(super) const WORDS: &str = "an operator went back to the model before";
-/// A device that goes down so often while it checks a bundle is not asked to again.
-const CHECKS: u32 = 3;
 
 /// What is needed in order to go on after a restart.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Memory {
+pub(super) struct Memory {
     /// How often the bundle was about to be loaded.
-    checks: u32,
+    pub(super) checks: u32,
     /// Whether it has passed: the slot holds it.
     staged: bool,
 }
 
 impl Memory {
-    fn of(entry: &Entry) -> Self {
+    pub(super) fn of(entry: &Entry) -> Self {
         entry.memory.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 }
@@ -174,29 +172,6 @@ impl House {
             drop(fs::remove_file(path));
         }
         brought
-    }
-
-    /// Has a worker of its own verify the bundle, load it and run its golden volume, beside the model that serves.
-    fn check(&self, entry: &mut Entry, offer: &Offer) -> Step<Inference> {
-        let mut memory = Memory::of(entry);
-        memory.checks += 1;
-        if memory.checks > CHECKS {
-            let detail = format!("the device went down {CHECKS} times while it checked the bundle");
-            return Ok(Some(Err(Refused::new(Reason::Interrupted, detail))));
-        }
-        entry.memory = Some(json!(memory).to_string());
-        self.commands.progress(entry, Told::at("checking"))?;
-        let admission = match self.admission(offer)? {
-            Ok((admission, _nonce)) => admission,
-            Err(refused) => return Ok(Some(Err(refused))),
-        };
-        let settings = self.candidate_settings(&offer.digest);
-        let started = Inference::start_new(&settings, &self.config.paths.of_models(), admission);
-        let candidate = started.map_err(|error| {
-            let reason = error.fault.map_or(Reason::Model, Reason::Bundle);
-            Refused::new(reason, error.reason)
-        });
-        Ok(Some(candidate))
     }
 
     /// Puts a model that has passed into the slot that does not count.

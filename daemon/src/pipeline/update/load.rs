@@ -6,7 +6,7 @@ use super::bundle;
 use crate::command::{self, Entry, Order, Reason, Refused};
 use crate::floor::clock;
 use crate::floor::store::lock;
-use crate::infer::{Inference, LoadError, Settings};
+use crate::infer::{Inference, LoadError};
 use crate::update::{Place, Slot, Slots, Standing, Unable, table};
 use ctedge_models::bundle::GOLDEN;
 use ctedge_models::trust::signature_path;
@@ -136,12 +136,6 @@ impl House {
                 });
             }
         }
-    }
-
-    /// How a bundle of the stock is loaded.
-    pub(super) fn candidate_settings(&self, digest: &str) -> Settings {
-        let providers = self.ladder().allowed(&self.config.infer.providers);
-        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
     }
 
     /// A ledger that was made anew knows of no slots: they are as they were noted beside it.

@@ -9,6 +9,7 @@ use crate::floor::disk::Place;
 use crate::floor::store::lock;
 use crate::message::{Counters, DiskFree, Metrics};
 use crate::outbox::{self, Waiting};
+use crate::update::{self, table};
 use crate::web::{Kind, Page};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -83,6 +84,25 @@ impl House {
                 ("ep", &model.provider),
             ];
             page.sample(&labels, 1);
+        }
+        let kept = lock(&self.store).read(|connection| Ok((table::slots(connection)?, table::agreement(connection)?)));
+        let Ok((slots, agreement)) = kept else { return };
+        page.family("ctedge_model_slot", Kind::Gauge, "What is in the slots for models.");
+        for place in update::Place::ALL {
+            if let Some(slot) = slots.get(place) {
+                let labels = [
+                    ("slot", place.name()),
+                    ("state", slot.standing.name()),
+                    ("name", &slot.bundle.name),
+                    ("version", &slot.bundle.version),
+                ];
+                page.sample(&labels, 1);
+            }
+        }
+        let help = "Series on which a model in the shadow and the one that counts disagree, by finding.";
+        page.family("ctedge_shadow_disagreement_total", Kind::Counter, help);
+        for (label, tally) in agreement.iter().flat_map(|agreement| &agreement.flags) {
+            page.sample(&[("flag", label.name())], tally.active_only + tally.candidate_only);
         }
     }
 
