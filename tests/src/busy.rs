@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 const CALM: usize = 20;
 const FEW: usize = 10;
 /// How often the control takes the worker away.
-const LOSSES: usize = 2;
+const LOSSES: usize = 3;
 /// More than are needed; each is a study of its own.
 const MOST: u64 = 400;
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -35,7 +35,7 @@ const MORE: [&str; 3] = ["update.probation_series = 10", "update.patience_s = 0.
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
-    /// Nothing: as an idle box has it.
+    /// Nothing: as the box is when no model changes.
     Calm,
     /// A release is installed into the shadow.
     Shadow,
@@ -56,13 +56,14 @@ pub enum Step {
 pub struct Course {
     sent: usize,
     messages: Vec<Message>,
-    steps: Vec<(Step, Instant)>,
+    steps: Vec<(Step, Instant, Instant)>,
+    log: String,
 }
 
 /// A series that has its result: how long it waited, and how long the model had it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
-    /// During which step its result came.
+    /// Which step was being done while it waited or ran.
     pub step: Step,
     /// Ms from the complete series to its result, less those in which it was read or run.
     pub waited_ms: u64,
@@ -90,7 +91,7 @@ pub fn play(every: Duration) -> anyhow::Result<Course> {
         let sent = sender.join().map_err(|_panic| anyhow::anyhow!("the sender panicked"))??;
         let steps = steps.with_context(|| stage.appliance.log_end())?;
         stage.hear(|messages| ids(messages).len() >= sent && settled(messages, sent))?;
-        Ok(Course { sent, messages: stage.subscriber.messages(), steps })
+        Ok(Course { sent, messages: stage.subscriber.messages(), steps, log: stage.appliance.log() })
     })
 }
 
@@ -127,33 +128,41 @@ impl Stage {
         anyhow::bail!("{MOST} series were sent, and the models have not changed")
     }
 
-    fn steps(&self, [first, second, third]: &[PathBuf; 3]) -> anyhow::Result<Vec<(Step, Instant)>> {
-        let mut steps = vec![(Step::Calm, Instant::now())];
-        let mut begins = |step| steps.push((step, Instant::now()));
+    fn steps(&self, [first, second, third]: &[PathBuf; 3]) -> anyhow::Result<Vec<(Step, Instant, Instant)>> {
+        let path = |bundle: &Path| bundle.display().to_string();
+        let mut steps = Vec::new();
+        let mut over = |step, since| steps.push((step, since, Instant::now()));
         self.more(CALM)?;
-        begins(Step::Shadow);
-        self.says(&["install", &first.display().to_string(), "--mode", "shadow"])?;
-        self.hear(|messages| compared(messages) >= 3)?;
-        begins(Step::Activate);
+        let since = Instant::now();
+        self.says(&["install", &path(first), "--mode", "shadow"])?;
+        self.hear(|messages| compared(messages) >= 10)?;
+        // It slows the others as long as it is there.
+        over(Step::Shadow, since);
+        let since = Instant::now();
         self.says(&["activate"])?;
+        over(Step::Activate, since);
         self.hear(|messages| last(messages, "/model_changed", "/cause") == Some("proved"))?;
-        begins(Step::Install);
-        self.says(&["install", &second.display().to_string()])?;
+        let since = Instant::now();
+        self.says(&["install", &path(second)])?;
+        over(Step::Install, since);
         self.made(second)?;
-        begins(Step::Rollback);
+        let since = Instant::now();
         self.says(&["rollback", "a test"])?;
+        over(Step::Rollback, since);
         self.made(first)?;
         self.more(FEW)?;
-        begins(Step::Staged);
-        self.says(&["install", &third.display().to_string(), "--mode", "stage"])?;
+        let since = Instant::now();
+        self.says(&["install", &path(third), "--mode", "stage"])?;
         self.says(&["activate"])?;
+        over(Step::Staged, since);
         self.made(third)?;
         self.more(FEW)?;
-        begins(Step::Loss);
+        let since = Instant::now();
         for _time in 0..LOSSES {
             self.lose_workers()?;
             self.more(FEW)?;
         }
+        over(Step::Loss, since);
         Ok(steps)
     }
 
@@ -198,6 +207,11 @@ impl Course {
         self.sent
     }
 
+    /// What the daemon logged.
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
     /// Series without a result or with several, gaps in the numbers, and results that name another model than the one that
     /// counted when they were made.
     pub fn breaches(&self) -> Vec<String> {
@@ -239,9 +253,10 @@ impl Course {
         let waits = results.map(|result| {
             let of = |name: &str| number(&result.payload, &format!("/timing_ms/{name}")).unwrap_or_default();
             let run_ms = of("preprocess_ms") + of("infer_ms");
-            let begun = self.steps.iter().rev().find(|(_, since)| *since <= result.at);
             let waited_ms = of("total_ms").saturating_sub(of("decode_ms") + run_ms);
-            Wait { step: begun.map_or(Step::Calm, |(step, _)| *step), waited_ms, run_ms }
+            let came = result.at.checked_sub(Duration::from_millis(of("total_ms"))).unwrap_or(result.at);
+            let met = self.steps.iter().find(|(_, since, until)| *since <= result.at && came <= *until);
+            Wait { step: met.map_or(Step::Calm, |(step, ..)| *step), waited_ms, run_ms }
         });
         waits.collect()
     }

@@ -25,6 +25,9 @@ pub(crate) fn run(clock: &Elapsed) -> anyhow::Result<bool> {
     let is_late = |wait: &&Wait| steps.contains(&wait.step) && wait.waited_ms > bar;
     let late = waits.iter().filter(is_late).count();
     let (sent, loss, calm) = (course.sent(), longest(Step::Loss), longest(Step::Calm));
+    if late > 0 {
+        say(course.log());
+    }
     let found = [loss > bar, is_found(course)];
     let [slow, wrong] = found.map(|found| if found { "found" } else { "NOT found" });
     clock.say(&format!(
