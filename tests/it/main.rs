@@ -48,5 +48,6 @@ mod training;
 mod trust;
 mod urgent;
 mod walk;
+mod walkthrough;
 mod watching;
 mod worker;

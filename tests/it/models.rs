@@ -4,11 +4,13 @@ use crate::scene::{Scene, read};
 use ctedge_models::bundle::file_digest;
 use ctedge_models::phantom::Recipe;
 use ctedge_models::scan::write::{self, SeriesTags};
+use ctedge_tests::busy;
 use ctedge_tests::subscriber::Message;
 use ctedge_tests::variant::{KEY, Strange, Workshop};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// A device with the reference model that trusts a workshop as well.
 pub(crate) struct Site {
@@ -36,7 +38,8 @@ impl Site {
         Self { scene, workshop }
     }
 
-    fn started(mut self) -> Self {
+    /// Starts it, and waits until its model counts.
+    pub(crate) fn started(mut self) -> Self {
         self.scene.appliance.start().unwrap();
         self.state("a", "active");
         self
@@ -225,4 +228,15 @@ fn a_bundle_in_the_folder_is_taken_and_one_at_the_configured_place_too() {
     copy(&newer, &configured);
     site.scene.appliance.start().unwrap();
     assert_eq!(site.state("a", "probation")["model"]["digest"], json!(digest(&newer)));
+}
+
+#[test]
+fn on_a_busy_box_no_series_is_lost_and_each_result_names_the_model_that_counted() {
+    let course = busy::play(Duration::from_millis(150)).unwrap();
+    assert_eq!(course.breaches(), Vec::<String>::new());
+    // How long they waited is for `faults busy` to judge, on a machine that does nothing else.
+    println!("{} series, {:?}", course.sent(), course.waits().iter().max_by_key(|wait| wait.waited_ms).unwrap());
+    let late = course.with_a_late_change();
+    assert!(late.breaches().iter().any(|breach| breach.contains(" names ")));
+    assert!(late.without_a_result().breaches().iter().any(|breach| breach.contains("no result has the number")));
 }

@@ -5,6 +5,8 @@ pub mod appliance;
 pub mod arrival;
 #[cfg(feature = "demo")]
 pub mod broker;
+#[cfg(feature = "reading")]
+pub mod busy;
 pub mod contract;
 pub mod fuzzing;
 pub mod gauge;

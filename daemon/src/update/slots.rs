@@ -172,6 +172,12 @@ impl Slots {
         Place::ALL.into_iter().find_map(|place| self.get(place).filter(|slot| waits(slot)).map(|slot| (place, slot)))
     }
 
+    /// What a rollback goes back to.
+    pub(crate) fn before(&self) -> Option<(Place, &Slot)> {
+        let before = self.active()?.0.other();
+        self.get(before).filter(|slot| slot.standing == Standing::Standby).map(|slot| (before, slot))
+    }
+
     /// Where a bundle is, if it is in a slot.
     pub(crate) fn find(&self, digest: &str) -> Option<(Place, &Slot)> {
         let holds = |slot: &&Slot| slot.bundle.digest == digest;
@@ -265,12 +271,8 @@ impl Slots {
 
     /// The model that counts gives way to the one before. Returns which counts now.
     pub(crate) fn gives_way(&mut self, code: &str, detail: &str, now_ms: i64) -> Result<Place, Unable> {
-        let (place, _) = self.active().ok_or(Unable::NothingBefore)?;
-        let before = place.other();
-        if self.get(before).is_none_or(|slot| slot.standing != Standing::Standby) {
-            return Err(Unable::NothingBefore);
-        }
-        self.fails(place, code, detail, now_ms);
+        let before = self.before().ok_or(Unable::NothingBefore)?.0;
+        self.fails(before.other(), code, detail, now_ms);
         self.stand(before, Standing::Active, now_ms);
         Ok(before)
     }

@@ -27,8 +27,8 @@ pub(in crate::pipeline) enum Task {
     Shadow(Option<Box<Inference>>),
     /// Have the model that waits count: this one, or the one in the shadow.
     Switch(Option<Box<Inference>>, SyncSender<Switched>),
-    /// Have the model before count again, for this reason.
-    Back(String, SyncSender<Switched>),
+    /// Have the model before count again: this one, or one that is still to be loaded.
+    Back(Option<Box<Inference>>, SyncSender<Switched>),
 }
 
 /// What a test found, or why the model does not pass.

@@ -18,13 +18,12 @@ use std::fs;
 use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
-use tracing::warn;
 
 /// How often it is tried whether the model has nothing to do, and whether no study is half read.
 const MOMENT: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_millis(500);
 /// What is told of a model that an operator has gone back from; their own words stand in the command's state.
-const WORDS: &str = "an operator went back to the model before";
+pub(super) const WORDS: &str = "an operator went back to the model before";
 
 /// What is needed in order to go on after a restart.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -97,9 +96,10 @@ impl House {
                 None => Ok(Some(Err(Refused::new(Reason::NotFound, Unable::NoCandidate.to_string())))),
             };
         };
-        let digest = slot.bundle.digest.clone();
+        let (digest, standing) = (slot.bundle.digest.clone(), slot.standing.clone());
         self.commands.progress(entry, Told::at("switching"))?;
-        step!(Ok::<_, StoreError>(self.switched(None, tasks)));
+        let candidate = step!(Ok::<_, StoreError>(Some(self.standing_by(&digest, &standing))));
+        step!(Ok::<_, StoreError>(self.switched(candidate, tasks)));
         Ok(Some(Ok(self.told_of(&digest)?)))
     }
 
@@ -110,8 +110,13 @@ impl House {
         tasks: &SyncSender<Task>,
     ) -> Result<Ended, StoreError> {
         self.commands.progress(entry, Told::at("switching"))?;
+        let slots = self.slots()?;
+        let before = match slots.before() {
+            Some((_, slot)) => step!(Ok::<_, StoreError>(Some(self.beside(&slot.bundle.digest)))),
+            None => return Ok(Some(Err(refused(Unable::NothingBefore)))),
+        };
         let (reply, answer) = sync_channel(1);
-        let task = Task::Back(WORDS.to_owned(), reply);
+        let task = Task::Back(before, reply);
         let switched = match self.hand_to_model(task, tasks) {
             Handed::Over => answered(&answer),
             Handed::NobodyThere => self.give_way("rolled_back", WORDS).map(|way| match way {
@@ -127,29 +132,6 @@ impl House {
                 Some((_, slot)) => Ok(Some(Ok(self.told_of(&slot.bundle.digest)?))),
                 None => Ok(Some(Err(Refused::new(Reason::NotFound, Unable::NothingBefore.to_string())))),
             },
-        }
-    }
-
-    /// Models that were in the shadow when the daemon ended are there again.
-    pub(in crate::pipeline) fn shadow_again(&self, tasks: &SyncSender<Task>) {
-        let Ok(slots) = self.slots() else { return };
-        let Some((place, slot)) = slots.candidate().filter(|(_, slot)| slot.standing == Standing::Shadow) else {
-            return;
-        };
-        let digest = slot.bundle.digest.clone();
-        match Inference::start(&self.candidate_settings(&digest), &self.config.paths.of_models()) {
-            // Without a model that counts there is nothing to compare it with.
-            Ok(candidate) => {
-                self.hand_to_model(Task::Shadow(Some(Box::new(candidate))), tasks);
-            }
-            Err(error) => {
-                warn!(%error, "the model in the shadow cannot be loaded");
-                let code = error.fault.unwrap_or("load");
-                self.change(|_transaction, slots| {
-                    slots.fails(place, code, "it cannot be loaded", clock::now_ms());
-                    Ok(())
-                });
-            }
         }
     }
 
@@ -227,11 +209,16 @@ impl House {
         let slots = self.slots()?;
         let standing = slots.find(&offer.digest).map(|(_, slot)| slot.standing.clone());
         match (offer.mode, standing) {
-            (Mode::Activate, Some(Standing::Staged | Standing::Shadow)) => {
+            (Mode::Activate, Some(standing @ (Standing::Staged | Standing::Shadow))) => {
                 if !self.quiet(entry)? {
                     return Ok(None);
                 }
                 self.commands.progress(entry, Told::at("switching"))?;
+                let candidate = match candidate {
+                    Some(candidate) => Some(candidate),
+                    // It was put there before a restart.
+                    None => step!(Ok::<_, StoreError>(Some(self.standing_by(&offer.digest, &standing)))),
+                };
                 Ok(self.switched(candidate, tasks))
             }
             (Mode::Shadow, Some(Standing::Shadow)) => match candidate {
@@ -285,7 +272,7 @@ impl House {
     }
 
     /// Hands a task to the room of the model when its turn comes.
-    fn hand_to_model(&self, mut task: Task, tasks: &SyncSender<Task>) -> Handed {
+    pub(super) fn hand_to_model(&self, mut task: Task, tasks: &SyncSender<Task>) -> Handed {
         loop {
             match tasks.try_send(task) {
                 Ok(()) => return Handed::Over,
@@ -323,7 +310,7 @@ impl House {
 
 /// Whether a task has reached the room of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Handed {
+pub(super) enum Handed {
     /// It has.
     Over,
     /// The room has no model, and waits for one that can be loaded.

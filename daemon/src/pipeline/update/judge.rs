@@ -2,6 +2,7 @@
 
 use super::super::House;
 use super::super::obey::Task;
+use super::install::WORDS;
 use super::load::Way;
 use crate::floor::clock;
 use crate::floor::subject::Subject;
@@ -41,32 +42,44 @@ impl House {
                 let running = Running { active, shadow: candidate.map(|candidate| *candidate).or(shadow) };
                 self.switch(running, &reply)
             }
-            Task::Back(detail, reply) => {
-                let way = self.give_way("rolled_back", &detail)?;
-                let switched = if way == Way::Open { Ok(()) } else { Err(Unable::NothingBefore) };
-                drop(active);
-                let active = self.inference()?;
-                // Whoever asked may have gone.
-                reply.send(switched).ok();
-                Some(Running { active, shadow })
-            }
+            Task::Back(before, reply) => self.back(Running { active, shadow }, before, &reply),
         }
+    }
+
+    /// The model before counts again: this one, if it is loaded. `None` when told to stop.
+    fn back(
+        &self,
+        Running { active, shadow }: Running,
+        before: Option<Box<Inference>>,
+        reply: &SyncSender<Switched>,
+    ) -> Option<Running> {
+        let way = self.give_way("rolled_back", WORDS)?;
+        let active = if way == Way::Blocked { active } else { self.takes_over(before.map(|before| *before), active)? };
+        let switched = if way == Way::Open { Ok(()) } else { Err(Unable::NothingBefore) };
+        // Whoever asked may have gone.
+        reply.send(switched).ok();
+        Some(Running { active, shadow })
+    }
+
+    /// The model that counts now: the one that is loaded, if it is that and has not died, else it is loaded once the other
+    /// has gone. `None` when told to stop.
+    fn takes_over(&self, ready: Option<Inference>, other: Inference) -> Option<Inference> {
+        let counts = self.slots().ok().and_then(|slots| slots.active().map(|(_, slot)| slot.bundle.digest.clone()));
+        let is_it = |ready: &mut Inference| counts.as_ref() == Some(&ready.model().digest) && ready.is_alive();
+        if let Some(ready) = ready.and_then(|mut ready| is_it(&mut ready).then_some(ready)) {
+            self.loaded(&ready);
+            return Some(ready);
+        }
+        drop(other);
+        self.inference()
     }
 
     /// The candidate counts from now on. `None` when told to stop.
     fn switch(&self, Running { active, shadow }: Running, reply: &SyncSender<Switched>) -> Option<Running> {
         let switched = self.activate()?;
-        let shadow = shadow.and_then(|mut candidate| candidate.is_alive().then_some(candidate));
-        let running = match (switched, shadow) {
-            (Err(_), shadow) => Running { active, shadow },
-            (Ok(()), Some(candidate)) => {
-                self.loaded(&candidate);
-                Running { active: candidate, shadow: None }
-            }
-            (Ok(()), None) => {
-                drop(active);
-                Running { active: self.inference()?, shadow: None }
-            }
+        let running = match switched {
+            Err(_) => Running { active, shadow },
+            Ok(()) => Running { active: self.takes_over(shadow, active)?, shadow: None },
         };
         reply.send(switched).ok();
         Some(running)

@@ -1,16 +1,18 @@
 //! Which bundle is loaded, and what is done where it cannot be.
 
 use super::super::House;
+use super::super::obey::Task;
 use super::bundle;
-use crate::command::{self, Entry, Order};
+use crate::command::{self, Entry, Order, Reason, Refused};
 use crate::floor::clock;
 use crate::floor::store::lock;
-use crate::infer::{Inference, LoadError};
+use crate::infer::{Inference, LoadError, Settings};
 use crate::update::{Place, Slot, Slots, Standing, Unable, table};
 use ctedge_models::bundle::GOLDEN;
 use ctedge_models::trust::signature_path;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
 use tracing::{error, info, warn};
 
 /// The model that counts, and where its bundle is.
@@ -89,6 +91,57 @@ impl House {
             }
             Err(Unable::Unproved | Unable::NoCandidate | Unable::NothingBefore) => Way::Blocked,
         })
+    }
+
+    /// Loads a model of the slots beside the one that serves, so that no series waits for it. Nothing where the device has no
+    /// room for both: then it is loaded once the other has gone.
+    ///
+    /// # Errors
+    /// The bundle is at fault, or loading hung: the model that serves had better go on.
+    pub(super) fn beside(&self, digest: &str) -> Result<Option<Box<Inference>>, Refused> {
+        match Inference::start(&self.candidate_settings(digest), &self.config.paths.of_models()) {
+            Ok(inference) => Ok(Some(Box::new(inference))),
+            Err(LoadError { fault: Some(code), reason, .. }) => Err(Refused::new(Reason::Bundle(code), reason)),
+            Err(LoadError { hung: Some(_), reason, .. }) => Err(Refused::new(Reason::Model, reason)),
+            Err(error) => {
+                warn!(%error, "the model cannot be loaded beside the one that serves; series wait while it is loaded");
+                Ok(None)
+            }
+        }
+    }
+
+    /// The same for a model that waits: one in the shadow is loaded already.
+    pub(super) fn standing_by(&self, digest: &str, standing: &Standing) -> Result<Option<Box<Inference>>, Refused> {
+        if *standing == Standing::Shadow { Ok(None) } else { self.beside(digest) }
+    }
+
+    /// Models that were in the shadow when the daemon ended are there again.
+    pub(in crate::pipeline) fn shadow_again(&self, tasks: &SyncSender<Task>) {
+        let Ok(slots) = self.slots() else { return };
+        let Some((place, slot)) = slots.candidate().filter(|(_, slot)| slot.standing == Standing::Shadow) else {
+            return;
+        };
+        let digest = slot.bundle.digest.clone();
+        match Inference::start(&self.candidate_settings(&digest), &self.config.paths.of_models()) {
+            // Without a model that counts there is nothing to compare it with.
+            Ok(candidate) => {
+                self.hand_to_model(Task::Shadow(Some(Box::new(candidate))), tasks);
+            }
+            Err(error) => {
+                warn!(%error, "the model in the shadow cannot be loaded");
+                let code = error.fault.unwrap_or("load");
+                self.change(|_transaction, slots| {
+                    slots.fails(place, code, "it cannot be loaded", clock::now_ms());
+                    Ok(())
+                });
+            }
+        }
+    }
+
+    /// How a bundle of the stock is loaded.
+    pub(super) fn candidate_settings(&self, digest: &str) -> Settings {
+        let providers = self.ladder().allowed(&self.config.infer.providers);
+        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
     }
 
     /// A ledger that was made anew knows of no slots: they are as they were noted beside it.

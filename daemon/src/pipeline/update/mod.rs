@@ -1,7 +1,7 @@
 //! Models come and go here: what `update` says is done, and what became of it is told to it.
 //!
-//! Three threads take part. The room `models` carries out commands, fetches, and has a new model loaded in a worker of its
-//! own, beside the one that serves. The room `infer` owns the models that run: it switches, between two series, and judges
+//! Three threads take part. The room `models` carries out commands, fetches, and has the model that is to count next, a new one
+//! or the one before, loaded in a worker of its own, beside the one that serves. The room `infer` owns the models that run: it switches, between two series, and judges
 //! a model on probation after each. Every change of the slots is one commit with the event that tells it.
 
 mod admit;

@@ -16,7 +16,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Every kind with its figure.
-const STEPS: [(Kind, &[&str]); 17] = [
+const STEPS: [(Kind, &[&str]); 18] = [
     (Kind::Fsync, &[]),
     (Kind::Kill, &["--points", "500"]),
     (Kind::Recover, &["--points", "100"]),
@@ -28,6 +28,7 @@ const STEPS: [(Kind, &[&str]); 17] = [
     (Kind::Carry, &["--mib", "200", "--drops", "20"]),
     (Kind::Update, &["--points", "200"]),
     (Kind::UpdatePower, &["--points", "100"]),
+    (Kind::Busy, &[]),
     (Kind::Burst, &["--points", "20000"]),
     (Kind::Disk, &[]),
     (Kind::Poison, &["--points", "20"]),

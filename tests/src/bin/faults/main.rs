@@ -87,6 +87,8 @@ enum Kind {
     Update,
     /// The same, and the power is cut at N moments; needs root, FUSE and loop devices
     UpdatePower,
+    /// Nothing breaks: models change while a series comes again and again
+    Busy,
     /// N files come at once
     Burst,
     /// The disk fills up, and has room again; needs root, for a small file system in memory
@@ -115,6 +117,7 @@ fn main() -> ExitCode {
         Kind::Carry => carry::run(arguments.mib, arguments.drops, &clock),
         Kind::Update => update::run(&arguments.sample(), &clock),
         Kind::UpdatePower => update::cuts(&arguments.sample(), &clock),
+        Kind::Busy => update::busy::run(&clock),
         Kind::Soak => soak::run(arguments.hours, arguments.sample().seed, &clock),
         Kind::Burst => burst::flood(arguments.points, &clock),
         Kind::Disk => disk::run(&clock),

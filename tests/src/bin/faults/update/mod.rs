@@ -4,6 +4,7 @@
 //! models are replaced. Whenever the daemon is killed, the next start has one model that counts, whole and verified, and the
 //! command that was cut short comes to an end.
 
+pub(crate) mod busy;
 mod cut;
 mod keys;
 
