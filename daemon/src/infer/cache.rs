@@ -95,9 +95,9 @@ pub(super) fn bound(models: &Path, in_use: &Path, most_bytes: u64) -> io::Result
             break;
         }
         if engine.is_dir() {
-            fs::remove_dir_all(engine)?
+            fs::remove_dir_all(engine)?;
         } else {
-            fs::remove_file(engine)?
+            fs::remove_file(engine)?;
         }
         all = all.saturating_sub(*bytes);
     }

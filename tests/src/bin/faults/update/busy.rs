@@ -26,6 +26,7 @@ pub(crate) fn run(clock: &Elapsed) -> anyhow::Result<bool> {
     let late = waits.iter().filter(is_late).count();
     let (sent, loss, calm) = (course.sent(), longest(Step::Loss), longest(Step::Calm));
     let found = [loss > bar, is_found(course)];
+    let words = found.map(|found| if found { "found" } else { "NOT found" });
     clock.say(&format!(
         "busy: {sent} series, one each {} ms: {} breaches; longest wait while nothing changes {calm} ms, longest run {run} ms, bar \
          {bar} ms; {}: {late} over the bar; control: a model that is loaded while series wait, {loss} ms, {}, a lost result and a \
@@ -33,16 +34,12 @@ pub(crate) fn run(clock: &Elapsed) -> anyhow::Result<bool> {
         EVERY.as_millis(),
         breaches.len(),
         told.join(", "),
-        word(found[0]),
-        word(found[1]),
+        words[0],
+        words[1],
     ));
     let held = breaches.is_empty() && late == 0 && found == [true, true];
     say(if held { "PASS" } else { "FAIL" });
     Ok(held)
-}
-
-fn word(found: bool) -> &'static str {
-    if found { "found" } else { "NOT found" }
 }
 
 /// Whether a result that is taken away, and then a change that comes too late, are found.
