@@ -176,7 +176,7 @@ impl House {
     }
 
     /// Bundles that commands in the journal wait for or are at.
-    fn pending_bundles(&self) -> Vec<String> {
+    pub(super) fn pending_bundles(&self) -> Vec<String> {
         let entries = lock(&self.store).read(command::entries).unwrap_or_default();
         let offered = |entry: Entry| {
             let request = entry.request.filter(|_| !entry.state.is_final())?;
