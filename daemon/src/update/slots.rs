@@ -166,6 +166,11 @@ impl Slots {
         Some((counting, self.get(counting)?))
     }
 
+    /// Whether the model of this digest is the one that counts.
+    pub(crate) fn counts_now(&self, digest: &str) -> bool {
+        self.active().is_some_and(|(_, slot)| slot.bundle.digest == digest)
+    }
+
     /// The model that could count next.
     pub(crate) fn candidate(&self) -> Option<(Place, &Slot)> {
         let waits = |slot: &Slot| matches!(slot.standing, Standing::Staged | Standing::Shadow);

@@ -94,6 +94,19 @@ impl Stock {
         durable::move_to(&self.partial(digest), &path)
     }
 
+    /// Deletes what an operator has brought, but for these: a kill may have come between the copy and its end.
+    pub(crate) fn clear_inbox(state: &Path, but: &[String]) -> io::Result<()> {
+        let Ok(entries) = fs::read_dir(Self::inbox(state)) else { return Ok(()) };
+        for entry in entries {
+            let path = entry?.path();
+            let is_needed = path.file_stem().is_some_and(|stem| but.iter().any(|digest| stem == digest.as_str()));
+            if !is_needed {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Notes the slots beside the ledger.
     pub(crate) fn note(&self, slots: &Slots) -> io::Result<()> {
         let noted = self.folder.join(SLOTS);

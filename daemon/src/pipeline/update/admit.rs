@@ -6,7 +6,7 @@ use super::install::{Memory, Step, refused};
 use crate::command::{Entry, Reason, Refused, Told};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{StoreError, lock};
-use crate::infer::{self, Inference, Settings};
+use crate::infer::{self, Inference};
 use crate::update::{Slots, Standing, Unable, table};
 use ctedge_models::bundle::{Admission, Device, Permission};
 use ctedge_models::offer::{Offer, Signed};
@@ -94,11 +94,6 @@ impl House {
             return Err(refused("expired_permit", "the permit's time is over".to_owned()));
         }
         Ok(permit.nonce)
-    }
-
-    pub(super) fn candidate_settings(&self, digest: &str) -> Settings {
-        let providers = self.ladder().allowed(&self.config.infer.providers);
-        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
     }
 
     /// Has a worker of its own verify the bundle, load it and run its golden volume, beside the model that serves.

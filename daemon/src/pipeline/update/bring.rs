@@ -38,6 +38,9 @@ impl House {
     pub(in crate::pipeline) fn begin_models(&self, tasks: &SyncSender<Task>) {
         self.tell_slots();
         self.sweep_bundles();
+        if let Err(error) = Stock::clear_inbox(&self.config.paths.state, &self.pending_bundles()) {
+            warn!(error = %error.kind(), "bundles that were brought before cannot be deleted");
+        }
         self.shadow_again(tasks);
     }
 

@@ -32,6 +32,8 @@ pub(super) struct Memory {
     pub(super) checks: u32,
     /// Whether it has passed: the slot holds it.
     staged: bool,
+    /// Which model is to count: where it does, that was done before the restart.
+    target: Option<String>,
 }
 
 impl Memory {
@@ -88,16 +90,16 @@ impl House {
         tasks: &SyncSender<Task>,
     ) -> Result<Ended, StoreError> {
         let slots = self.slots()?;
-        let is_it = |found: &str| digest.is_none_or(|digest| digest == found);
+        let wanted = Memory::of(entry).target.or_else(|| digest.map(str::to_owned));
+        if let Some(digest) = wanted.as_deref().filter(|digest| slots.counts_now(digest)) {
+            return Ok(Some(Ok(self.told_of(digest)?)));
+        }
+        let is_it = |found: &str| wanted.as_deref().is_none_or(|digest| digest == found);
         let Some((_, slot)) = slots.candidate().filter(|(_, slot)| is_it(&slot.bundle.digest)) else {
-            let counts = slots.active().filter(|(_, slot)| digest == Some(slot.bundle.digest.as_str()));
-            return match counts {
-                Some((_, slot)) => Ok(Some(Ok(self.told_of(&slot.bundle.digest)?))),
-                None => Ok(Some(Err(Refused::new(Reason::NotFound, Unable::NoCandidate.to_string())))),
-            };
+            return Ok(Some(Err(refused(Unable::NoCandidate))));
         };
         let (digest, standing) = (slot.bundle.digest.clone(), slot.standing.clone());
-        self.commands.progress(entry, Told::at("switching"))?;
+        self.aims_at(entry, &digest)?;
         let candidate = step!(Ok::<_, StoreError>(Some(self.standing_by(&digest, &standing))));
         step!(Ok::<_, StoreError>(self.switched(candidate, tasks)));
         Ok(Some(Ok(self.told_of(&digest)?)))
@@ -109,12 +111,14 @@ impl House {
         entry: &mut Entry,
         tasks: &SyncSender<Task>,
     ) -> Result<Ended, StoreError> {
-        self.commands.progress(entry, Told::at("switching"))?;
         let slots = self.slots()?;
-        let before = match slots.before() {
-            Some((_, slot)) => step!(Ok::<_, StoreError>(Some(self.beside(&slot.bundle.digest)))),
-            None => return Ok(Some(Err(refused(Unable::NothingBefore)))),
-        };
+        if let Some(digest) = Memory::of(entry).target.filter(|digest| slots.counts_now(digest)) {
+            return Ok(Some(Ok(self.told_of(&digest)?)));
+        }
+        let Some((_, slot)) = slots.before() else { return Ok(Some(Err(refused(Unable::NothingBefore)))) };
+        let digest = slot.bundle.digest.clone();
+        self.aims_at(entry, &digest)?;
+        let before = step!(Ok::<_, StoreError>(Some(self.beside(&digest))));
         let (reply, answer) = sync_channel(1);
         let task = Task::Back(before, reply);
         let switched = match self.hand_to_model(task, tasks) {
@@ -125,14 +129,17 @@ impl House {
             }),
             Handed::Stop => None,
         };
-        let Some(switched) = switched else { return Ok(None) };
         match switched {
-            Err(unable) => Ok(Some(Err(refused(unable)))),
-            Ok(()) => match self.slots()?.active() {
-                Some((_, slot)) => Ok(Some(Ok(self.told_of(&slot.bundle.digest)?))),
-                None => Ok(Some(Err(Refused::new(Reason::NotFound, Unable::NothingBefore.to_string())))),
-            },
+            None => Ok(None),
+            Some(Err(unable)) => Ok(Some(Err(refused(unable)))),
+            Some(Ok(())) => Ok(Some(Ok(self.told_of(&digest)?))),
         }
+    }
+
+    /// Notes which model is to count, before anything is done.
+    fn aims_at(&self, entry: &mut Entry, digest: &str) -> Result<(), StoreError> {
+        entry.memory = Some(json!(Memory { target: Some(digest.to_owned()), ..Memory::default() }).to_string());
+        self.commands.progress(entry, Told::at("switching"))
     }
 
     /// Gets the bundle here, whole and under its digest.
@@ -153,25 +160,24 @@ impl House {
             let kept = stock.keep(&offer.digest, &offer.signature);
             kept.map_err(|error| Refused::new(Reason::Device, format!("the bundle cannot be kept: {}", error.kind())))
         });
+        if let Source::File(name) = &offer.source {
+            // Not before: after a kill it is needed again.
+            drop(fs::remove_file(Stock::inbox(&self.config.paths.state).join(name)));
+        }
         Ok(Some(kept))
     }
 
     /// Copies a bundle that was brought: by `ctedge model install`, or in the watched folder.
     fn bring(&self, name: &str, digest: &str) -> Result<(), Refused> {
         let inbox = Stock::inbox(&self.config.paths.state).join(name);
-        let is_in_inbox = inbox.exists();
-        let path = if is_in_inbox { inbox } else { self.config.update.folder.join(name) };
-        let brought = self.stock().bring(&path, digest).map_err(|untaken| match &untaken {
+        let path = if inbox.exists() { inbox } else { self.config.update.folder.join(name) };
+        self.stock().bring(&path, digest).map_err(|untaken| match &untaken {
             Untaken::Io(error) => {
                 Refused::new(Reason::Device, format!("the bundle cannot be copied: {}", error.kind()))
             }
             Untaken::Link => Refused::new(Reason::Bundle("unsafe_file"), untaken.to_string()),
             Untaken::Other => Refused::new(Reason::Bundle("other_bundle"), untaken.to_string()),
-        });
-        if is_in_inbox {
-            drop(fs::remove_file(path));
-        }
-        brought
+        })
     }
 
     /// Puts a model that has passed into the slot that does not count.

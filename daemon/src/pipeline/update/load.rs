@@ -6,7 +6,7 @@ use super::bundle;
 use crate::command::{self, Entry, Order, Reason, Refused};
 use crate::floor::clock;
 use crate::floor::store::lock;
-use crate::infer::{Inference, LoadError};
+use crate::infer::{Inference, LoadError, Settings};
 use crate::update::{Place, Slot, Slots, Standing, Unable, table};
 use ctedge_models::bundle::GOLDEN;
 use ctedge_models::trust::signature_path;
@@ -138,6 +138,12 @@ impl House {
         }
     }
 
+    /// How a bundle of the stock is loaded.
+    pub(super) fn candidate_settings(&self, digest: &str) -> Settings {
+        let providers = self.ladder().allowed(&self.config.infer.providers);
+        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
+    }
+
     /// A ledger that was made anew knows of no slots: they are as they were noted beside it.
     pub(in crate::pipeline) fn recall_slots(&self) {
         let is_new = self.slots().is_ok_and(|slots| slots.active().is_none());
@@ -170,7 +176,7 @@ impl House {
     }
 
     /// Bundles that commands in the journal wait for or are at.
-    fn pending_bundles(&self) -> Vec<String> {
+    pub(super) fn pending_bundles(&self) -> Vec<String> {
         let entries = lock(&self.store).read(command::entries).unwrap_or_default();
         let offered = |entry: Entry| {
             let request = entry.request.filter(|_| !entry.state.is_final())?;

@@ -252,6 +252,11 @@ impl Goods {
             ));
         }
         let messages = scene.subscriber.messages();
+        let ended = messages.iter().filter(|message| message.topic.contains("/cmd/model_"));
+        let refused = ended.filter(|message| ["failed", "rejected", "expired"].contains(&message.text("state")));
+        breaches.extend(refused.map(|message| {
+            format!("{} is {}: {}", message.text("name"), message.text("state"), message.text("reason_detail"))
+        }));
         let now = counting(&messages).and_then(|digest| self.serial(&digest));
         if now < least {
             breaches.push(format!("serial {now:?} counts, and {least:?} had proved itself"));
