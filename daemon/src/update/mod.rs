@@ -44,7 +44,7 @@ pub(crate) struct Settings {
     pub(crate) probation_h: f64,
     /// Series on which it may fail meanwhile.
     pub(crate) probation_faults: u32,
-    /// How many times as long as the model before it may take.
+    /// How many times as long as the model before it may take; half a second longer is always allowed.
     pub(crate) slower: f64,
     /// Positive flags of a series that it may give more or fewer than the model before, in the mean.
     pub(crate) flags_shift: f64,

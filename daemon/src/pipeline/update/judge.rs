@@ -66,7 +66,8 @@ impl House {
     fn takes_over(&self, ready: Option<Inference>, other: Inference) -> Option<Inference> {
         let counts = self.slots().ok().and_then(|slots| slots.active().map(|(_, slot)| slot.bundle.digest.clone()));
         let is_it = |ready: &mut Inference| counts.as_ref() == Some(&ready.model().digest) && ready.is_alive();
-        if let Some(ready) = ready.and_then(|mut ready| is_it(&mut ready).then_some(ready)) {
+        if let Some(mut ready) = ready.and_then(|mut ready| is_it(&mut ready).then_some(ready)) {
+            ready.pass_over(self.bad_providers());
             self.loaded(&ready);
             return Some(ready);
         }

@@ -213,6 +213,11 @@ impl House {
         }
     }
 
+    /// Why providers are not even tried, one sentence each.
+    pub(in crate::pipeline) fn bad_providers(&self) -> Vec<String> {
+        bad(&self.ladder())
+    }
+
     /// How it stands with the providers that hang, and what to do.
     pub(in crate::pipeline) fn inference_check(&self) -> Check {
         let ladder = self.ladder();
