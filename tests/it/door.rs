@@ -204,11 +204,14 @@ fn scripted(script: &str) -> Hall {
 fn file_and_folder_are_synced_before_the_answer_is_sent() {
     let made = series::make(&Plan::small(1, 74)).unwrap();
     let calls = "fsync,fdatasync,rename,renameat,renameat2,sendto";
-    let hall = scripted(&format!("exec strace -D -f -y -qq -e signal=none -e trace={calls} -o FOLDER/trace DAEMON"));
+    let mut hall =
+        scripted(&format!("exec strace -D -f -y -qq -e signal=none -e trace={calls} -o FOLDER/trace DAEMON"));
     let told = hall.send(&json!({}), &folders(&made));
     assert_eq!(answered(&told).len(), 6, "{told:?}");
     let trace = fs::read_to_string(hall.scene.appliance.path("trace")).unwrap();
-    fs::remove_dir_all(hall.scene.appliance.path("")).unwrap();
+    // While it runs it makes files; strace may write a last line.
+    hall.scene.appliance.kill().unwrap();
+    drop(fs::remove_dir_all(hall.scene.appliance.path("")));
     let thread = trace.lines().find(|line| line.contains("/.receive-")).unwrap().split(' ').next().unwrap();
     let kind = |line: &str| match line {
         _ if line.contains("fsync(") && line.contains("/.receive-") => 'f',
