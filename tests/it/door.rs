@@ -230,7 +230,7 @@ fn a_full_disk_is_told_to_the_sender_and_to_the_operator_and_passes() {
     let made = series::make(&Plan::small(1, 75)).unwrap();
     let folder = folders(&made)[0];
     // A file that may not grow fails as on a full disk once its signal is ignored.
-    let hall = scripted("trap '' XFSZ; exec DAEMON");
+    let mut hall = scripted("trap '' XFSZ; exec DAEMON");
     let room = |bytes| {
         let limit = Rlimit { current: bytes, maximum: None };
         prlimit(Some(pid(hall.worker().try_into().unwrap())), Resource::Fsize, limit).unwrap();
@@ -253,6 +253,8 @@ fn a_full_disk_is_told_to_the_sender_and_to_the_operator_and_passes() {
     let told = hall.send(&json!({}), &[folder]);
     assert_eq!(answered(&told).len(), 6, "{told:?}");
     assert_eq!(hall.stored(folder).len(), 6);
+    // While it runs it makes files.
+    hall.scene.appliance.kill().unwrap();
     fs::remove_dir_all(hall.scene.appliance.path("")).unwrap();
 }
 
