@@ -70,6 +70,8 @@ fn a_series_outlives_the_generation_of_its_name() {
     let mut scene = Scene::with(|setup| setup.quiet_s = 3.0);
     scene.drop_files(&made.series[0], "a", Manner::Copy);
     let opened = scene.wait(1, |message| message.topic.ends_with("/event/study_received")).remove(0);
+    // What is still in the drop folder would get the new key's name.
+    std::thread::sleep(Duration::from_secs(1));
     scene.appliance.kill().unwrap();
     assert_eq!(told(&scene, &["key", "rotate-site"]).0, 0);
     assert_eq!(told(&scene, &["key", "drop-old"]).1.lines().next(), Some("2"));
