@@ -7,16 +7,13 @@ use crate::bundle::{BUNDLE_BYTES, Requires};
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 
 /// Smallest and largest chunk in bytes.
 pub const CHUNK_BYTES: [u32; 2] = [1 << 10, 1 << 20];
 /// Most chunks of a bundle.
 pub const CHUNKS: u64 = 16_384;
 /// Longest signature file, in characters.
-const SIGNATURE_CHARS: usize = 1024;
+pub const SIGNATURE_CHARS: usize = 1024;
 /// Longest permit, in characters.
 const PERMIT_CHARS: usize = 4096;
 /// Longest address of a server, in characters.
@@ -98,6 +95,23 @@ pub struct Signed {
 }
 
 impl Offer {
+    /// A bundle that lies on the device: its file's name and length, its digest and the text of its signature.
+    pub fn of_file((name, bytes): (String, u64), (digest, signature): (String, String)) -> Self {
+        Self {
+            digest,
+            bytes,
+            signature,
+            source: Source::File(name),
+            mode: Mode::default(),
+            name: None,
+            version: None,
+            serial: None,
+            requires: None,
+            permit: None,
+            deadline: None,
+        }
+    }
+
     /// Whether the values are within their bounds.
     ///
     /// # Errors
@@ -134,23 +148,6 @@ impl Offer {
 /// Whether this is a SHA-256 in hex.
 pub fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-}
-
-/// The list of chunks of a file: their SHA-256 digests one after the other, 32 bytes each.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn chunk_list(file: &Path, chunk_bytes: u32) -> io::Result<Vec<u8>> {
-    let (mut file, mut list) = (File::open(file)?, Vec::new());
-    let mut chunk = Vec::new();
-    loop {
-        chunk.clear();
-        (&mut file).take(u64::from(chunk_bytes)).read_to_end(&mut chunk)?;
-        if chunk.is_empty() {
-            return Ok(list);
-        }
-        list.extend_from_slice(&Sha256::digest(&chunk));
-    }
 }
 
 /// Digest of a list of chunks, as an offer names it.
@@ -226,16 +223,5 @@ mod tests {
         ] {
             offer(&source).unwrap_err();
         }
-    }
-
-    #[test]
-    fn a_file_is_cut_into_chunks_that_each_have_their_digest() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let bytes: Vec<u8> = (0..2500u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
-        std::fs::write(file.path(), &bytes).unwrap();
-        let list = chunk_list(file.path(), 1024).unwrap();
-        let expected: Vec<u8> = bytes.chunks(1024).flat_map(|chunk| Sha256::digest(chunk).to_vec()).collect();
-        assert_eq!(list, expected);
-        assert_eq!(list.len(), 3 * 32);
     }
 }

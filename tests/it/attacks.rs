@@ -11,7 +11,6 @@ use ctedge_tests::variant::{KEY, Strange};
 use prost::Message;
 use serde_json::{Value, json};
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A device with a pinned root document, and whoever wants it to run something else.
@@ -358,5 +357,4 @@ fn no_attack_gets_another_model_onto_the_device() {
     assert!(kept.iter().filter(|name| name.len() == 64).count() <= 2, "what was refused is left: {kept:?}");
     assert!(stick.exists());
     assert_eq!(attacker.site.patient(1).payload["model"]["digest"], json!(before));
-    std::io::stdout().flush().unwrap();
 }

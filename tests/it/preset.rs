@@ -16,3 +16,22 @@ pub(crate) fn changed(lines: &[&str]) -> toml::Table {
     }
     table
 }
+
+/// What makes the catalog's experiment small.
+const SMALL: [&str; 10] = [
+    "data = { corpus = { phantoms = { count = 24, seed = 1 } }, validation_share = 0.2, test_share = 0.0 }",
+    "input.grid.spacing = { size = [16, 32, 32], spacing_mm = [20.0, 12.0, 12.0] }",
+    "vision.dim = 24",
+    "vision.depth = 1",
+    "vision.places = 2",
+    "text.dim = 24",
+    "text.depth = 1",
+    "text.vocabulary = 256",
+    "text.max_tokens = 64",
+    "export = { precision = \"f32\" }",
+];
+
+/// The catalog's experiment made small, with this line for `training`.
+pub(crate) fn small(training: &str) -> toml::Table {
+    changed(&[&SMALL, [training].as_slice()].concat())
+}

@@ -1,8 +1,9 @@
 //! The site's key has generations: no series loses its name, and no key is ever half a key.
 
 use crate::evidence::told;
-use crate::scene::{Scene, distinct};
-use ctedge_tests::arrival::Manner;
+use crate::scene::{PATIENCE, Scene, distinct};
+use ctedge_tests::arrival::{self, Manner};
+use ctedge_tests::process;
 use ctedge_tests::series::{self, Plan};
 use serde_json::json;
 use std::process::{Command, Stdio};
@@ -71,7 +72,9 @@ fn a_series_outlives_the_generation_of_its_name() {
     scene.drop_files(&made.series[0], "a", Manner::Copy);
     let opened = scene.wait(1, |message| message.topic.ends_with("/event/study_received")).remove(0);
     // What is still in the drop folder would get the new key's name.
-    std::thread::sleep(Duration::from_secs(1));
+    let before = [scene.appliance.incoming(), scene.appliance.path("spool/claimed")];
+    let is_sorted = || Ok(before.iter().all(|folder| arrival::all_files(folder).is_ok_and(|files| files.is_empty())));
+    assert!(process::wait_until(PATIENCE, is_sorted).unwrap());
     scene.appliance.kill().unwrap();
     assert_eq!(told(&scene, &["key", "rotate-site"]).0, 0);
     assert_eq!(told(&scene, &["key", "drop-old"]).1.lines().next(), Some("2"));

@@ -11,6 +11,7 @@ use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use comfy_table::{Table, presets};
 use ctedge_models::bundle::{self, file_digest};
+use ctedge_models::offer::{Mode, Offer, Signed};
 use ctedge_models::trust::signature_path;
 use serde_json::{Value, json};
 use std::fs;
@@ -106,8 +107,8 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     match &args.action {
         Action::List(how) => list(config, how),
         Action::Install(install) => {
-            let params = brought(config, install)?;
-            enter(config, (Name::ModelUpdate, &params), &install.follow)
+            let offer = brought(config, install)?;
+            enter(config, (Name::ModelUpdate, &json!(offer)), &install.follow)
         }
         Action::Activate { follow } => enter(config, (Name::ModelActivate, &json!({})), follow),
         Action::Rollback { reason, follow } => {
@@ -117,7 +118,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 /// Copies the bundle to where the daemon finds it, and says what it is.
-fn brought(config: &Config, install: &Install) -> anyhow::Result<Value> {
+fn brought(config: &Config, install: &Install) -> anyhow::Result<Offer> {
     let bundle = the_bundle(&install.bundle)?;
     let signature = signature_path(&bundle);
     let signature = fs::read_to_string(&signature)
@@ -131,20 +132,22 @@ fn brought(config: &Config, install: &Install) -> anyhow::Result<Value> {
     drop(fs::remove_file(&copy));
     durable::copy(&bundle, &copy).with_context(|| copy.display().to_string())?;
     let mode = match install.mode {
-        Use::Activate => "activate",
-        Use::Shadow => "shadow",
-        Use::Stage => "stage",
+        Use::Activate => Mode::Activate,
+        Use::Shadow => Mode::Shadow,
+        Use::Stage => Mode::Stage,
     };
-    let mut params = json!({
-        "digest": digest, "bytes": bytes, "signature": signature, "source": { "file": name }, "mode": mode,
-        "name": manifest.name, "version": manifest.version, "serial": manifest.serial, "requires": manifest.requires,
-    });
-    if let Some(permit) = &install.permit {
-        let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
-        let signed = json!({ "document": read(permit)?, "signature": read(&signature_path(permit))? });
-        params.as_object_mut().map(|params| params.insert("permit".to_owned(), signed));
-    }
-    Ok(params)
+    let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
+    let signed =
+        |permit: &Path| anyhow::Ok(Signed { document: read(permit)?, signature: read(&signature_path(permit))? });
+    Ok(Offer {
+        mode,
+        name: Some(manifest.name),
+        version: Some(manifest.version),
+        serial: Some(manifest.serial),
+        requires: Some(manifest.requires),
+        permit: install.permit.as_deref().map(signed).transpose()?,
+        ..Offer::of_file((name, bytes), (digest, signature))
+    })
 }
 
 /// The bundle that is meant.

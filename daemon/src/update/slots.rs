@@ -89,6 +89,11 @@ impl Standing {
         matches!(self, Self::Probation { .. } | Self::Active)
     }
 
+    /// Whether it counts and has not proved itself.
+    pub(crate) fn is_unproved(&self) -> bool {
+        matches!(self, Self::Probation { .. })
+    }
+
     /// Name in topics.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -207,7 +212,7 @@ impl Slots {
     /// A model that has passed goes into the slot that does not count, in place of what is there.
     pub(crate) fn stage(&mut self, bundle: Bundle, standing: Standing, now_ms: i64) -> Result<Place, Unable> {
         let place = match self.active() {
-            Some((_, Slot { standing: Standing::Probation { .. }, .. })) => return Err(Unable::Unproved),
+            Some((_, slot)) if slot.standing.is_unproved() => return Err(Unable::Unproved),
             Some((place, _)) => place.other(),
             None => Place::A,
         };
@@ -219,7 +224,7 @@ impl Slots {
     pub(crate) fn activate(&mut self, now_ms: i64) -> Result<Place, Unable> {
         let place = self.candidate().ok_or(Unable::NoCandidate)?.0;
         match self.active() {
-            Some((_, Slot { standing: Standing::Probation { .. }, .. })) => return Err(Unable::Unproved),
+            Some((_, slot)) if slot.standing.is_unproved() => return Err(Unable::Unproved),
             Some((active, _)) => self.stand(active, Standing::Standby, now_ms),
             None => {}
         }
@@ -267,8 +272,7 @@ impl Slots {
     /// The model on probation has proved itself.
     pub(crate) fn proves(&mut self, now_ms: i64) -> Option<Place> {
         let (place, slot) = self.active()?;
-        let on_probation = matches!(slot.standing, Standing::Probation { .. });
-        on_probation.then(|| {
+        slot.standing.is_unproved().then(|| {
             self.stand(place, Standing::Active, now_ms);
             place
         })

@@ -50,6 +50,19 @@ impl Admission {
         if self.digest == digest { Ok(()) } else { Err(BundleError::NotOffered { what: "digest" }) }
     }
 
+    /// Whether a release of this name and serial is newer than the one that has proved itself here, is that very bundle, or
+    /// may be older.
+    ///
+    /// # Errors
+    /// [`BundleError::Older`].
+    pub fn rises(&self, name: &str, serial: u64) -> Result<(), BundleError> {
+        let rises = |proved: &Proved| serial > proved.serial || self.digest == proved.digest;
+        match self.proved.get(name).filter(|proved| self.permit == Permission::None && !rises(proved)) {
+            Some(proved) => Err(BundleError::Older { name: name.to_owned(), serial, proved: proved.serial }),
+            None => Ok(()),
+        }
+    }
+
     /// Whether a bundle with this manifest may be installed.
     pub(super) fn admits(&self, manifest: &Manifest) -> Result<(), BundleError> {
         let offered = [
@@ -60,15 +73,7 @@ impl Admission {
         if let Some((what, _)) = offered.into_iter().find(|(_, is_same)| !is_same) {
             return Err(BundleError::NotOffered { what });
         }
-        let proved = self.proved.get(&manifest.name);
-        let rises = |proved: &Proved| manifest.serial > proved.serial || self.digest == proved.digest;
-        if let Some(proved) = proved.filter(|proved| self.permit == Permission::None && !rises(proved)) {
-            return Err(BundleError::Older {
-                name: manifest.name.clone(),
-                serial: manifest.serial,
-                proved: proved.serial,
-            });
-        }
+        self.rises(&manifest.name, manifest.serial)?;
         let last = manifest.install_before.as_ref().and_then(|last| ms(last));
         match manifest.install_before.as_ref().zip(last).filter(|(_, last)| *last <= self.now_ms) {
             Some((text, _)) => Err(BundleError::TooLate { install_before: text.clone() }),

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 use ctedge_models::bundle::{self, BUNDLE_BYTES, BundleDigest, Manifest};
+use ctedge_models::offer::{self, Offer, SIGNATURE_CHARS, Signed, Source};
 use ctedge_models::trust::{self, Permit};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -66,12 +67,12 @@ enum Mode {
     Stage,
 }
 
-impl Mode {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Activate => "activate",
-            Self::Shadow => "shadow",
-            Self::Stage => "stage",
+impl From<Mode> for offer::Mode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Activate => Self::Activate,
+            Mode::Shadow => Self::Shadow,
+            Mode::Stage => Self::Stage,
         }
     }
 }
@@ -83,9 +84,6 @@ fn https(text: &str) -> Result<String, String> {
     if is_one && text.len() <= 1024 { Ok(text.to_owned()) } else { Err("an address https://HOST/PATH".to_owned()) }
 }
 
-/// Longest signature that devices take, in bytes.
-const SIGNATURE_BYTES: usize = 1024;
-
 impl Publish {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         progress.say("reading the bundle");
@@ -96,23 +94,29 @@ impl Publish {
         let (digest, bytes, source, parcel) = if let Some(url) = &self.url {
             let digest = BundleDigest::of(&self.bundle).with_context(|| self.bundle.display().to_string())?;
             let bytes = fs::metadata(&self.bundle).with_context(|| self.bundle.display().to_string())?.len();
-            (digest.as_str().to_owned(), bytes, json!({ "https": url }), None)
+            (digest.as_str().to_owned(), bytes, Source::Https(url.clone()), None)
         } else {
             let parcel = Parcel::open(&self.bundle, self.chunk_bytes)?;
             (parcel.digest().to_owned(), parcel.bytes(), parcel.source(), Some(parcel))
         };
         ensure!(bytes <= BUNDLE_BYTES, "{} has {bytes} bytes, more than devices take", self.bundle.display());
-        let mut params = json!({
-            "digest": digest, "bytes": bytes, "signature": signature, "source": source, "mode": self.mode.name(),
-            "name": manifest.name, "version": manifest.version, "serial": manifest.serial, "requires": manifest.requires,
-            "deadline": jiff::Timestamp::now().checked_add(jiff::SignedDuration::try_from(self.asking.lasting())?)?,
-        });
-        if let (Some(permit), Some(object)) = (&self.permit, params.as_object_mut()) {
-            object.insert("permit".to_owned(), self.permitted(permit, &digest)?);
-        }
+        let deadline = jiff::Timestamp::now().checked_add(jiff::SignedDuration::try_from(self.asking.lasting())?)?;
+        let offer = Offer {
+            digest: digest.clone(),
+            bytes,
+            signature,
+            source,
+            mode: self.mode.into(),
+            name: Some(manifest.name.clone()),
+            version: Some(manifest.version.clone()),
+            serial: Some(manifest.serial),
+            requires: Some(manifest.requires.clone()),
+            permit: self.permit.as_deref().map(|permit| self.permitted(permit, &digest)).transpose()?,
+            deadline: Some(deadline.to_string()),
+        };
         progress.say("looking for the devices");
         let devices = self.asking.choice().devices(&broker, &topics)?;
-        let order = self.asking.order("model_update", params);
+        let order = self.asking.order("model_update", json!(offer));
         let mut job = Job::open(&topics, broker, &order, devices)?;
         if let Some(parcel) = parcel {
             job.delivery = job.delivery.with(parcel, self.kib_s);
@@ -125,7 +129,7 @@ impl Publish {
         let path = trust::signature_path(&self.bundle);
         let text = fs::read_to_string(&path)
             .with_context(|| format!("no signature {}; `ctedge-trainer sign` makes one", path.display()))?;
-        ensure!(text.len() <= SIGNATURE_BYTES, "{} is longer than {SIGNATURE_BYTES} bytes", path.display());
+        ensure!(text.len() <= SIGNATURE_CHARS, "{} is longer than {SIGNATURE_CHARS} bytes", path.display());
         trust::signer(&text).with_context(|| format!("{} is no signature", path.display()))?;
         if let Some(trusted) = &self.trust {
             let keys = trust::TrustedKeys::load(trusted)?;
@@ -135,7 +139,7 @@ impl Publish {
     }
 
     /// The permit as devices take it.
-    fn permitted(&self, path: &Path, digest: &str) -> anyhow::Result<Value> {
+    fn permitted(&self, path: &Path, digest: &str) -> anyhow::Result<Signed> {
         let read = |path: &Path| fs::read_to_string(path).with_context(|| path.display().to_string());
         let (document, signature) = (read(path)?, read(&trust::signature_path(path))?);
         let permit: Permit =
@@ -148,7 +152,7 @@ impl Publish {
             permit.device,
             permit.device
         );
-        Ok(json!({ "document": document, "signature": signature }))
+        Ok(Signed { document, signature })
     }
 }
 

@@ -22,7 +22,7 @@ pub const TEXT_FILE: &str = "text.onnx";
 /// Path of the tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 /// First ctedge that reads it.
-pub(super) const CTEDGE_MIN: &str = "0.1.0";
+const CTEDGE_MIN: &str = "0.1.0";
 /// Probability at which an uncalibrated flag is raised.
 const UNCALIBRATED_THRESHOLD: f32 = 0.5;
 /// ONNX Runtime itself with its thread pools.
@@ -53,13 +53,7 @@ pub(super) fn manifest(
         serial: identity.serial,
         created: plan.created.clone(),
         install_before: None,
-        requires: Requires {
-            ctedge_min: CTEDGE_MIN.into(),
-            ctedge_below: None,
-            onnxruntime_min: None,
-            device_class: Vec::new(),
-            memory_mib: memory_mib(experiment, &graphs.vision),
-        },
+        requires: requires(memory_mib(experiment, &graphs.vision)),
         files: BTreeMap::new(),
         input: experiment.input.clone(),
         labels: flags(trained.calibration.as_ref()),
@@ -74,6 +68,17 @@ pub(super) fn manifest(
         golden,
         intended_use: identity.intended_use.clone(),
     })
+}
+
+/// What every bundle of ours asks of a device, and this much memory.
+pub(super) fn requires(memory_mib: u64) -> Requires {
+    Requires {
+        ctedge_min: CTEDGE_MIN.into(),
+        ctedge_below: None,
+        onnxruntime_min: None,
+        device_class: Vec::new(),
+        memory_mib,
+    }
 }
 
 fn graph(file: &str, precision: &str, GraphFile { inputs, outputs, .. }: &GraphFile) -> Graph {

@@ -1,9 +1,9 @@
 //! One command to many devices, and the bundle to those that ask for it.
 
 use super::overview::plain;
-use super::{FleetError, Heard, Line, Parcel, Part, Topics};
+use super::{FleetError, Heard, Line, Parcel, Topics};
+use ctedge_models::offer::{FETCH_MOST, Fetch, Part};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 const REMIND: Duration = Duration::from_secs(10);
 /// Longest wait for a message, so that nothing else waits long.
 const LISTEN: Duration = Duration::from_millis(100);
-/// Most pieces that a device may ask for at once, and most that wait for it.
-const WINDOW: u64 = 16;
+/// Most pieces that wait for a device.
 const WAITING: usize = 64;
 /// Longest request that devices read.
 const REQUEST_BYTES: usize = 8192;
@@ -84,16 +83,6 @@ impl Told {
     pub fn heard(&self) -> &Value {
         &self.state
     }
-}
-
-/// A device's wish for pieces.
-#[derive(Debug, Deserialize)]
-struct Fetch {
-    schema: String,
-    digest: String,
-    part: Part,
-    from: u64,
-    count: u64,
 }
 
 /// A command under way.
@@ -222,7 +211,7 @@ impl Delivery {
             return;
         }
         let mut waiting = self.queue.iter().filter(|(of, ..)| *of == device).count();
-        for number in (fetch.from..).take(usize::try_from(fetch.count.min(WINDOW)).unwrap_or_default()) {
+        for number in (u64::from(fetch.from)..).take(usize::try_from(fetch.count.min(FETCH_MOST)).unwrap_or_default()) {
             let piece = (device.to_owned(), fetch.part, number);
             if waiting < WAITING && !self.queue.contains(&piece) {
                 self.queue.push_back(piece);

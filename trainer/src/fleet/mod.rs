@@ -19,9 +19,10 @@ pub use delivery::{Delivery, Ended, Order, Told};
 pub use line::Line;
 pub use link::{Broker, Heard, Tls};
 pub use overview::{Overview, Row, Slot};
-pub use parcel::{CHUNK_BYTES, CHUNKS, Parcel, Part};
+pub use parcel::{CHUNK_BYTES, Parcel};
 pub use topics::{Topics, is_device};
 
+use ctedge_models::offer::CHUNKS;
 use std::path::PathBuf;
 
 /// Why the fleet cannot be reached or told.

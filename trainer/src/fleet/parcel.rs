@@ -1,9 +1,8 @@
 //! A bundle file in pieces, as devices ask for them.
 
 use super::FleetError;
+use ctedge_models::offer::{self, CHUNKS, Part, Source};
 use data_encoding::HEXLOWER;
-use serde::Deserialize;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -12,31 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// Length of a piece, where nobody says otherwise and they are not too many.
 pub const CHUNK_BYTES: u32 = 48 << 10;
-/// Most pieces of a file.
-pub const CHUNKS: u64 = 16_384;
-/// Shortest and longest piece.
-const LENGTHS: std::ops::RangeInclusive<u32> = 1 << 10..=1 << 20;
-
-/// What a piece is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// The digests of the pieces, one after the other.
-    List,
-    /// The file.
-    Data,
-}
-
-impl Part {
-    /// As it stands in topics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::List => "list",
-            Self::Data => "data",
-        }
-    }
-}
-
 /// A file, its pieces' digests and its own.
 #[derive(Debug)]
 pub struct Parcel {
@@ -59,7 +33,8 @@ impl Parcel {
         let bytes = file.metadata().map_err(unreadable)?.len();
         let least = u32::try_from(bytes.div_ceil(CHUNKS).next_multiple_of(1 << 10)).unwrap_or(u32::MAX);
         let chunk_bytes = chunk_bytes.unwrap_or(CHUNK_BYTES.max(least));
-        if !LENGTHS.contains(&chunk_bytes) || bytes.div_ceil(u64::from(chunk_bytes)) > CHUNKS {
+        let [shortest, longest] = offer::CHUNK_BYTES;
+        if !(shortest..=longest).contains(&chunk_bytes) || bytes.div_ceil(u64::from(chunk_bytes)) > CHUNKS {
             return Err(FleetError::Chunks { bytes, chunk_bytes });
         }
         let (mut whole, mut list) = (Sha256::new(), Vec::new());
@@ -82,10 +57,9 @@ impl Parcel {
         self.bytes
     }
 
-    /// What a request says of the pieces.
-    pub fn source(&self) -> Value {
-        let list = HEXLOWER.encode(&Sha256::digest(&self.list));
-        json!({"mqtt": {"chunk_bytes": self.chunk_bytes, "chunks_sha256": list}})
+    /// What an offer says of the pieces.
+    pub fn source(&self) -> Source {
+        Source::Mqtt { chunk_bytes: self.chunk_bytes, chunks_sha256: offer::list_digest(&self.list) }
     }
 
     /// A piece by its number, from 0; `None` behind the last.

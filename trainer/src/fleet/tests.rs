@@ -1,4 +1,6 @@
 use super::*;
+use ctedge_models::offer::Part;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::fs;
 
@@ -30,7 +32,7 @@ fn a_file_in_pieces_is_the_file_and_the_list_proves_each() {
         let digests: Vec<u8> = pieces.iter().flat_map(Sha256::digest).collect();
         assert_eq!(list, digests);
         let list = data_encoding::HEXLOWER.encode(&Sha256::digest(&digests));
-        assert_eq!(parcel.source()["mqtt"]["chunks_sha256"], list.as_str());
+        assert_eq!(json!(parcel.source())["mqtt"]["chunks_sha256"], list.as_str());
         assert_eq!(parcel.digest(), data_encoding::HEXLOWER.encode(&Sha256::digest(&content)));
         assert_eq!(parcel.piece(Part::Data, u64::MAX).unwrap(), None);
     }
@@ -38,7 +40,7 @@ fn a_file_in_pieces_is_the_file_and_the_list_proves_each() {
     // As sparse a file as one likes: what matters is how many pieces there would be.
     fs::File::options().write(true).open(&path).unwrap().set_len(1024 * (CHUNKS + 1)).unwrap();
     assert!(Parcel::open(&path, Some(1024)).is_err());
-    assert_eq!(Parcel::open(&path, None).unwrap().source()["mqtt"]["chunk_bytes"], CHUNK_BYTES);
+    assert_eq!(json!(Parcel::open(&path, None).unwrap().source())["mqtt"]["chunk_bytes"], CHUNK_BYTES);
 }
 
 #[test]

@@ -105,9 +105,7 @@ impl Commands {
                 if let Some(address) = forgotten {
                     self.clear(address);
                 }
-                self.tell(entry);
-                *self.came.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                self.bell.notify_all();
+                self.announce(entry);
             }
             Taken::Again(entry) => self.tell(entry),
             Taken::Unkept(entry) => {
@@ -133,11 +131,16 @@ impl Commands {
             lock(&self.store).commit(|transaction| command::take(transaction, address, came, &Name::ALL, now_ms))?;
         if let Taken::New(entry, _) = &taken {
             self.note_taken(entry);
-            self.tell(entry);
-            *self.came.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-            self.bell.notify_all();
+            self.announce(entry);
         }
         Ok(())
+    }
+
+    /// Tells that a command has come, and wakes whoever carries it out.
+    fn announce(&self, entry: &Entry) {
+        self.tell(entry);
+        *self.came.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.bell.notify_all();
     }
 
     /// Whoever is refused is counted, since that costs them nothing; what is accepted gets its entry when it ends.

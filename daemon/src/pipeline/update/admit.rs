@@ -7,7 +7,7 @@ use crate::command::{Entry, Reason, Refused, Told};
 use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::{StoreError, lock};
 use crate::infer::{self, Inference};
-use crate::update::{Slots, Standing, Unable, table};
+use crate::update::{Slots, Unable, table};
 use ctedge_models::bundle::{Admission, Device, Permission};
 use ctedge_models::offer::{Offer, Signed};
 use ctedge_models::trust::{Permit, TrustStore};
@@ -29,7 +29,7 @@ type Admitted = Result<(Admission, Option<String>), Refused>;
 impl House {
     /// What can be said before anything is fetched.
     pub(super) fn may_begin(&self, slots: &Slots, offer: &Offer) -> Step<()> {
-        if slots.active().is_some_and(|(_, slot)| matches!(slot.standing, Standing::Probation { .. })) {
+        if slots.active().is_some_and(|(_, slot)| slot.standing.is_unproved()) {
             return Ok(Some(Err(refused(Unable::Unproved))));
         }
         // Where no model runs the device is not known yet, and the worker looks at what the bundle requires.
@@ -42,16 +42,9 @@ impl House {
             Ok(admitted) => admitted,
             Err(refused) => return Ok(Some(Err(refused))),
         };
-        if let (Some(name), Some(serial)) = (&offer.name, offer.serial)
-            && let Some(proved) = admission.proved.get(name)
-            && admission.permit == Permission::None
-            && serial <= proved.serial
-            && proved.digest != offer.digest
-        {
-            let detail = format!("serial {serial} does not rise: {} has proved itself here", proved.serial);
-            return Ok(Some(Err(Refused::new(Reason::Bundle("older"), detail))));
-        }
-        Ok(Some(Ok(())))
+        let rises =
+            offer.name.as_ref().zip(offer.serial).map_or(Ok(()), |(name, serial)| admission.rises(name, serial));
+        Ok(Some(rises.map_err(|older| Refused::new(Reason::Bundle(older.code()), older.to_string()))))
     }
 
     fn device_of_models(&self) -> Option<Device> {

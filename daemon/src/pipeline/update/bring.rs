@@ -8,8 +8,9 @@ use crate::floor::clock::{self, Stopwatch};
 use crate::floor::store::lock;
 use crate::update::{Stock, brought, table};
 use ctedge_models::bundle::file_digest;
+use ctedge_models::offer::Offer;
 use ctedge_models::trust::signature_path;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -109,11 +110,10 @@ impl House {
     fn offer_file(&self, path: &Path, (name, digest): (&str, &str), issuer: &str) {
         let bytes = fs::metadata(path).map(|metadata| metadata.len()).unwrap_or_default();
         let Ok(signature) = fs::read_to_string(signature_path(path)) else { return };
-        let params: Value =
-            json!({ "digest": digest, "bytes": bytes, "signature": signature, "source": { "file": name } });
+        let offer = Offer::of_file((name.to_owned(), bytes), (digest.to_owned(), signature));
         let id = format!("{}-{}", issuer.replace('.', "-"), digest.get(..16).unwrap_or_default());
         info!(issuer, digest, "a bundle was brought");
-        if let Err(error) = self.commands.order(Name::ModelUpdate, (&id, issuer), &params, clock::now_ms()) {
+        if let Err(error) = self.commands.order(Name::ModelUpdate, (&id, issuer), &json!(offer), clock::now_ms()) {
             warn!(%error, "a bundle that was brought cannot be entered");
         }
     }

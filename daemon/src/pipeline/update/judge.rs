@@ -9,7 +9,7 @@ use crate::floor::subject::Subject;
 use crate::infer::{Inference, Model, Scores};
 use crate::report::{self, Flag};
 use crate::series::attempts;
-use crate::update::{Agreement, Flagged, Run, Said, Slot, Standing, Trial, Unable, Verdict, table};
+use crate::update::{Agreement, Flagged, Run, Said, Slot, Trial, Unable, Verdict, table};
 use crate::volume::Scan;
 use ctedge_models::labels::Label;
 use std::collections::BTreeMap;
@@ -134,7 +134,7 @@ impl House {
 
     /// Whether the model of this digest counts, and has not proved itself.
     fn is_on_trial(&self, digest: &str) -> bool {
-        let is_it = |slot: &Slot| slot.bundle.digest == digest && matches!(slot.standing, Standing::Probation { .. });
+        let is_it = |slot: &Slot| slot.bundle.digest == digest && slot.standing.is_unproved();
         self.slots().is_ok_and(|slots| slots.active().is_some_and(|(_, slot)| is_it(slot)))
     }
 

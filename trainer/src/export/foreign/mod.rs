@@ -11,11 +11,11 @@ mod wire;
 pub use graph::{Ports, rewired};
 pub use recipe::{ByoLabel, ByoTraining, Recipe, logits};
 
-use super::manifest::{CTEDGE_MIN, VISION_FILE};
+use super::manifest::{VISION_FILE, requires};
 use super::trace::golden_tensor;
 use super::{ExportError, Exported, write};
 use crate::eval::make_folder;
-use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TensorIo, Training};
+use ctedge_models::bundle::{Golden, Graph, LabelSpec, Manifest, SCHEMA, TensorIo, Training};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -51,13 +51,7 @@ impl Foreign {
             serial: recipe.serial,
             created,
             install_before: None,
-            requires: Requires {
-                ctedge_min: CTEDGE_MIN.into(),
-                ctedge_below: None,
-                onnxruntime_min: None,
-                device_class: Vec::new(),
-                memory_mib: recipe.memory_mib,
-            },
+            requires: requires(recipe.memory_mib),
             files: BTreeMap::new(),
             input: recipe.input.clone(),
             labels: recipe.labels.iter().map(LabelSpec::from).collect(),

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Of what was written after the last flush, so many percent of the blocks are there.
-const SHARES: [u64; 4] = [0, 50, 90, 100];
+pub(crate) const SHARES: [u64; 4] = [0, 50, 90, 100];
 /// How long a daemon may take that has no promise to keep: that of the control.
 const CARELESS: Duration = Duration::from_secs(6);
 /// How long the file system waits before it writes by itself (ext4's `commit`, 5 s), and some more.
@@ -101,10 +101,7 @@ pub(crate) fn run(sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
 
 /// The same with a daemon for which every sync does nothing and says that it has. Returns whether that was found.
 fn control(cast: &Cast, sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
-    let syncs = "fsync,fdatasync,?syncfs,?sync_file_range,?msync";
-    let nothing =
-        format!("strace -D -f -qq -s 0 -e signal=none -e trace={syncs} -e inject={syncs}:retval=0 -o /dev/null");
-    let careless = Run::play(cast, Some(&nothing))?;
+    let careless = Run::play(cast, Some(&careless()))?;
     // An eighth of the cuts, and some at least.
     let count = sample.count.map(|count| count.div_ceil(8).max(4));
     // Before the first result there is little to lose.
@@ -128,6 +125,12 @@ fn control(cast: &Cast, sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool
         said.join(", ")
     ));
     Ok(found > 0)
+}
+
+/// Words of a command behind which every sync of a daemon does nothing and says that it has.
+pub(crate) fn careless() -> String {
+    let syncs = "fsync,fdatasync,?syncfs,?sync_file_range,?msync";
+    format!("strace -D -f -qq -s 0 -e signal=none -e trace={syncs} -e inject={syncs}:retval=0 -o /dev/null")
 }
 
 /// What a control may find, and words by which it is known.

@@ -24,9 +24,11 @@ pub(super) struct Sent {
     pub(super) safe: u64,
 }
 
-/// Lines of configuration that open the network's door.
-pub(super) fn door(port: u16) -> [String; 2] {
-    [format!("receive.listen = \"127.0.0.1:{port}\""), "receive.peers = [\"*\"]".to_owned()]
+/// Lines of configuration that open the network's door, and that let a small disk be full only when it is full: beside two
+/// copies of a model, kept files would have to go.
+pub(super) fn door(port: u16) -> [String; 3] {
+    let listen = format!("receive.listen = \"127.0.0.1:{port}\"");
+    [listen, "receive.peers = [\"*\"]".to_owned(), "disk.least_mib = 8".to_owned()]
 }
 
 /// Sends files to a port with DCMTK; an error unless each was answered with Success.

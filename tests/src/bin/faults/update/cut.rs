@@ -2,6 +2,7 @@
 
 use super::{Goods, MORE, Step};
 use crate::power::disk::{Disk, Record, Survivor};
+use crate::power::{SHARES, careless};
 use crate::sample::{Sample, side_by_side};
 use crate::scene::{READY, Scene};
 use anyhow::{Context, ensure};
@@ -9,9 +10,6 @@ use ctedge_tests::arrival::Dice;
 use ctedge_tests::progress::{Elapsed, say};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-/// Of what was written after the last flush, so many percent of the blocks are there.
-const SHARES: [u64; 4] = [0, 50, 90, 100];
 
 /// A run in which nothing broke, on a disk that keeps a log.
 struct Run {
@@ -61,10 +59,7 @@ pub(crate) fn run(sample: &Sample, clock: &Elapsed) -> anyhow::Result<bool> {
 
 /// The same with a daemon for which every sync does nothing and says that it has: how often that was found, and of how many.
 fn control(goods: &Goods, sample: &Sample) -> anyhow::Result<(usize, usize)> {
-    let syncs = "fsync,fdatasync,?syncfs,?sync_file_range,?msync";
-    let nothing =
-        format!("strace -D -f -qq -s 0 -e signal=none -e trace={syncs} -e inject={syncs}:retval=0 -o /dev/null");
-    let careless = Run::play(goods, Some(&nothing))?;
+    let careless = Run::play(goods, Some(&careless()))?;
     // Before a release has proved itself there is nothing that could be forgotten.
     let from = careless.proved.iter().map(|(at, _)| *at).max().unwrap_or(careless.from);
     let careless = Run { from, ..careless };
