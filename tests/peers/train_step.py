@@ -1,13 +1,20 @@
 """A training step of the same network in PyTorch: the peer of `ctedge-trainer bench`.
 
-    python train_step.py EXPERIMENT.toml THREADS STEPS
+    python train_step.py EXPERIMENT.toml [--steps N] [--threads N]
+    python train_step.py EXPERIMENT.toml --device cuda --precision bf16 --compile
 
 Both towers as the experiment shapes them, a pairwise sigmoid loss with discounted negatives, the flags' cross-entropy, AdamW
-with bounded gradients; as one would write it with torch.nn, whole batch at once. Prints one JSON object.
+with bounded gradients; as one would write it with torch.nn, whole batch at once. In bf16 by torch.autocast, or with
+`--precision bf16-copy` with the towers' layers copied to bf16 before each step, as ctedge-trainer does. Prints one JSON
+object with the rows of `ctedge-trainer bench`.
 """
 
+import argparse
+import contextlib
+import copy
 import json
-import sys
+import subprocess
+import threading
 import time
 import tomllib
 
@@ -52,15 +59,17 @@ class Block(nn.Module):
 class Volumes(nn.Module):
     def __init__(self, shape, size):
         super().__init__()
-        self.patch, self.block = shape["patch"], shape["densities"]
+        self.patch, self.block = shape["patch"], shape.get("densities")
         self.count = [edge // step for edge, step in zip(size, self.patch)]
         tokens, voxels, dim = prod(self.count), prod(self.patch), shape["dim"]
-        self.before, self.project, self.after = nn.LayerNorm(voxels), nn.Linear(voxels, dim), nn.LayerNorm(dim)
-        self.densities = nn.Linear(3 * voxels // prod(self.block), dim)
-        self.register_buffer("places", torch.randn(1, tokens, dim))
+        self.project = nn.Linear(voxels, dim)
+        self.before, self.after = (nn.LayerNorm(voxels), nn.LayerNorm(dim)) if shape["patch_norm"] else [nn.Identity()] * 2
+        self.densities = nn.Linear(3 * voxels // prod(self.block), dim) if self.block else None
+        learned = shape["positions"] == "learned"
+        self.places = nn.Parameter(torch.randn(1, tokens, dim) * 0.02, requires_grad=learned)
         self.blocks = nn.Sequential(*[Block(shape, True) for _ in range(shape["depth"])])
         self.norm, self.query = nn.LayerNorm(dim), nn.Parameter(torch.randn(dim, 1))
-        self.local = nn.Linear(dim, shape["places"])
+        self.local = nn.Linear(dim, shape["places"]) if shape["places"] else None
         summary = dim + tokens * shape["places"]
         self.embed, self.flags = nn.Linear(summary, shape["embedding"]), nn.Linear(summary, LABELS)
 
@@ -70,26 +79,36 @@ class Volumes(nn.Module):
         split = volume.view(batch, nz, step[0], ny, step[1], nx, step[2]).permute(0, 1, 3, 5, 2, 4, 6)
         return split.reshape(batch, nz, ny, nx, prod(step))
 
-    def forward(self, volume):
+    def shown(self, volume):
         batch = volume.shape[0]
-        patches = self.cut(volume, self.patch).flatten(1, 3)
         blocks = self.cut(volume, self.block)
         kinds = torch.stack([blocks.amax(-1), blocks.amin(-1), blocks.mean(-1)], -1)
         rz, ry, rx = [edge // step for edge, step in zip(self.patch, self.block)]
         nz, ny, nx = self.count
         kinds = kinds.view(batch, nz, rz, ny, ry, nx, rx, 3).permute(0, 1, 3, 5, 2, 4, 6, 7)
-        kinds = kinds.reshape(batch, nz * ny * nx, -1)
-        x = self.after(self.project(self.before(patches)) + self.densities(kinds)) + self.places
-        x = self.norm(self.blocks(x))
+        return self.densities(kinds.reshape(batch, nz * ny * nx, -1))
+
+    def forward(self, volume):
+        x = self.project(self.before(self.cut(volume, self.patch).flatten(1, 3)).to(self.project.weight.dtype))
+        if self.densities:
+            x = x + self.shown(volume)
+        x = self.after(x.to(self.embed.weight.dtype)) + self.places
+        x = self.norm(in_layers(x, self.blocks).to(self.embed.weight.dtype))
         saliency = ((x @ self.query) / x.shape[-1] ** 0.5).softmax(1)
-        summary = torch.cat([(saliency * x).sum(1), F.gelu(self.local(x)).flatten(1)], 1)
-        return F.normalize(self.embed(summary)), self.flags(summary)
+        summary = (saliency * x).sum(1)
+        if self.local:
+            summary = torch.cat([summary, F.gelu(self.local(x)).flatten(1)], 1)
+        return F.normalize(self.embed(summary).float()), self.flags(summary).float()
+
+
+def in_layers(x, blocks):
+    return blocks(x.to(next(blocks.parameters()).dtype))
 
 
 class Reports(nn.Module):
     def __init__(self, shape, embedding):
         super().__init__()
-        dim = shape["dim"]
+        dim, self.pool = shape["dim"], shape["pool"]
         self.word, self.place = nn.Embedding(shape["vocabulary"], dim), nn.Embedding(shape["max_tokens"], dim)
         self.kind, self.norm = nn.Parameter(torch.zeros(dim)), nn.LayerNorm(dim)
         self.blocks = nn.Sequential(*[Block(shape, False) for _ in range(shape["depth"])])
@@ -97,54 +116,133 @@ class Reports(nn.Module):
 
     def forward(self, ids):
         x = self.norm(self.word(ids) + self.place.weight[: ids.shape[1]] + self.kind)
-        return F.normalize(self.embed(self.blocks(x).mean(1)))
+        x = in_layers(x, self.blocks).to(self.embed.weight.dtype)
+        return F.normalize(self.embed(x[:, 0] if self.pool == "class" else x.mean(1)).float())
 
 
 def prod(values):
     return values[0] * values[1] * values[2]
 
 
+class Card:
+    """Looks at the first GPU while steps are timed."""
+
+    def __init__(self):
+        self.seen, self.ended = [], False
+        self.thread = threading.Thread(target=self.look, daemon=True)
+
+    def ask(self, what):
+        asked = ["nvidia-smi", f"--query-gpu={what}", "--format=csv,noheader,nounits", "--id=0"]
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
+
+    def look(self):
+        while not self.ended:
+            self.seen.append(float(self.ask("utilization.gpu")))
+            time.sleep(0.1)
+
+    def rows(self):
+        self.ended = True
+        self.thread.join()
+        name, driver, memory = self.ask("name,driver_version,memory.used").split(", ")
+        busy = sorted(self.seen)[len(self.seen) // 2] / 100 if self.seen else None
+        return {"card": name, "driver": driver, "memory_mib": float(memory), "busy": busy}
+
+
+def operations(experiment, size):
+    """Floating-point operations of the towers' matrix products in a step of one pair."""
+    vision, text = experiment["vision"], experiment["text"]
+
+    def tower(tokens, shape):
+        dim = shape["dim"]
+        return shape["depth"] * tokens * (2 * dim * dim * (4 + 2 * shape["mlp_ratio"]) + 4 * tokens * dim)
+
+    tokens = prod(size) // prod(vision["patch"])
+    return 3 * (2 * prod(size) * vision["dim"] + tower(tokens, vision) + tower(text["max_tokens"], text))
+
+
+def narrowed(towers):
+    """The same towers with their layers in bf16; their own leaves."""
+    volumes, reports = narrow = copy.deepcopy(towers)
+    volumes.blocks.bfloat16(), volumes.project.bfloat16(), reports.blocks.bfloat16()
+    return narrow
+
+
 def main():
-    with open(sys.argv[1], "rb") as file:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("experiment")
+    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="f32", choices=["f32", "bf16", "bf16-copy"])
+    parser.add_argument("--compile", action="store_true")
+    asked = parser.parse_args()
+    with open(asked.experiment, "rb") as file:
         experiment = tomllib.load(file)
-    threads, steps = int(sys.argv[2]), int(sys.argv[3])
-    torch.set_num_threads(threads)
+    if asked.threads:
+        torch.set_num_threads(asked.threads)
+    on_card = asked.device != "cpu"
     torch.manual_seed(0)
+    torch.set_float32_matmul_precision("high")
     ((_, grid),) = experiment["input"]["grid"].items()
-    training, loss = experiment["training"], experiment["loss"]
-    volumes = Volumes(experiment["vision"], grid["size"])
-    reports = Reports(experiment["text"], experiment["vision"]["embedding"])
-    scale, bias = nn.Parameter(torch.tensor(loss["scale"]).log()), nn.Parameter(torch.tensor(loss["bias"]))
-    parameters = [*volumes.parameters(), *reports.parameters(), scale, bias]
-    rate, decay = training["learning_rate"], training["weight_decay"]
-    optimiser = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.98), weight_decay=decay)
+    size, training, loss = grid["size"], experiment["training"], experiment["loss"]
     batch = training["batch"]
-    volume = torch.rand(batch, *grid["size"]) * 2 - 1
-    ids = torch.randint(experiment["text"]["vocabulary"], (batch, experiment["text"]["max_tokens"]))
-    labels = (torch.rand(batch, LABELS) < 0.3).float()
-    own = torch.eye(batch)
+    device = torch.device(asked.device)
+    with device:
+        volumes = Volumes(experiment["vision"], size)
+        reports = Reports(experiment["text"], experiment["vision"]["embedding"])
+        scale, bias = nn.Parameter(torch.tensor(loss["scale"]).log()), nn.Parameter(torch.tensor(loss["bias"]))
+        volume = torch.rand(batch, *size) * 2 - 1
+        ids = torch.randint(experiment["text"]["vocabulary"], (batch, experiment["text"]["max_tokens"]))
+        labels = (torch.rand(batch, LABELS) < 0.3).float()
+        target = torch.eye(batch)
+    masters = [p for p in [*volumes.parameters(), *reports.parameters(), scale, bias] if p.requires_grad]
+    towers, copied = nn.ModuleList([volumes, reports]), None
+    if asked.precision == "bf16-copy":
+        copied = narrowed(towers)
+        pairs = list(zip(towers.parameters(), copied.parameters()))
+    learning = copied or towers
+    seen_by, read_by = [torch.compile(tower) if asked.compile else tower for tower in learning]
+    rate, decay = training["learning_rate"], training["weight_decay"]
+    optimiser = torch.optim.AdamW(masters, lr=rate, betas=(0.9, 0.98), weight_decay=decay, fused=on_card)
+    cast = torch.autocast(device.type, torch.bfloat16) if asked.precision == "bf16" else contextlib.nullcontext()
 
     def step():
         optimiser.zero_grad(set_to_none=True)
-        seen, flags = volumes(volume)
-        read = reports(ids)
+        if copied:
+            torch._foreach_copy_([own.data for _, own in pairs], [master.data for master, _ in pairs])
+            copied.zero_grad(set_to_none=True)
+        with cast:
+            seen, flags = seen_by(volume)
+            read = read_by(ids)
         logits = seen @ read.T * scale.exp() + bias
         alike = (read @ read.T).detach().clamp(0, 1)
-        pairs = F.binary_cross_entropy_with_logits(logits, own, weight=own + (1 - own) * (1 - alike), reduction="sum")
-        total = pairs / batch + loss["flags"] * F.binary_cross_entropy_with_logits(flags, labels)
+        each = F.binary_cross_entropy_with_logits(logits, target, weight=target + (1 - target) * (1 - alike), reduction="sum")
+        total = each / batch + loss["flags"] * F.binary_cross_entropy_with_logits(flags, labels)
         total.backward()
-        nn.utils.clip_grad_norm_(parameters, training["clip_norm"])
+        if copied:
+            for master, own_ in pairs:
+                master.grad = None if own_.grad is None else own_.grad.float()
+        nn.utils.clip_grad_norm_(masters, training["clip_norm"])
         optimiser.step()
         return total.item()
 
-    seconds = []
-    for _ in range(3 + steps):
+    seconds, card = [], Card() if on_card else None
+    for number in range(3 + asked.steps):
+        if card and number == 3:
+            card.thread.start()
         begun = time.perf_counter()
-        step()
+        last = step()
+        if on_card:
+            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - begun)
     seconds = sorted(seconds[3:])
-    median = seconds[(len(seconds) - 1) // 2]
-    print(json.dumps({"torch": torch.__version__, "threads": threads, "median_s": median, "pairs_per_s": batch / median}))
+    low, median, high = [seconds[(len(seconds) - 1) * share // 4] for share in (1, 2, 3)]
+    rate = batch * operations(experiment, size) / median / 1e12
+    by = f"torch {torch.__version__}{', compiled' if asked.compile else ''}"
+    row = {"by": by, "device": asked.device, "precision": asked.precision, "steps": asked.steps, "batch": batch}
+    row |= {"threads": torch.get_num_threads(), "step_s": {"quartile_1": low, "median": median, "quartile_3": high}}
+    row |= {"pairs_per_s": batch / median, "tflops": rate, "loss": last} | (card.rows() if card else {})
+    print(json.dumps(row))
 
 
 if __name__ == "__main__":

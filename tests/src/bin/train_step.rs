@@ -72,8 +72,8 @@ fn rust(trainer: &Path, threads: usize, steps: usize) -> anyhow::Result<f64> {
 fn pytorch(python: &PathBuf, threads: usize, steps: usize) -> anyhow::Result<f64> {
     let mut command = Command::new(python);
     command.arg(place::root().join("tests/peers/train_step.py")).arg(place::root().join(EXPERIMENT));
-    command.args([threads.to_string(), steps.to_string()]);
-    number(&process::output(&mut command)?, "/median_s")
+    command.args(["--threads", &threads.to_string(), "--steps", &steps.to_string()]);
+    number(&process::output(&mut command)?, "/step_s/median")
 }
 
 fn number(printed: &str, pointer: &str) -> anyhow::Result<f64> {

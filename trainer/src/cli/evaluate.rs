@@ -1,8 +1,8 @@
 //! `ctedge-trainer evaluate`: a run to its numbers, a page that shows them, and the calibration of its bundle.
 
+use super::place::{Placed, workers_for};
 use super::{Outcome, Progress};
 use crate::batch::{Cohort, Shards, Split, Tokenizer};
-use crate::device;
 use crate::eval::{CALIBRATION_FILE, Diary, Evaluation, Measure, PAGE_FILE, Reader, Stage, Subject};
 use crate::run::{Run, TOKENIZER_FILE, Workers};
 use anyhow::{Context, ensure};
@@ -38,6 +38,8 @@ pub(super) struct Evaluate {
     /// Threads to compute on; all cores if not given. The numbers do not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    placed: Placed,
     /// Folder for evaluation.json and evaluation.html; RUN/evaluation if not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -71,9 +73,9 @@ pub(super) fn tokenizer_of(folder: &Path, run: &Run) -> anyhow::Result<Tokenizer
 
 impl Evaluate {
     /// The evaluation of a run that has just been trained.
-    pub(super) fn of(run: &Path, shards: &Path, threads: Option<NonZeroUsize>) -> Self {
+    pub(super) fn of(run: &Path, shards: &Path, threads: Option<NonZeroUsize>, placed: Placed) -> Self {
         let (run, shards) = (run.to_owned(), Some(shards.to_owned()));
-        Self { run, shards, split: None, replicates: REPLICATES, threads, out: None }
+        Self { run, shards, split: None, replicates: REPLICATES, threads, placed, out: None }
     }
 
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
@@ -115,8 +117,9 @@ impl Evaluate {
             examined: asked.then_some(&test),
             corpus_sha256: shards.digest(),
         };
-        let (device, workers) = (device::cpu(), Workers::new(threads)?);
-        let reader = Reader { device: &device, workers: &workers, micro_batch: run.experiment.training.micro_batch };
+        let place = self.placed.place(progress)?;
+        let workers = Workers::new(workers_for(&place, threads))?;
+        let reader = Reader { device: &place.device, workers: &workers, micro_batch: run.experiment.training.micro_batch };
         let tell = |stage| match stage {
             Stage::Reading(split, done, total) => {
                 progress.tell(format!("reading the {} split", split.name()));

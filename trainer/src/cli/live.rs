@@ -1,7 +1,7 @@
 //! The live view of a training: a bar with loss and time left, and a line for each look at the validation patients.
 
 use super::Progress;
-use crate::device;
+use crate::device::Place;
 use crate::eval::{self, Reader};
 use crate::experiment::Experiment;
 use crate::net::{Cohort, Pair};
@@ -30,12 +30,12 @@ impl<'a> Live<'a> {
         progress: &'a Progress,
         experiment: &Experiment,
         judges: &'a Cohort<'a>,
-        threads: usize,
+        (place, threads): (&Place, usize),
     ) -> anyhow::Result<Self> {
         let training = &experiment.training;
         let (micro_batch, batch, steps) = (training.micro_batch, training.batch, training.steps);
         let workers = Workers::new(threads)?;
-        Ok(Self { progress, judges, workers, device: device::cpu(), micro_batch, batch, steps, loss: None })
+        Ok(Self { progress, judges, workers, device: place.device.clone(), micro_batch, batch, steps, loss: None })
     }
 
     pub(super) fn finish(self) {
@@ -47,7 +47,7 @@ impl Watcher for Live<'_> {
     fn step(&mut self, record: &StepRecord) {
         let loss = self.loss.map_or(record.loss, |loss| loss + NEWEST * (record.loss - loss));
         self.loss = Some(loss);
-        let pace = u32::try_from(self.batch).map_or(f64::INFINITY, f64::from) / record.seconds.max(1e-9);
+        let pace = u32::try_from(self.batch).map_or(f64::INFINITY, f64::from) / (record.waited_s + record.seconds).max(1e-9);
         self.progress.count(record.step, self.steps);
         self.progress.tell(format!("loss {loss:.4}, {pace:.1} pairs/s"));
     }

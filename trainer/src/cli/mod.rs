@@ -16,6 +16,7 @@ mod init;
 mod live;
 mod permit;
 mod phantom;
+mod place;
 mod prepare;
 mod publish;
 mod root;

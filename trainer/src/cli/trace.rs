@@ -1,9 +1,9 @@
 //! `ctedge-trainer trace`: one forward pass written down, to compare another runtime with.
 
 use super::export::Quantize;
+use super::place::Placed;
 use super::{Outcome, Progress};
 use crate::batch::{Length, Tokenizer};
-use crate::device;
 use crate::export::int8::{self, Quantised};
 use crate::export::{TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
 use crate::run::Run;
@@ -48,18 +48,21 @@ pub(super) struct Trace {
     /// Folder for the arrays.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    placed: Placed,
 }
 
 impl Trace {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let trained = Trained::open(&self.run)?;
-        let (run, cpu) = (&trained.run, device::cpu());
-        let pair = run.pair(&cpu)?;
+        let place = self.placed.place(progress)?;
+        let (run, device) = (&trained.run, &place.device);
+        let pair = run.pair(device)?.computing_in(place.precision.dtype());
         if let Some(report) = &self.text {
             progress.say("running the report tower");
             let tokenizer = Tokenizer::from_json(&trained.tokenizer, &run.experiment.text)?;
             let tokens = tokenizer.encode(report)?;
-            let traced = TextTrace::of(&pair.text, std::slice::from_ref(&tokens.ids), &cpu)?;
+            let traced = TextTrace::of(&pair.text, std::slice::from_ref(&tokens.ids), device)?;
             let padded = tokenizer.collate(&[tokens], Length::Fixed);
             write_ids(&padded.ids, &self.out)?;
             return self.write(&[("mask", &padded.mask), ("embedding", &traced.embedding)]);
@@ -69,16 +72,16 @@ impl Trace {
             let reports: Vec<Vec<u32>> = serde_json::from_str(&text)
                 .with_context(|| format!("{} is no JSON list of lists of token ids", path.display()))?;
             progress.say("running the report tower");
-            return self.write(&TextTrace::of(&pair.text, &reports, &cpu)?.arrays());
+            return self.write(&TextTrace::of(&pair.text, &reports, device)?.arrays());
         }
         progress.say("preparing the input");
         let volume = self.volume(run)?;
         progress.say("running the volume tower");
         let traced = match self.quantize {
-            None => Numbers::of(&pair.vision, volume, &cpu)?,
+            None => Numbers::of(&pair.vision, volume, device)?,
             Some(Quantize::Int8) => {
-                let steps = int8::measured(&pair.vision, &run.experiment.input, &cpu)?;
-                Quantised::new(&pair.vision, steps)?.trace(volume, &cpu)?
+                let steps = int8::measured(&pair.vision, &run.experiment.input, device)?;
+                Quantised::new(&pair.vision, steps)?.trace(volume, device)?
             }
         };
         self.write(&traced.arrays())

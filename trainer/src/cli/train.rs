@@ -2,9 +2,9 @@
 
 use super::evaluate::{Evaluate, shards_of};
 use super::live::Live;
+use super::place::{Placed, workers_for};
 use super::{Outcome, Progress};
 use crate::batch::{Cohort, Knowledge, ReportVectors, Shards, Split, Tokenizer, seen};
-use crate::device;
 
 use crate::experiment::{Corpus, Experiment};
 
@@ -46,11 +46,14 @@ pub(super) struct Train {
     /// Threads to compute on; all cores if not given. The result does not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    placed: Placed,
 }
 
 impl Train {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let experiment = Experiment::read(&self.experiment)?;
+        let place = self.placed.place(progress)?;
         let folder = shards_of(&self.out, self.shards.as_deref());
         super::prepare::ensure(&experiment, self.corpus.as_deref(), &folder, progress)?;
         let shards = Shards::open(&folder, &experiment.input)?;
@@ -62,21 +65,21 @@ impl Train {
         ensure!(!judges.is_empty(), "no patient is left for validation; raise data.validation_share");
         let knowledge = knowledge(&experiment, &learners, self.embeddings.as_deref())?;
         let cores = std::thread::available_parallelism()?;
-        let threads = self.threads.unwrap_or(cores).get();
+        let threads = workers_for(&place, self.threads.unwrap_or(cores).get());
         let workers = Workers::new(threads)?;
         let through = |done| {
             progress.say("the volume tower is frozen: keeping its tokens");
             progress.count(done, learners.len());
         };
-        let learners = match run::remembered((&self.out, &run), &learners, (&device::cpu(), &workers), &through)? {
+        let learners = match run::remembered((&self.out, &run), &learners, (&place.device, &workers), &through)? {
             Some(features) => learners.remembering(features),
             None => learners,
         };
-        let lesson = Lesson { cohort: &learners, knowledge: knowledge.as_ref(), device: device::cpu(), threads };
-        let mut live = Live::new(progress, &experiment, &judges, threads)?;
+        let lesson = Lesson { cohort: &learners, knowledge: knowledge.as_ref(), place: place.clone(), threads };
+        let mut live = Live::new(progress, &experiment, &judges, (&place, threads))?;
         let ended = run::train(&self.out, &run, &lesson, &mut live)?;
         live.finish();
-        let evaluated = Evaluate::of(&self.out, &folder, self.threads).run(progress)?;
+        let evaluated = Evaluate::of(&self.out, &folder, self.threads, self.placed).run(progress)?;
         let (best, score) = ended.best.context("the training ended without a look at the validation patients")?;
         let left_out = learners.sentences_left_out();
         let why = if ended.early { " (no improvement)" } else { "" };

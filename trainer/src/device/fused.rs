@@ -1,15 +1,21 @@
-//! The three operations between a transformer's matrix products, each with its gradient as one operation.
+//! The operations of a transformer, each with its gradient as one operation.
 //!
-//! The framework computes layer normalisation and masked softmax from their parts, and differentiates the parts: some
-//! thirty walks over tensors that do not fit a processor's caches, for arithmetic that costs next to nothing.
+//! The framework computes them from their parts, and differentiates the parts: some thirty walks over tensors that do not
+//! fit a processor's caches, for arithmetic that costs next to nothing.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
 /// What every backend has to offer.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "cuda"), LibTorch: cfg(feature = "libtorch"), Autodiff)]
 pub(super) trait Fused: Backend {
+    fn fused_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
     fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn fused_layer_norm(
@@ -19,11 +25,29 @@ pub(super) trait Fused: Backend {
         epsilon: f64,
     ) -> FloatTensor<Self>;
 
-    fn fused_softmax(scores: FloatTensor<Self>, keys: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+
+    /// Two of them, since what derives the dispatch knows no tensor that may be left out.
+    fn fused_attention_among(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        seen: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
-/// Exact GELU, `x Φ(x)` with the normal distribution's Φ (Hendrycks and Gimpel, arXiv 1606.08415), good to 1e-6. A tensor
-/// of any shape.
+/// `input weight + bias` of rows `[..., I]`, a weight `[I, O]` and a bias `[O]`.
+pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    let [input, weight, bias] = [input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_linear(input, weight, bias))
+}
+
+/// Exact GELU, `x Φ(x)` with the normal distribution's Φ (Hendrycks and Gimpel, arXiv 1606.08415), good to 1e-6 in 32 bits.
+/// A tensor of any shape.
 pub fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Fused>::fused_gelu(input.into_dispatch()))
 }
@@ -35,8 +59,13 @@ pub fn layer_norm<const D: usize>(input: Tensor<D>, gamma: Tensor<1>, beta: Tens
     Tensor::from_dispatch(<Dispatch as Fused>::fused_layer_norm(input, gamma, beta, epsilon))
 }
 
-/// Softmax over the last axis of attention scores `[B, heads, T, K]`; no weight falls on keys that are 0 in `keys`
-/// `[B, K]`, and a query without any key gets zeros.
-pub fn softmax(scores: Tensor<4>, keys: Tensor<2>) -> Tensor<4> {
-    Tensor::from_dispatch(<Dispatch as Fused>::fused_softmax(scores.into_dispatch(), keys.into_dispatch()))
+/// Attention of queries, keys and values `[B, heads, T, D]`, `softmax(q k^T / sqrt(D)) v` (Vaswani et al., arXiv
+/// 1706.03762), to `[B, heads, T, D]`. No weight falls on keys that are 0 in `seen` `[B, T]`, and a query without any key gets
+/// zeros; without `seen`, every query sees every key.
+pub fn attention([query, key, value]: [Tensor<4>; 3], seen: Option<Tensor<2>>) -> Tensor<4> {
+    let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(match seen {
+        None => <Dispatch as Fused>::fused_attention(query, key, value),
+        Some(seen) => <Dispatch as Fused>::fused_attention_among(query, key, value, seen.into_dispatch()),
+    })
 }

@@ -1,33 +1,55 @@
 //! Gradients of the fused operations, on whatever backend has their kernels.
 
 use super::fused::Fused;
+use super::parts;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend};
+use std::fmt::Debug;
 
-/// The operations and their gradients, on the numbers alone.
+/// The operations and their gradients, on the numbers alone. Where a backend has no kernel of its own, they are made of its
+/// parts.
 pub(super) trait Kernels: Backend {
-    fn gelu_kernel(input: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// What the gradient of a layer normalisation needs of the way there.
+    type Normed: Clone + Debug + Send + 'static;
+    /// What the gradient of attention needs of the way there.
+    type Attended: Clone + Debug + Send + 'static;
+
+    fn linear_kernel(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear(input, weight, Some(bias))
+    }
+
+    fn gelu_kernel(input: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::gelu(input)
+    }
 
     /// Gradient of the input, from that of the output.
-    fn gelu_gradient(input: FloatTensor<Self>, output: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn gelu_gradient(input: FloatTensor<Self>, output: FloatTensor<Self>) -> FloatTensor<Self> {
+        parts::gelu_gradient::<Self>(input, output)
+    }
 
-    fn layer_norm_kernel(input: FloatTensor<Self>, scale: Scale<Self>) -> FloatTensor<Self>;
+    fn layer_norm_kernel(input: FloatTensor<Self>, scale: Scale<Self>) -> (FloatTensor<Self>, Self::Normed);
 
     /// Gradients of input, gamma and beta, from that of the output.
-    fn layer_norm_gradient(
-        input: FloatTensor<Self>,
-        scale: Scale<Self>,
-        output: FloatTensor<Self>,
-    ) -> [FloatTensor<Self>; 3];
+    fn layer_norm_gradient(normed: Self::Normed, output: FloatTensor<Self>) -> [FloatTensor<Self>; 3];
 
-    fn softmax_kernel(scores: FloatTensor<Self>, keys: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Weights of keys, `[B, heads, T, T]`.
+    fn softmax_kernel(scores: FloatTensor<Self>, seen: Option<FloatTensor<Self>>) -> FloatTensor<Self> {
+        parts::softmax::<Self>(scores, seen)
+    }
 
     /// Gradient of the scores, from the weights and their gradient.
-    fn softmax_gradient(weights: FloatTensor<Self>, output: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn softmax_gradient(weights: FloatTensor<Self>, output: FloatTensor<Self>) -> FloatTensor<Self> {
+        parts::softmax_gradient::<Self>(weights, output)
+    }
+
+    fn attention_kernel(looked: Looked<Self>) -> (FloatTensor<Self>, Self::Attended);
+
+    /// Gradients of queries, keys and values, from that of the output.
+    fn attention_gradient(attended: Self::Attended, output: FloatTensor<Self>) -> [FloatTensor<Self>; 3];
 }
 
 /// What layer normalisation learns, and the epsilon under its root.
@@ -38,7 +60,30 @@ pub(super) struct Scale<B: Backend> {
     pub(super) epsilon: f64,
 }
 
+/// What attention looks at: queries, keys and values `[B, heads, T, D]`, and which keys are there `[B, T]`.
+#[derive(Debug, Clone)]
+pub(super) struct Looked<B: Backend> {
+    pub(super) query: FloatTensor<B>,
+    pub(super) key: FloatTensor<B>,
+    pub(super) value: FloatTensor<B>,
+    pub(super) seen: Option<FloatTensor<B>>,
+}
+
 impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
+    fn fused_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [(input, of_input), (weight, of_weight), (bias, of_bias)] =
+            [input, weight, bias].map(<FloatTensor<Self>>::into_parts);
+        let output = B::linear_kernel(input.clone(), weight.clone(), bias);
+        match Linear.prepare::<C>([of_input, of_weight, of_bias]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((input, weight), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
     fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self> {
         let (input, node) = input.into_parts();
         match Gelu.prepare::<C>([node]).compute_bound().stateful() {
@@ -55,19 +100,62 @@ impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let [(input, of_input), (gamma, of_gamma), (beta, of_beta)] =
             [input, gamma, beta].map(<FloatTensor<Self>>::into_parts);
-        let scale = Scale { gamma, beta, epsilon };
+        let (output, normed) = B::layer_norm_kernel(input, Scale { gamma, beta, epsilon });
         match LayerNorm.prepare::<C>([of_input, of_gamma, of_beta]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((input.clone(), scale.clone()), B::layer_norm_kernel(input, scale)),
-            OpsKind::UnTracked(prep) => prep.finish(B::layer_norm_kernel(input, scale)),
+            OpsKind::Tracked(prep) => prep.finish(normed, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 
-    fn fused_softmax(scores: FloatTensor<Self>, keys: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (scores, node) = scores.into_parts();
-        let weights = B::softmax_kernel(scores, keys.into_primitive());
-        match Softmax.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(weights.clone(), weights),
-            OpsKind::UnTracked(prep) => prep.finish(weights),
+    fn fused_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        attention::<B, C>([query, key, value], None)
+    }
+
+    fn fused_attention_among(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        seen: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        attention::<B, C>([query, key, value], Some(seen.into_primitive()))
+    }
+}
+
+fn attention<B: Kernels, C: CheckpointStrategy>(
+    parts: [FloatTensor<Autodiff<B, C>>; 3],
+    seen: Option<FloatTensor<B>>,
+) -> FloatTensor<Autodiff<B, C>> {
+    let [(query, of_query), (key, of_key), (value, of_value)] = parts.map(<FloatTensor<Autodiff<B, C>>>::into_parts);
+    let (output, attended) = B::attention_kernel(Looked { query, key, value, seen });
+    match Attention.prepare::<C>([of_query, of_key, of_value]).compute_bound().stateful() {
+        OpsKind::Tracked(prep) => prep.finish(attended, output),
+        OpsKind::UnTracked(prep) => prep.finish(output),
+    }
+}
+
+#[derive(Debug)]
+struct Linear;
+
+impl<B: Kernels> Backward<B, 3> for Linear {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (input, weight) = ops.state;
+        let output = gradients.consume::<B>(&ops.node);
+        let [of_input, of_weight, of_bias] = ops.parents;
+        // What needs no gradient gets none computed: a frozen layer's, the data's.
+        if let Some(node) = of_input {
+            gradients.register::<B>(node.id, B::linear_x_backward(weight, output.clone()));
+        }
+        if let Some(node) = of_weight {
+            gradients.register::<B>(node.id, B::linear_weight_backward(input, output.clone()));
+        }
+        if let Some(node) = of_bias {
+            gradients.register::<B>(node.id, B::linear_bias_backward(output));
         }
     }
 }
@@ -87,11 +175,10 @@ impl<B: Kernels> Backward<B, 1> for Gelu {
 struct LayerNorm;
 
 impl<B: Kernels> Backward<B, 3> for LayerNorm {
-    type State = (FloatTensor<B>, Scale<B>);
+    type State = B::Normed;
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let (input, scale) = ops.state;
-        let parts = B::layer_norm_gradient(input, scale, gradients.consume::<B>(&ops.node));
+        let parts = B::layer_norm_gradient(ops.state, gradients.consume::<B>(&ops.node));
         for (node, gradient) in ops.parents.into_iter().zip(parts) {
             if let Some(node) = node {
                 gradients.register::<B>(node.id, gradient);
@@ -101,12 +188,17 @@ impl<B: Kernels> Backward<B, 3> for LayerNorm {
 }
 
 #[derive(Debug)]
-struct Softmax;
+struct Attention;
 
-impl<B: Kernels> Backward<B, 1> for Softmax {
-    type State = FloatTensor<B>;
+impl<B: Kernels> Backward<B, 3> for Attention {
+    type State = B::Attended;
 
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        unary::<B, _>(ops.parents, ops.node, gradients, |output| B::softmax_gradient(ops.state, output));
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let parts = B::attention_gradient(ops.state, gradients.consume::<B>(&ops.node));
+        for (node, gradient) in ops.parents.into_iter().zip(parts) {
+            if let Some(node) = node {
+                gradients.register::<B>(node.id, gradient);
+            }
+        }
     }
 }

@@ -3,19 +3,18 @@
 //!
 //! `Device::default()` is never used: it may pick a GPU that is not there, and then panics on first use.
 
+mod choice;
+#[cfg(feature = "cuda")]
+mod cube;
+mod flex;
 mod fused;
 mod gradient;
-mod kernels;
-mod numbers;
-mod rows;
+mod parts;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "libtorch")]
+mod torch;
 
-pub use fused::{gelu, layer_norm, softmax};
+pub use choice::{DeviceError, Kind, Place, Precision, cpu};
+pub use fused::{attention, gelu, layer_norm, linear};
 
-use burn::tensor::Device;
-
-/// The processor: runs everywhere, pure Rust.
-pub fn cpu() -> Device {
-    Device::flex()
-}

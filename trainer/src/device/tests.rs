@@ -1,11 +1,12 @@
 //! The fused operations beside the framework's own, which are made of other parts, and beside 64-bit arithmetic.
 
-use super::numbers::{exp, normal};
-use super::rows::{Gelu, LayerNorm, LayerNormGradient, Scale, Softmax};
-use super::{cpu, gelu, layer_norm, softmax};
+use super::flex::numbers::{exp, normal};
+use super::flex::rows::{Gelu, LayerNorm, LayerNormGradient, Scale, Softmax};
+use super::{attention, cpu, gelu, layer_norm, linear};
 use burn::nn::LayerNormConfig;
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation, module};
 use proptest::prelude::*;
+use burn::tensor::ops::AttentionModuleOptions;
 use pulp::{Arch, Scalar, Simd};
 
 /// Numbers in [-spread, spread] that follow from their place alone.
@@ -67,19 +68,40 @@ proptest! {
     }
 
     #[test]
-    fn softmax_is_the_frameworks(cases in 1..4_usize, heads in 1..4_usize, count in 1..90_usize, spread in 0.1..60.0_f32) {
+    fn attention_is_the_frameworks(
+        cases in 1..4_usize, heads in 1..4_usize, count in 1..90_usize, spread in 0.1..30.0_f32, all in any::<bool>()
+    ) {
         let device = cpu().autodiff();
-        let shape = [cases, heads, 5, count];
+        let shape = [cases, heads, count, 5];
         let seen = (tensor([cases, count], 4, 1.0, &device) + 0.5).sign().clamp(0.0, 1.0);
         // A query with no key at all is another test's.
         let seen = Tensor::cat(vec![Tensor::ones([cases, 1], &device), seen.slice_dim(1, 1..count)], 1);
-        let hidden = seen.clone().equal_elem(0.0).reshape([cases, 1, 1, count]).expand(shape);
-        let scores = || [tensor(shape, 1, spread, &device)];
-        let (ours, [slope]) = judged(scores(), |[scores]| softmax(scores, seen.clone()));
-        let (theirs, [other]) =
-            judged(scores(), |[scores]| activation::softmax(scores.mask_fill(hidden.clone(), -1e9), 3));
-        assert_near(ours, theirs, 1e-6);
-        assert_near(slope, other, 1e-6);
+        let hidden = seen.clone().equal_elem(0.0).reshape([cases, 1, 1, count]).expand([cases, heads, count, count]);
+        let (seen, hidden) = if all { (None, None) } else { (Some(seen), Some(hidden)) };
+        let inputs = || [(1, spread), (2, 1.0), (3, 1.0)].map(|(salt, spread)| tensor(shape, salt, spread, &device));
+        let (ours, slopes) = judged(inputs(), |parts| attention(parts, seen.clone()));
+        let (theirs, others) = judged(inputs(), |[query, key, value]| {
+            module::attention(query, key, value, hidden.clone(), None, AttentionModuleOptions::default())
+        });
+        assert_near(ours, theirs, 2e-6);
+        for (slope, other) in slopes.into_iter().zip(others) {
+            assert_near(slope, other, 1e-5 * spread.max(1.0));
+        }
+    }
+
+    #[test]
+    fn a_linear_layer_is_the_frameworks(cases in 1..4_usize, rows in 1..20_usize, inputs in 1..40_usize, outputs in 1..40_usize) {
+        let device = cpu().autodiff();
+        let given = || {
+            let [weight, bias] = [(2, [1, inputs, outputs]), (3, [1, 1, outputs])].map(|(salt, shape)| tensor(shape, salt, 1.0, &device));
+            [tensor([cases, rows, inputs], 1, 1.0, &device), weight, bias]
+        };
+        let (ours, slopes) = judged(given(), |[x, weight, bias]| linear(x, weight.squeeze_dim(0), bias.flatten::<1>(0, 2)));
+        let (theirs, others) = judged(given(), |[x, weight, bias]| x.matmul(weight.expand([cases, inputs, outputs])) + bias);
+        assert_near(ours, theirs, 1e-4);
+        for (slope, other) in slopes.into_iter().zip(others) {
+            assert_near(slope, other, 1e-3);
+        }
     }
 
     #[test]
@@ -111,8 +133,9 @@ proptest! {
 #[test]
 fn a_query_without_keys_gets_zeros() {
     let device = cpu();
-    let weights = softmax(tensor([1, 1, 2, 3], 1, 1.0, &device), Tensor::zeros([1, 3], &device));
-    assert_eq!(weights.into_data().try_to_vec::<f32>().unwrap(), [0.0; 6]);
+    let parts = [1, 2, 3].map(|salt| tensor([1, 1, 2, 3], salt, 1.0, &device));
+    let mixed = attention(parts, Some(Tensor::zeros([1, 2], &device)));
+    assert_eq!(mixed.into_data().try_to_vec::<f32>().unwrap(), [0.0; 6]);
 }
 
 #[test]
@@ -120,8 +143,9 @@ fn what_is_no_number_stays_none() {
     let device = cpu();
     let broken = || Tensor::<2>::from_data([[1.0, f32::NAN, 2.0], [1.0, 2.0, 3.0]], &device);
     let [ones, zeros] = [Tensor::ones([3], &device), Tensor::zeros([3], &device)];
-    let scores = softmax(broken().reshape([1, 1, 2, 3]), Tensor::ones([1, 3], &device)).reshape([2, 3]);
-    for tensor in [gelu(broken()), layer_norm(broken(), ones, zeros, 1e-5), scores] {
+    let whole = || tensor([1, 1, 2, 3], 1, 1.0, &device);
+    let mixed = attention([broken().reshape([1, 1, 2, 3]), whole(), whole()], None).reshape([2, 3]);
+    for tensor in [gelu(broken()), layer_norm(broken(), ones, zeros, 1e-5), mixed] {
         let values = tensor.into_data().try_to_vec::<f32>().unwrap();
         assert!(values[1].is_nan() && values[3..].iter().all(|x| x.is_finite()), "{values:?}");
     }

@@ -1,6 +1,7 @@
 //! What a network says of every case of a cohort.
 
 use super::EvalError;
+use crate::device::Precision;
 use crate::run::{Case, Cohort, Input, Length, Pair, Tokenizer, Tokens, Workers};
 use burn::tensor::{Device, Tensor};
 use ctedge_models::labels::{LABEL_COUNT, Label};
@@ -36,8 +37,8 @@ impl Reader<'_> {
         // One round at a time, so that no more volumes are in memory than are being computed with.
         for round in places.chunks(self.micro_batch * self.workers.count()) {
             let batch = cohort.plain(round.to_vec()).map_err(|source| EvalError::Batch { source })?;
-            let inputs = Input::cut(&batch, self.micro_batch);
-            for said in self.workers.each(&inputs, |input| input.embed(network, self.device)) {
+            let inputs = Input::cut(&batch, self.micro_batch, (self.device, Precision::F32));
+            for said in self.workers.each(&inputs, |input| input.embed(network)) {
                 volume.extend(numbers(said.volume)?);
                 text.extend(numbers(said.text)?);
                 flags.extend(numbers(said.flags)?);

@@ -1,6 +1,6 @@
 //! What both towers are made of: attention over heads, a perceptron, layer normalisation and unit vectors.
 
-use crate::device::{self, gelu, softmax};
+use crate::device::{self, gelu};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
@@ -24,7 +24,7 @@ impl Mlp {
 
     /// Tokens `[B, T, C]` to tokens of the same shape.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        self.down.forward(gelu(self.up.forward(tokens)))
+        apply(&self.down, gelu(apply(&self.up, tokens)))
     }
 }
 
@@ -52,19 +52,24 @@ impl LayerNorm {
 }
 
 /// Multi-head attention of queries, keys and values `[B, T, C]`, to `[B, T, C]`; keys that are 0 in `seen` `[B, T]` are
-/// hidden from the queries. The queries are scaled before the product with the keys, which is TensorRT's condition for
-/// fusing attention.
-pub(super) fn attention([query, key, value]: [Tensor<3>; 3], heads: usize, seen: Tensor<2>) -> Tensor<3> {
-    let [batch, count, dim] = query.dims();
+/// hidden from the queries.
+pub(super) fn attention(parts: [Tensor<3>; 3], heads: usize, seen: Option<Tensor<2>>) -> Tensor<3> {
+    let [[batch, count, dim], ..] = parts.each_ref().map(Tensor::dims);
     let parted = |tokens: Tensor<3>| tokens.reshape([batch, count, heads, dim / heads]).permute([0, 2, 1, 3]);
-    let scores = parted(query * attention_scale(dim / heads)).matmul(parted(key).swap_dims(2, 3));
-    let mixed = softmax(scores, seen).matmul(parted(value));
-    mixed.permute([0, 2, 1, 3]).reshape([batch, count, dim])
+    device::attention(parts.map(parted), seen).permute([0, 2, 1, 3]).reshape([batch, count, dim])
 }
 
-/// Factor on queries of this width before they meet the keys, `1 / sqrt(width)`.
-fn attention_scale(dim: usize) -> f64 {
-    width(dim).sqrt().recip()
+/// What a layer with a bias makes of rows `[..., I]`.
+pub(super) fn apply<const D: usize>(layer: &Linear, rows: Tensor<D>) -> Tensor<D> {
+    match &layer.bias {
+        Some(bias) => device::linear(rows, layer.weight.val(), bias.val()),
+        None => layer.forward(rows),
+    }
+}
+
+/// `tensor` in the precision that a layer computes in.
+pub(super) fn as_in<const D: usize>(tensor: Tensor<D>, layer: &Linear) -> Tensor<D> {
+    tensor.cast(layer.weight.val().dtype())
 }
 
 /// Rows `[B, E]` divided by their Euclidean lengths.

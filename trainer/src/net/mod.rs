@@ -5,11 +5,12 @@
 //! knows no loss, no data set and no ONNX.
 //!
 //! `vision` and `text` are the towers, `layers` what both are made of, `init` the first weights, `import` published
-//! ones, `tune` which of them learn.
+//! ones, `tune` which of them learn, `narrow` in how many bits they compute.
 
 pub mod import;
 mod init;
 mod layers;
+mod narrow;
 mod pair;
 pub mod text;
 mod tune;

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// One line a step: `step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,seconds`.
+/// One line a step: `step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,waited_s,seconds`.
 pub const STEPS_FILE: &str = "steps.csv";
 /// One line a look: `step,score,` and the numbers of the evaluation.
 pub const LOOKS_FILE: &str = "looks.csv";
@@ -32,7 +32,9 @@ pub struct StepRecord {
     pub scale: f64,
     /// Learned bias.
     pub bias: f64,
-    /// Time that it took; the only column that differs between two runs of one experiment.
+    /// Time that the device stood still until the step's batch was there.
+    pub waited_s: f64,
+    /// Time that it then took; with the wait all that differs between two runs of one experiment.
     pub seconds: f64,
 }
 
@@ -68,12 +70,12 @@ impl Log {
 
     /// Writes down a step.
     pub(super) fn step(&mut self, record: &StepRecord) -> Result<(), RunError> {
-        let StepRecord { step, loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias, seconds } =
-            *record;
-        let head = "step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,seconds";
-        let line = format!(
-            "{step},{loss},{pairs},{flags},{shared_flags},{learning_rate},{gradient_norm},{scale},{bias},{seconds:.3}"
-        );
+        let &StepRecord { step, loss, pairs, flags, shared_flags, waited_s, seconds, .. } = record;
+        let &StepRecord { learning_rate, gradient_norm, scale, bias, .. } = record;
+        let head = "step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,waited_s,seconds";
+        let numbers = [loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias];
+        let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+        let line = format!("{step},{},{waited_s:.3},{seconds:.3}", numbers.join(","));
         self.steps.line(head, &line)
     }
 

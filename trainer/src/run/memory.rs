@@ -2,6 +2,7 @@
 
 use super::step::{Input, Workers};
 use super::{Cohort, Pair, Run, TrainError};
+use crate::device::Precision;
 use crate::experiment::Tune;
 use crate::loss::{Features, Recorder};
 use burn::tensor::{Device, Tensor};
@@ -51,8 +52,8 @@ fn write(
     let mut through = 0;
     for round in places.chunks(micro_batch * workers.count()) {
         let batch = cohort.plain(round.to_vec()).map_err(|source| TrainError::Batch { source })?;
-        let inputs = Input::cut(&batch, micro_batch);
-        let encode = |input: &Input<'_>| network.vision.encode(input.volumes(network, device)).inner();
+        let inputs = Input::cut(&batch, micro_batch, (device, Precision::F32));
+        let encode = |input: &Input| network.vision.encode(input.volumes(network)).inner();
         for tokens in workers.each(&inputs, encode) {
             let tokens: Tensor<3> = tokens;
             recorder.add(&tokens.try_into_vec_as::<f32>()?)?;

@@ -25,7 +25,7 @@ use log::Log;
 pub use log::{LOOKS_FILE, Look, STEPS_FILE, StepRecord};
 pub use memory::remembered;
 pub use optimiser::{Optimiser, learning_rate};
-pub use step::{Engine, Gradients, Input, Workers};
+pub use step::{Engine, Gradients, Input, Loaded, Workers};
 pub use train::{Ended, Lesson, Watcher, objective, train};
 
 /// What the rooms on the right need of those on the left; they name this room only.

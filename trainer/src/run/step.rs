@@ -8,11 +8,15 @@
 
 use super::Pair;
 use super::{Batch, StepError};
+use crate::device::Precision;
 use crate::loss::{Embedded, Knowledge, Known, Learned, Objective, Shown};
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ctedge_models::labels::LABEL_COUNT;
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 /// Micro-batches whose graphs are kept where there are fewer threads. Each costs memory; one that is not kept is embedded
@@ -78,54 +82,53 @@ pub struct Gradients {
 pub struct Engine<'a> {
     /// What is minimised; its tensors lie on `device`.
     pub objective: &'a Objective,
-    /// What is known of reports, if the objective asks for it.
-    pub knowledge: Option<&'a Knowledge>,
-    /// Pairs that go through the towers together.
-    pub micro_batch: usize,
     /// Where; it records a graph ([`Device::autodiff`]).
     pub device: &'a Device,
+    /// In how many bits the towers' layers compute.
+    pub precision: Precision,
     /// On which threads.
     pub workers: &'a Workers,
 }
 
 impl Engine<'_> {
     /// Loss and gradients of a network on a batch.
-    pub fn gradients(&self, network: &Pair, batch: &Batch) -> Result<Gradients, StepError> {
-        let inputs = Input::cut(batch, self.micro_batch);
+    pub fn gradients(&self, network: &Pair, batch: &Loaded) -> Result<Gradients, StepError> {
+        let inputs = &batch.inputs;
         let keeps_graphs = inputs.len() <= self.workers.count().max(GRAPHS);
         let with_graph = |input: &Input| {
-            let own = network.clone().fork(self.device);
-            let said = input.embed(&own, self.device);
+            let own = network.clone().fork(self.device).computing_in(self.precision.dtype());
+            let said = input.embed(&own);
             (own, said)
         };
         let mut kept = Vec::new();
         let said: Vec<Embedded> = if keeps_graphs {
-            kept = self.workers.each(&inputs, with_graph);
+            kept = self.workers.each(inputs, with_graph);
             kept.iter().map(|(_, said)| detached(said)).collect()
         } else {
             // With a graph that is dropped at once: without one the framework takes another attention, and the bits
             // would depend on how many threads there are.
-            self.workers.each(&inputs, |input| detached(&with_graph(input).1))
+            self.workers.each(inputs, |input| detached(&with_graph(input).1))
         };
 
         let whole = joined(&said);
         let own = network.clone().fork(self.device);
         let (log_scale, bias) = (own.log_scale.val(), own.bias.val());
         let learned = Learned { log_scale, bias, shared_flags: own.shared_flags.clone() };
-        let terms = self.objective.of(&whole, &learned, &self.known(batch))?;
+        let terms = self.objective.of(&whole, &learned, &batch.known)?;
         let mut back = terms.total.backward();
         let by_embedding = Slopes::of(&whole, &mut back);
         let mut sum = GradientsAccumulator::new();
         sum.accumulate(&own, GradientsParams::from_module(&mut back, &own));
 
+        let first = inputs.first().map_or(0, |input| input.shown.dims()[0]);
         let parts: Vec<GradientsParams> = if keeps_graphs {
             let graphs: Vec<(usize, &(Pair, Embedded))> = kept.iter().enumerate().collect();
-            self.workers.each(&graphs, |(part, (own, said))| by_embedding.sent_back(own, said, part * self.micro_batch))
+            self.workers.each(&graphs, |(part, (own, said))| by_embedding.sent_back(own, said, part * first))
         } else {
             let numbered: Vec<(usize, &Input)> = inputs.iter().enumerate().collect();
             self.workers.each(&numbered, |(part, input)| {
                 let (own, said) = with_graph(input);
-                by_embedding.sent_back(&own, &said, part * self.micro_batch)
+                by_embedding.sent_back(&own, &said, part * first)
             })
         };
         for part in parts {
@@ -140,70 +143,104 @@ impl Engine<'_> {
             shared_flags: number(terms.shared_flags)?,
         })
     }
+}
 
-    /// What is known of a batch, as tensors.
-    fn known(&self, batch: &Batch) -> Known {
+/// A batch on a device, in micro-batches.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The micro-batches.
+    pub inputs: Vec<Input>,
+    /// What is known of the whole.
+    known: Known,
+}
+
+impl Loaded {
+    /// Sends a batch to a device where layers compute in this precision.
+    pub fn new(
+        batch: &Batch,
+        knowledge: Option<&Knowledge>,
+        micro_batch: usize,
+        (device, precision): (&Device, Precision),
+    ) -> Self {
         let cases = batch.places.len();
-        let tensor = |values: Vec<f32>, width: usize| {
-            Tensor::<2>::from_data(TensorData::new(values, [cases, width]), self.device)
-        };
-        let knowledge = self.knowledge.map(|knowledge| tensor(knowledge.rows(&batch.places), knowledge.width));
-        Known {
+        let tensor =
+            |values: Vec<f32>, width: usize| Tensor::<2>::from_data(TensorData::new(values, [cases, width]), device);
+        let known = Known {
             labels: tensor(batch.labels.clone(), LABEL_COUNT),
             labelled: tensor(batch.labelled.clone(), 1),
-            knowledge,
+            knowledge: knowledge.map(|knowledge| tensor(knowledge.rows(&batch.places), knowledge.width)),
             same: tensor(batch.same.clone(), cases),
-        }
+        };
+        Self { inputs: Input::cut(batch, micro_batch, (device, precision)), known }
     }
 }
 
-/// A micro-batch.
+/// A micro-batch of N cases on a device.
 #[derive(Debug)]
-pub struct Input<'a> {
-    /// What the volume tower is shown of each case.
-    pub shown: &'a [Vec<f32>],
+pub struct Input {
+    /// What the volume tower is shown of each case, a row each.
+    shown: Tensor<2>,
     /// Whether that is what a frozen tower has made of them.
-    pub is_encoded: bool,
-    /// Token ids, report after report.
-    pub ids: &'a [i32],
-    /// 1 for tokens, 0 for padding.
-    pub mask: &'a [f32],
-    /// Tokens of a report.
-    pub length: usize,
+    is_encoded: bool,
+    /// Token ids `[N, L]`.
+    ids: Tensor<2, Int>,
+    /// 1 for tokens, 0 for padding `[N, L]`.
+    mask: Tensor<2>,
 }
 
-impl<'a> Input<'a> {
-    /// A batch cut into micro-batches.
-    pub fn cut(batch: &'a Batch, micro_batch: usize) -> Vec<Self> {
+impl Input {
+    /// A batch cut into micro-batches. Where layers compute in fewer bits, so do volumes travel: as the shards keep them.
+    pub fn cut(batch: &Batch, micro_batch: usize, (device, precision): (&Device, Precision)) -> Vec<Self> {
         let [_, length] = batch.reports.shape;
         let shown = batch.shown.rows().chunks(micro_batch);
         let is_encoded = matches!(batch.shown, Shown::Tokens(_));
         let ids = batch.reports.ids.chunks(micro_batch * length);
         let masks = batch.reports.mask.chunks(micro_batch * length);
-        shown.zip(ids).zip(masks).map(|((shown, ids), mask)| Self { shown, is_encoded, ids, mask, length }).collect()
+        let load = |((shown, ids), mask): ((&[Vec<f32>], &[i32]), &[f32])| {
+            let (count, width) = (shown.len(), shown.first().map_or(0, Vec::len));
+            let sent = match precision {
+                Precision::F32 => Tensor::from_data(TensorData::new(shown.concat(), [count, width]), device),
+                Precision::Bf16 => {
+                    let halves = TensorData::new(halved(shown, width), [count, width]);
+                    Tensor::<2>::from_data(halves, (device, DType::F16)).cast(DType::F32)
+                }
+            };
+            Self {
+                shown: sent,
+                is_encoded,
+                ids: Tensor::from_data(TensorData::new(ids.to_vec(), [count, length]), device),
+                mask: Tensor::from_data(TensorData::new(mask.to_vec(), [count, length]), device),
+            }
+        };
+        shown.zip(ids).zip(masks).map(load).collect()
     }
 
-    /// Its volumes `[B, 1, z, y, x]` on a device.
-    pub(super) fn volumes(&self, network: &Pair, device: &Device) -> Tensor<5> {
+    /// Its volumes `[N, 1, z, y, x]`, as the network's tower takes them.
+    pub(super) fn volumes(&self, network: &Pair) -> Tensor<5> {
+        let [count, _] = self.shown.dims();
         let [z, y, x] = network.vision.input_size;
-        Tensor::from_data(TensorData::new(self.shown.concat(), [self.shown.len(), 1, z, y, x]), device)
+        self.shown.clone().reshape([count, 1, z, y, x])
     }
 
     /// What a network says of it.
-    pub fn embed(&self, network: &Pair, device: &Device) -> Embedded {
-        let count = self.shown.len();
-        let ids = Tensor::from_data(TensorData::new(self.ids.to_vec(), [count, self.length]), device);
-        let mask = Tensor::from_data(TensorData::new(self.mask.to_vec(), [count, self.length]), device);
+    pub fn embed(&self, network: &Pair) -> Embedded {
         let vision = &network.vision;
         let seen = if self.is_encoded {
-            let tokens = TensorData::new(self.shown.concat(), [count, vision.encoded() / vision.dim(), vision.dim()]);
-            vision.read(Tensor::from_data(tokens, device))
+            let ([count, values], width) = (self.shown.dims(), vision.dim());
+            vision.read(self.shown.clone().reshape([count, values / width, width]))
         } else {
-            vision.forward(self.volumes(network, device))
+            vision.forward(self.volumes(network))
         };
-        let read = network.text.forward(ids, mask);
+        let read = network.text.forward(self.ids.clone(), self.mask.clone());
         Embedded { volume: seen.embedding, text: read.embedding, flags: seen.logits, saliency: seen.saliency }
     }
+}
+
+/// Rows of this width as 16-bit numbers, row after row.
+fn halved(rows: &[Vec<f32>], width: usize) -> Vec<f16> {
+    let mut halves = vec![f16::ZERO; rows.len() * width];
+    halves.par_chunks_mut(width.max(1)).zip(rows).for_each(|(halves, row)| halves.convert_from_f32_slice(row));
+    halves
 }
 
 /// The gradient of the loss by what the towers said, `[N, ..]` each.
@@ -231,7 +268,22 @@ impl Slopes {
         };
         let surrogate =
             along(&self.volume, &said.volume) + along(&self.text, &said.text) + along(&self.flags, &said.flags);
-        GradientsParams::from_grads(surrogate.backward(), own)
+        let mut gradients = GradientsParams::from_grads(surrogate.backward(), own);
+        own.visit(&mut Widened { gradients: &mut gradients });
+        gradients
+    }
+}
+
+/// Gradients in the 32 bits of the parameters, so that sums over micro-batches lose nothing.
+struct Widened<'a> {
+    gradients: &'a mut GradientsParams,
+}
+
+impl ModuleVisitor for Widened<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
+            self.gradients.register(param.id, gradient.cast(DType::F32));
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::step::Workers;
 use super::*;
-use crate::device::cpu;
+use crate::device::{Place, Precision, cpu};
 use crate::fixture::{self, Classroom};
 use crate::loss::{Knowledge, Objective, TokenGrid};
 use burn::module::{Module, ModuleVisitor, Param};
@@ -138,12 +138,12 @@ fn gradients_are_the_same_however_the_batch_is_cut_and_on_however_many_threads()
         let workers = Workers::new(threads).unwrap();
         let engine = Engine {
             objective: &objective,
-            knowledge: Some(&knowledge),
-            micro_batch,
             device: &device,
+            precision: Precision::F32,
             workers: &workers,
         };
-        let found = engine.gradients(&network, &batch).unwrap();
+        let loaded = Loaded::new(&batch, Some(&knowledge), micro_batch, (&device, Precision::F32));
+        let found = engine.gradients(&network, &loaded).unwrap();
         (found.total, named(&network, &found.parameters))
     };
     let (loss, whole) = gradients(8, 1);
@@ -219,7 +219,7 @@ impl Bystander {
 
 impl Watcher for Bystander {
     fn step(&mut self, record: &StepRecord) {
-        self.records.push(StepRecord { seconds: 0.0, ..*record });
+        self.records.push(StepRecord { waited_s: 0.0, seconds: 0.0, ..*record });
     }
 
     fn look(&mut self, step: usize, network: &Pair) -> Result<Look, Box<dyn std::error::Error + Send + Sync>> {
@@ -240,7 +240,7 @@ fn taught(classroom: &Classroom, place: &Path, watcher: &mut Bystander) -> Resul
     let given = BTreeMap::new();
     let source = classroom.experiment.loss.knowledge.unwrap().source;
     let knowledge = Knowledge::new(source, &cohort, &given).unwrap();
-    let lesson = Lesson { cohort: &cohort, knowledge: Some(&knowledge), device: cpu(), threads: 2 };
+    let lesson = Lesson { cohort: &cohort, knowledge: Some(&knowledge), place: Place::cpu(), threads: 2 };
     train(place, &run, &lesson, watcher)
 }
 
@@ -332,7 +332,7 @@ fn a_frozen_tower_looks_at_every_case_once_and_learns_the_same() {
     let learners = cohort().remembering(kept);
     let source = classroom.experiment.loss.knowledge.unwrap().source;
     let knowledge = Knowledge::new(source, &learners, &BTreeMap::new()).unwrap();
-    let lesson = Lesson { cohort: &learners, knowledge: Some(&knowledge), device: cpu(), threads: 2 };
+    let lesson = Lesson { cohort: &learners, knowledge: Some(&knowledge), place: Place::cpu(), threads: 2 };
     let mut knowing = Bystander::until(99);
     train(&at("knowing"), &run, &lesson, &mut knowing).unwrap();
     for (one, other) in looking.records.iter().zip(&knowing.records) {

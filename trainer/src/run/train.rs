@@ -2,11 +2,12 @@
 
 use super::checkpoint::{Checkpoint, Snapshot};
 use super::optimiser::{Optimiser, learning_rate};
-use super::step::{Engine, Workers};
-use super::{Batch, BatchError, Cohort};
+use super::step::{Engine, Loaded, Workers};
+use super::{BatchError, Cohort};
 use super::{Log, Look, StepRecord};
 use super::{Pair, Weights};
 use super::{Run, RunError, StepError, TrainError, WEIGHTS_FILE, folder};
+use crate::device::Place;
 use crate::experiment::Experiment;
 use crate::loss::{Knowledge, Objective, TokenGrid};
 use burn::module::Module;
@@ -38,8 +39,8 @@ pub struct Lesson<'a> {
     pub cohort: &'a Cohort<'a>,
     /// What is known of their reports, if the objective asks for it.
     pub knowledge: Option<&'a Knowledge>,
-    /// Where it computes; without a graph.
-    pub device: Device,
+    /// Where it computes, and in what precision.
+    pub place: Place,
     /// On how many threads.
     pub threads: usize,
 }
@@ -70,14 +71,13 @@ struct Standing {
 /// weights file whenever this returns or is killed.
 pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Watcher) -> Result<Ended, TrainError> {
     let experiment = &run.experiment;
-    let device = lesson.device.clone().autodiff();
+    let device = lesson.place.device.clone().autodiff();
     let workers = Workers::new(lesson.threads)?;
     let objective = objective(experiment, &device);
     let engine = Engine {
         objective: &objective,
-        knowledge: lesson.knowledge,
-        micro_batch: experiment.training.micro_batch,
         device: &device,
+        precision: lesson.place.precision,
         workers: &workers,
     };
     let mut standing = Standing::new(place, run, &device)?;
@@ -87,7 +87,8 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
     let steps = experiment.training.steps;
     let early = std::thread::scope(|scope| {
         let named = std::thread::Builder::new().name("batches".into());
-        let read = move || read_ahead(lesson.cohort, resumed_at..steps, &sender);
+        let graphs = &device;
+        let read = move || read_ahead((lesson, graphs), experiment.training.micro_batch, resumed_at..steps, &sender);
         named.spawn_scoped(scope, read).map_err(|source| StepError::Reader { source })?;
         let early = standing.follow((place, run), &engine, &batches, (&mut log, watcher));
         // The reading thread waits for room: without a receiver it ends, and only then does this scope.
@@ -97,10 +98,17 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
     Ok(Ended { steps: standing.step, resumed_at, best: standing.best, early })
 }
 
-fn read_ahead(cohort: &Cohort<'_>, steps: std::ops::Range<usize>, sender: &SyncSender<Result<Batch, BatchError>>) {
+/// Batches lie on the device before they are asked for.
+fn read_ahead(
+    (lesson, device): (&Lesson<'_>, &Device),
+    micro_batch: usize,
+    steps: std::ops::Range<usize>,
+    sender: &SyncSender<Result<Loaded, BatchError>>,
+) {
     for step in steps {
+        let load = |batch| Loaded::new(&batch, lesson.knowledge, micro_batch, (device, lesson.place.precision));
         // The receiver is gone when the training has ended early or failed.
-        if sender.send(cohort.step(step)).is_err() {
+        if sender.send(lesson.cohort.step(step).map(load)).is_err() {
             return;
         }
     }
@@ -149,12 +157,15 @@ impl Standing {
         &mut self,
         (place, run): (&Path, &Run),
         engine: &Engine<'_>,
-        batches: &Receiver<Result<Batch, BatchError>>,
+        batches: &Receiver<Result<Loaded, BatchError>>,
         (log, watcher): (&mut Log, &mut dyn Watcher),
     ) -> Result<bool, TrainError> {
         let training = &run.experiment.training;
-        while let Ok(batch) = batches.recv() {
-            let record = self.learn(&batch.map_err(|source| TrainError::Batch { source })?, engine, run)?;
+        loop {
+            let waiting = Instant::now();
+            let Ok(batch) = batches.recv() else { return Ok(false) };
+            let batch = batch.map_err(|source| TrainError::Batch { source })?;
+            let record = self.learn((&batch, waiting.elapsed().as_secs_f64()), engine, run)?;
             log.step(&record)?;
             watcher.step(&record);
             if self.step.is_multiple_of(training.validate_every) || self.step == training.steps {
@@ -167,11 +178,15 @@ impl Standing {
                 }
             }
         }
-        Ok(false)
     }
 
     /// Takes one step.
-    fn learn(&mut self, batch: &Batch, engine: &Engine<'_>, run: &Run) -> Result<StepRecord, TrainError> {
+    fn learn(
+        &mut self,
+        (batch, waited_s): (&Loaded, f64),
+        engine: &Engine<'_>,
+        run: &Run,
+    ) -> Result<StepRecord, TrainError> {
         let begun = Instant::now();
         let gradients = engine.gradients(&self.network, batch)?;
         let rate = learning_rate(&run.experiment.training, self.step);
@@ -193,6 +208,7 @@ impl Standing {
             gradient_norm,
             scale: number(self.network.log_scale.val().exp())?,
             bias: number(self.network.bias.val())?,
+            waited_s,
             seconds: begun.elapsed().as_secs_f64(),
         })
     }

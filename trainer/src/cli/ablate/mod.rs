@@ -3,10 +3,11 @@
 mod table;
 mod variant;
 
+use super::place::{Placed, workers_for};
 use super::train::{begun, knowledge, vocabulary};
 use super::{Outcome, Progress, prepare};
 use crate::batch::{Cohort, Shards, Split, Tokenizer};
-use crate::device;
+use crate::device::Place;
 use crate::eval::{self, Diary, Reader};
 use crate::experiment::Experiment;
 use crate::net::Pair;
@@ -63,6 +64,8 @@ pub(super) struct Ablate {
     /// Threads to compute on; all cores if not given. The result does not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    placed: Placed,
 }
 
 /// What all runs share.
@@ -71,6 +74,7 @@ struct Bench<'a> {
     shards: &'a Shards,
     tokenizer: Tokenizer,
     steps: usize,
+    place: Place,
     threads: usize,
     progress: &'a Progress,
 }
@@ -84,8 +88,9 @@ impl Ablate {
         let shards = Shards::open(&folder, &base.input)?;
         let tokenizer = vocabulary(&base, &shards)?;
         let steps = self.steps.map_or(base.training.steps, NonZeroUsize::get);
-        let threads = self.threads.unwrap_or(std::thread::available_parallelism()?).get();
-        let bench = Bench { base, shards: &shards, tokenizer, steps, threads, progress };
+        let place = self.placed.place(progress)?;
+        let threads = workers_for(&place, self.threads.unwrap_or(std::thread::available_parallelism()?).get());
+        let bench = Bench { base, shards: &shards, tokenizer, steps, place, threads, progress };
         let total = variants.len() * usize::try_from(self.seeds)?;
         let mut looks: Vec<Vec<BTreeMap<String, f64>>> = vec![Vec::new(); variants.len()];
         let mut rows = Vec::new();
@@ -188,8 +193,9 @@ impl Bench<'_> {
         let cohort = |split| Cohort::new(self.shards, split, &self.tokenizer, &experiment);
         let (learners, judges) = (cohort(Split::Train)?, cohort(self.split())?);
         let knowledge = knowledge(&experiment, &learners, asked.embeddings.as_deref())?;
-        let (device, threads) = (device::cpu(), self.threads);
-        let lesson = Lesson { cohort: &learners, knowledge: knowledge.as_ref(), device: device.clone(), threads };
+        let (place, threads) = (self.place.clone(), self.threads);
+        let device = place.device.clone();
+        let lesson = Lesson { cohort: &learners, knowledge: knowledge.as_ref(), place, threads };
         let workers = Workers::new(threads)?;
         let title = format!("{} seed {seed}", variant.name());
         let mut judge = Judge { bench: self, title, judges: &judges, workers, device };

@@ -2,7 +2,7 @@
 
 use super::TEXT_NORM_EPSILON;
 use crate::experiment::Text;
-use crate::net::layers::{LayerNorm, Mlp, attention, linear};
+use crate::net::layers::{LayerNorm, Mlp, apply, attention, linear};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -57,7 +57,7 @@ pub struct TextAttention {
 impl TextAttention {
     /// Tokens `[B, L, C]` to tokens of the same shape; 0 in `mask` `[B, L]` hides a token from the others.
     pub fn forward(&self, tokens: &Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
-        let parts = [&self.query, &self.key, &self.value].map(|part| part.forward(tokens.clone()));
-        self.out.forward(attention(parts, self.heads, mask.clone()))
+        let parts = [&self.query, &self.key, &self.value].map(|part| apply(part, tokens.clone()));
+        apply(&self.out, attention(parts, self.heads, Some(mask.clone())))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Layer, TEXT_NORM_EPSILON};
 use crate::experiment::{Text, TextPool};
-use crate::net::layers::{LayerNorm, linear, unit};
+use crate::net::layers::{LayerNorm, as_in, linear, unit};
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear};
 use burn::tensor::{Device, Int, Tensor};
@@ -72,8 +72,9 @@ impl BertTower {
     pub fn forward(&self, ids: Tensor<2, Int>, mask: Tensor<2>) -> TextOutputs {
         let mut tokens = self.embeddings.forward(ids);
         for layer in &self.layers {
-            tokens = layer.forward(&tokens, &mask);
+            tokens = layer.forward(&as_in(tokens, &layer.mlp.up), &mask);
         }
+        let tokens = as_in(tokens, &self.project);
         let pooled = match self.pool {
             TextPool::Class => tokens.clone().slice_dim(1, 0..1).squeeze_dim::<2>(1),
             TextPool::Mean => {

@@ -1,8 +1,9 @@
 //! One pre-LayerNorm transformer block. Its twin in ONNX is `export/onnx/vision.rs`, operator by operator.
 
 use super::LAYER_NORM_EPSILON;
+use crate::device;
 use crate::experiment::Vision;
-use crate::net::layers::{LayerNorm, Mlp, attention, linear};
+use crate::net::layers::{LayerNorm, Mlp, apply, attention, linear};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor, module};
@@ -52,20 +53,22 @@ pub struct Attention {
 impl Attention {
     /// Tokens `[B, T, C]` to tokens of the same shape.
     pub fn forward(&self, tokens: &Tensor<3>) -> Tensor<3> {
-        self.out.forward(self.mix(tokens))
+        apply(&self.out, self.mix(tokens))
     }
 
     /// Tokens `[B, T, C]` to each token's mean of the values, of the same shape.
     pub fn mix(&self, tokens: &Tensor<3>) -> Tensor<3> {
-        let [batch, count, width] = tokens.dims();
+        let [_, _, width] = tokens.dims();
         let (weight, bias) = (self.qkv.weight.val(), self.qkv.bias.as_ref().map(Param::val));
         // The weights are cut, not the tokens: to cut a tensor costs a walk over all of it on the way back.
         let part = |index: usize| {
             let columns = index * width..(index + 1) * width;
-            let bias = bias.clone().map(|bias| bias.slice_dim(0, columns.clone()));
-            module::linear(tokens.clone(), weight.clone().slice_dim(1, columns), bias)
+            let weight = weight.clone().slice_dim(1, columns.clone());
+            match &bias {
+                Some(bias) => device::linear(tokens.clone(), weight, bias.clone().slice_dim(0, columns)),
+                None => module::linear(tokens.clone(), weight, None),
+            }
         };
-        let seen = Tensor::ones([batch, count], &tokens.device());
-        attention([0, 1, 2].map(part), self.heads, seen)
+        attention([0, 1, 2].map(part), self.heads, None)
     }
 }

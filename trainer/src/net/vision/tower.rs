@@ -2,7 +2,7 @@
 
 use super::{AttentionPool, Block, Densities, LAYER_NORM_EPSILON, Local, PatchNorms, Places, TokenGrid, patches};
 use crate::experiment::Vision;
-use crate::net::layers::{LayerNorm, linear, unit};
+use crate::net::layers::{LayerNorm, as_in, linear, unit};
 use crate::net::{Weights, WeightsError};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -92,7 +92,7 @@ impl Tower {
     /// Volumes to the tokens after the last block `[B, T, C]`, a class token before the others: all that rests in a frozen
     /// tower.
     pub fn encode(&self, volume: Tensor<5>) -> Tensor<3> {
-        self.blocks.iter().fold(self.embed(volume), |tokens, block| block.forward(tokens))
+        self.blocks.iter().fold(self.embed(volume), |tokens, block| block.forward(as_in(tokens, &block.attention.qkv)))
     }
 
     /// Values of [`Tower::encode`] for one volume, `T * C`.
@@ -110,10 +110,11 @@ impl Tower {
     /// Volumes to the tokens before the first block `[B, T, C]`, a class token before the others.
     pub fn embed(&self, volume: Tensor<5>) -> Tensor<3> {
         let voxels = patches(volume.clone(), self.patch_size);
-        let mut patches = self.patch.forward(match &self.patch_norms {
+        let voxels = match &self.patch_norms {
             Some(norms) => norms.voxels.forward(voxels),
             None => voxels,
-        });
+        };
+        let mut patches = as_in(self.patch.forward(as_in(voxels, &self.patch)), &self.project);
         if let Some(densities) = &self.densities {
             patches = patches + densities.forward(volume, self.patch_size);
         }
@@ -130,7 +131,7 @@ impl Tower {
 
     /// Tokens after the last block to the tower's outputs.
     pub fn read(&self, tokens: Tensor<3>) -> Outputs {
-        let tokens = self.norm.forward(tokens);
+        let tokens = self.norm.forward(as_in(tokens, &self.project));
         let [_, inside, _] = tokens.dims();
         let class = self.class_token.as_ref().map(|_| tokens.clone().slice_dim(1, 0..1).squeeze_dim::<2>(1));
         let first = usize::from(class.is_some());

@@ -1,14 +1,18 @@
 //! `ctedge-trainer bench`: what a step of training costs.
 
+mod cost;
+
+use super::place::{Placed, workers_for};
 use super::{Outcome, Progress};
 use crate::batch::{Batch, Padded, Shown};
-use crate::device;
+use crate::device::Place;
 use crate::experiment::Experiment;
 use crate::net::Pair;
-use crate::run::{self, Engine, Optimiser, Run, Workers};
+use crate::run::{self, Engine, Loaded, Optimiser, Run, Workers};
 use anyhow::Context;
 use burn::module::Module;
 use clap::Args;
+use cost::{Card, tera_per_pair};
 use ctedge_models::labels::LABEL_COUNT;
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -33,52 +37,90 @@ pub(super) struct Bench {
     /// Threads to compute on; all cores if not given.
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    placed: Placed,
+}
+
+/// What was measured.
+struct Timed {
+    /// Seconds of each step.
+    steps: Vec<f64>,
+    /// Seconds that the last batch took to the device.
+    load_s: f64,
+    /// The last loss.
+    loss: f64,
 }
 
 impl Bench {
     pub(super) fn run(self, progress: &Progress) -> anyhow::Result<Outcome> {
         let experiment = Experiment::read(&self.experiment)?;
-        let threads = self.threads.unwrap_or(std::thread::available_parallelism()?).get();
+        let place = self.placed.place(progress)?;
+        let threads = workers_for(&place, self.threads.unwrap_or(std::thread::available_parallelism()?).get());
         let steps = self.steps.get();
         progress.say("timing steps");
-        let mut seconds = timed(&experiment, threads, steps, progress)?;
+        let Timed { steps: mut seconds, load_s, loss } = timed(&experiment, (&place, threads), steps, progress)?;
         seconds.sort_by(f64::total_cmp);
         let at = |share: usize| seconds.get((seconds.len() - 1) * share / 4).copied().context("no step was timed");
         let (low, median, high) = (at(1)?, at(2)?, at(3)?);
         let pairs = f64::from(u32::try_from(experiment.training.batch)?);
+        let rate = pairs * tera_per_pair(&experiment) / median;
+        let card = if place.is_gpu() { Card::ask() } else { None };
+        let share = card.as_ref().and_then(Card::peak_tflops).map(|peak| rate / peak);
+        let told = card.as_ref().map_or_else(String::new, |card| {
+            let share = share.map_or_else(String::new, |share| format!(" ({:.1} % of its bf16 peak)", 100.0 * share));
+            format!("{share}, {:.0} MiB of the card's memory", card.memory_mib)
+        });
         let text = format!(
-            "{steps} steps of {pairs} pairs on {threads} threads: median {median:.4} s (quartiles {low:.4} to {high:.4}), \
-             {:.1} pairs/s",
-            pairs / median
+            "{steps} steps of {pairs} pairs on {}, layers in {}: median {median:.4} s (quartiles {low:.4} to {high:.4}), \
+             {:.1} pairs/s, {rate:.1} TFLOP/s{told}; a batch takes {load_s:.4} s to the device",
+            place.name,
+            place.precision,
+            pairs / median,
         );
         let json = json!({
-            "steps": steps, "batch": experiment.training.batch, "threads": threads,
-            "step_s": { "quartile_1": low, "median": median, "quartile_3": high }, "pairs_per_s": pairs / median,
+            "by": "ctedge-trainer", "device": place.name, "precision": place.precision.to_string(),
+            "card": card.as_ref().map(|card| &card.name), "driver": card.as_ref().map(|card| &card.driver),
+            "memory_mib": card.as_ref().map(|card| card.memory_mib),
+            "steps": steps, "batch": experiment.training.batch, "micro_batch": experiment.training.micro_batch,
+            "threads": threads, "step_s": { "quartile_1": low, "median": median, "quartile_3": high },
+            "pairs_per_s": pairs / median, "tflops": rate, "share_of_peak": share, "load_s": load_s, "loss": loss,
         });
         Ok(Outcome { text, json })
     }
 }
 
-/// Seconds of each step.
-fn timed(experiment: &Experiment, threads: usize, steps: usize, progress: &Progress) -> anyhow::Result<Vec<f64>> {
-    let batch = made_up(experiment);
-    let device = device::cpu().autodiff();
+fn timed(
+    experiment: &Experiment,
+    (place, threads): (&Place, usize),
+    steps: usize,
+    progress: &Progress,
+) -> anyhow::Result<Timed> {
+    let device = place.device.clone().autodiff();
     let workers = Workers::new(threads)?;
     let objective = run::objective(experiment, &device);
-    let micro_batch = experiment.training.micro_batch;
-    let engine = Engine { objective: &objective, knowledge: None, micro_batch, device: &device, workers: &workers };
+    let engine = Engine { objective: &objective, device: &device, precision: place.precision, workers: &workers };
     let mut optimiser = Optimiser::new(experiment.training.weight_decay, experiment.training.clip_norm);
     let run = Run::init(experiment.clone(), experiment.text.vocabulary)?;
     let mut network: Pair = run.pair(&device)?.trainable(experiment).train();
-    let mut seconds = Vec::new();
+    let batch = made_up(experiment);
+    let (mut seconds, mut load_s, mut loss) = (Vec::new(), 0.0, f64::NAN);
+    let mut loaded = None;
     for step in 0..WARM_UP + steps {
+        if step < WARM_UP {
+            let begun = Instant::now();
+            loaded = Some(Loaded::new(&batch, None, experiment.training.micro_batch, (&device, place.precision)));
+            device.sync()?;
+            load_s = begun.elapsed().as_secs_f64();
+        }
         let begun = Instant::now();
-        let gradients = engine.gradients(&network, &batch)?;
+        let gradients = engine.gradients(&network, loaded.as_ref().context("no batch")?)?;
         (network, _) = optimiser.step(network, gradients.parameters, experiment.training.learning_rate)?;
+        device.sync()?;
         seconds.push(begun.elapsed().as_secs_f64());
+        loss = gradients.total;
         progress.count(step + 1, WARM_UP + steps);
     }
-    Ok(seconds.split_off(WARM_UP))
+    Ok(Timed { steps: seconds.split_off(WARM_UP), load_s, loss })
 }
 
 /// A batch of full size that shows nothing: waves for volumes, and reports of every piece in turn.

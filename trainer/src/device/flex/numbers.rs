@@ -26,7 +26,7 @@ const COMPLEMENT_FACTOR: f32 = 0.327_591_1;
 
 /// `e^x` within two units in the last place, from e^-87 to e^88.
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(in crate::device) fn exp(x: f32) -> f32 {
     let x = x.clamp(LEAST, MOST);
     let raised = x * std::f32::consts::LOG2_E + ROUND;
     let whole = raised - ROUND;
@@ -38,7 +38,7 @@ pub(super) fn exp(x: f32) -> f32 {
 
 /// The normal distribution's Φ(x) and its derivative there.
 #[inline(always)]
-pub(super) fn normal(x: f32) -> (f32, f32) {
+pub(in crate::device) fn normal(x: f32) -> (f32, f32) {
     let bell = exp(-0.5 * x * x);
     let t = 1.0 / (1.0 + COMPLEMENT_FACTOR * std::f32::consts::FRAC_1_SQRT_2 * x.abs());
     let tail = 0.5 * t * polynomial(&COMPLEMENT, t) * bell;
@@ -53,25 +53,25 @@ fn polynomial<const N: usize>(coefficients: &[f32; N], x: f32) -> f32 {
 
 /// The sum of a function of the numbers of two rows.
 #[inline(always)]
-pub(super) fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+pub(in crate::device) fn sum(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     fold(a, b, 0.0, |sum, a, b| sum + term(a, b)).iter().sum()
 }
 
 /// The mean of a function of the numbers of two rows.
 #[inline(always)]
-pub(super) fn mean(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+pub(in crate::device) fn mean(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let count = u32::try_from(a.len()).map_or(f64::INFINITY, f64::from);
     narrow(f64::from(sum(a, b, term)) / count)
 }
 
 #[expect(clippy::as_conversions, clippy::cast_possible_truncation, reason = "rounds to 32 bits")]
-pub(super) fn narrow(value: f64) -> f32 {
+pub(in crate::device) fn narrow(value: f64) -> f32 {
     value as f32
 }
 
 /// The largest of a row's numbers that are not 0 in `seen`; the least of all numbers if there is none.
 #[inline(always)]
-pub(super) fn largest(row: &[f32], seen: &[f32]) -> f32 {
+pub(in crate::device) fn largest(row: &[f32], seen: &[f32]) -> f32 {
     let lanes = fold(row, seen, f32::MIN, |most, x, seen| if seen > 0.0 && x > most { x } else { most });
     lanes.into_iter().fold(f32::MIN, f32::max)
 }

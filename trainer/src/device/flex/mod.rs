@@ -2,9 +2,13 @@
 //!
 //! A block is cut by the length of its rows alone, so that no sum depends on the number of threads.
 
+mod numbers;
+mod rows;
+
 use super::fused::Fused;
-use super::gradient::{Kernels, Scale};
-use super::rows::{self, Gelu, GeluGradient, LayerNorm, LayerNormGradient, Softmax, SoftmaxGradient};
+use super::gradient::{Kernels, Looked, Scale};
+use super::parts;
+use rows::{Gelu, GeluGradient, LayerNorm, LayerNormGradient, Softmax, SoftmaxGradient};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
@@ -17,20 +21,31 @@ const BLOCK: usize = 1 << 14;
 type Numbers = FloatTensor<Flex>;
 
 impl Fused for Flex {
+    fn fused_linear(input: Numbers, weight: Numbers, bias: Numbers) -> Numbers {
+        Self::linear_kernel(input, weight, bias)
+    }
+
     fn fused_gelu(input: Numbers) -> Numbers {
         Self::gelu_kernel(input)
     }
 
     fn fused_layer_norm(input: Numbers, gamma: Numbers, beta: Numbers, epsilon: f64) -> Numbers {
-        Self::layer_norm_kernel(input, Scale { gamma, beta, epsilon })
+        Self::layer_norm_kernel(input, Scale { gamma, beta, epsilon }).0
     }
 
-    fn fused_softmax(scores: Numbers, keys: Numbers) -> Numbers {
-        Self::softmax_kernel(scores, keys)
+    fn fused_attention(query: Numbers, key: Numbers, value: Numbers) -> Numbers {
+        Self::attention_kernel(Looked { query, key, value, seen: None }).0
+    }
+
+    fn fused_attention_among(query: Numbers, key: Numbers, value: Numbers, seen: Numbers) -> Numbers {
+        Self::attention_kernel(Looked { query, key, value, seen: Some(seen) }).0
     }
 }
 
 impl Kernels for Flex {
+    type Normed = (Numbers, Scale<Self>);
+    type Attended = parts::Attended<Self>;
+
     fn gelu_kernel(input: Numbers) -> Numbers {
         let mut output = whole(input);
         blocks_mut(&mut output, 1).for_each(|(_, block)| vectorised(Gelu { block }));
@@ -45,14 +60,14 @@ impl Kernels for Flex {
         gradient
     }
 
-    fn layer_norm_kernel(input: Numbers, scale: Scale<Self>) -> Numbers {
-        let [mut output, gamma, beta] = [input, scale.gamma, scale.beta].map(whole);
-        let scale = rows::Scale { gamma: gamma.storage(), beta: beta.storage(), epsilon: scale.epsilon };
+    fn layer_norm_kernel(input: Numbers, normed: Scale<Self>) -> (Numbers, Self::Normed) {
+        let [mut output, gamma, beta] = [&input, &normed.gamma, &normed.beta].map(Clone::clone).map(whole);
+        let scale = rows::Scale { gamma: gamma.storage(), beta: beta.storage(), epsilon: normed.epsilon };
         blocks_mut(&mut output, scale.gamma.len()).for_each(|(_, block)| vectorised(LayerNorm { block, scale }));
-        output
+        (output, (input, normed))
     }
 
-    fn layer_norm_gradient(input: Numbers, scale: Scale<Self>, output: Numbers) -> [Numbers; 3] {
+    fn layer_norm_gradient((input, scale): Self::Normed, output: Numbers) -> [Numbers; 3] {
         let [input, mut gradient, gamma, beta] = [input, output, scale.gamma, scale.beta].map(whole);
         let input = input.storage::<f32>();
         let scale = rows::Scale { gamma: gamma.storage(), beta: beta.storage(), epsilon: scale.epsilon };
@@ -64,9 +79,10 @@ impl Kernels for Flex {
         [gradient, gamma, beta]
     }
 
-    fn softmax_kernel(scores: Numbers, keys: Numbers) -> Numbers {
-        let [_, heads, queries, count] = scores.shape().dims();
-        let [mut weights, keys] = [scores, keys].map(whole);
+    fn softmax_kernel(scores: Numbers, seen: Option<Numbers>) -> Numbers {
+        let [cases, heads, queries, count] = scores.shape().dims();
+        let mut weights = whole(scores);
+        let keys = seen.map_or_else(|| ones([cases, count]), whole);
         let keys = keys.storage::<f32>();
         parts_mut(&mut weights, heads * queries * count).for_each(|(first, block)| {
             let seen = after(keys, first / (heads * queries)).get(..count).unwrap_or_default();
@@ -84,6 +100,18 @@ impl Kernels for Flex {
         });
         gradient
     }
+
+    fn attention_kernel(looked: Looked<Self>) -> (Numbers, Self::Attended) {
+        parts::attention(looked)
+    }
+
+    fn attention_gradient(attended: Self::Attended, output: Numbers) -> [Numbers; 3] {
+        parts::attention_gradient(attended, output)
+    }
+}
+
+fn ones(shape: [usize; 2]) -> Numbers {
+    Numbers::from_data(TensorData::ones::<f32, _>(shape))
 }
 
 /// A tensor whose storage is its numbers in C order and nothing else.

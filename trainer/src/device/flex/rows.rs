@@ -9,8 +9,8 @@ use super::numbers::{exp, largest, mean, narrow, normal, sum};
 use pulp::{Simd, WithSimd};
 
 /// Numbers to their GELU.
-pub(super) struct Gelu<'a> {
-    pub(super) block: &'a mut [f32],
+pub(in crate::device) struct Gelu<'a> {
+    pub(in crate::device) block: &'a mut [f32],
 }
 
 impl WithSimd for Gelu<'_> {
@@ -23,9 +23,9 @@ impl WithSimd for Gelu<'_> {
 }
 
 /// The gradient of GELU's output to that of its input.
-pub(super) struct GeluGradient<'a> {
-    pub(super) input: &'a [f32],
-    pub(super) block: &'a mut [f32],
+pub(in crate::device) struct GeluGradient<'a> {
+    pub(in crate::device) input: &'a [f32],
+    pub(in crate::device) block: &'a mut [f32],
 }
 
 impl WithSimd for GeluGradient<'_> {
@@ -42,16 +42,16 @@ impl WithSimd for GeluGradient<'_> {
 
 /// What layer normalisation learns, and the epsilon under its root.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scale<'a> {
-    pub(super) gamma: &'a [f32],
-    pub(super) beta: &'a [f32],
-    pub(super) epsilon: f64,
+pub(in crate::device) struct Scale<'a> {
+    pub(in crate::device) gamma: &'a [f32],
+    pub(in crate::device) beta: &'a [f32],
+    pub(in crate::device) epsilon: f64,
 }
 
 /// Rows to their normalised selves.
-pub(super) struct LayerNorm<'a> {
-    pub(super) block: &'a mut [f32],
-    pub(super) scale: Scale<'a>,
+pub(in crate::device) struct LayerNorm<'a> {
+    pub(in crate::device) block: &'a mut [f32],
+    pub(in crate::device) scale: Scale<'a>,
 }
 
 impl WithSimd for LayerNorm<'_> {
@@ -70,10 +70,10 @@ impl WithSimd for LayerNorm<'_> {
 }
 
 /// The gradient of normalised rows to that of the rows, and what the block adds to those of gamma and beta.
-pub(super) struct LayerNormGradient<'a> {
-    pub(super) input: &'a [f32],
-    pub(super) scale: Scale<'a>,
-    pub(super) block: &'a mut [f32],
+pub(in crate::device) struct LayerNormGradient<'a> {
+    pub(in crate::device) input: &'a [f32],
+    pub(in crate::device) scale: Scale<'a>,
+    pub(in crate::device) block: &'a mut [f32],
 }
 
 impl WithSimd for LayerNormGradient<'_> {
@@ -104,9 +104,9 @@ impl WithSimd for LayerNormGradient<'_> {
 }
 
 /// Rows of scores to weights; none falls on what is 0 in `seen`.
-pub(super) struct Softmax<'a> {
-    pub(super) block: &'a mut [f32],
-    pub(super) seen: &'a [f32],
+pub(in crate::device) struct Softmax<'a> {
+    pub(in crate::device) block: &'a mut [f32],
+    pub(in crate::device) seen: &'a [f32],
 }
 
 impl WithSimd for Softmax<'_> {
@@ -129,10 +129,10 @@ impl WithSimd for Softmax<'_> {
 }
 
 /// The gradient of rows of weights to that of their scores.
-pub(super) struct SoftmaxGradient<'a> {
-    pub(super) weights: &'a [f32],
-    pub(super) row: usize,
-    pub(super) block: &'a mut [f32],
+pub(in crate::device) struct SoftmaxGradient<'a> {
+    pub(in crate::device) weights: &'a [f32],
+    pub(in crate::device) row: usize,
+    pub(in crate::device) block: &'a mut [f32],
 }
 
 impl WithSimd for SoftmaxGradient<'_> {
