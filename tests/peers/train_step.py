@@ -31,10 +31,10 @@ class Attention(nn.Module):
         self.heads = heads
         self.qkv, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
 
-    def forward(self, x):
+    def forward(self, x, seen=None):
         batch, count, dim = x.shape
         q, k, v = self.qkv(x).view(batch, count, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
-        return self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, count, dim))
+        return self.out(F.scaled_dot_product_attention(q, k, v, seen).transpose(1, 2).reshape(batch, count, dim))
 
 
 def perceptron(dim, ratio):
@@ -50,10 +50,13 @@ class Block(nn.Module):
         self.norms = nn.ModuleList([nn.LayerNorm(dim), nn.LayerNorm(dim)])
         self.attention, self.mlp = Attention(dim, shape["heads"]), perceptron(dim, shape["mlp_ratio"])
 
-    def forward(self, x):
-        for norm, branch in zip(self.norms, (self.attention, self.mlp)):
-            x = x + branch(norm(x)) if self.first else norm(x + branch(x))
-        return x
+    def forward(self, x, seen=None):
+        attention, mlp = self.norms
+        if self.first:
+            x = x + self.attention(attention(x), seen)
+            return x + self.mlp(mlp(x))
+        x = attention(x + self.attention(x, seen))
+        return mlp(x + self.mlp(x))
 
 
 class Volumes(nn.Module):
@@ -67,7 +70,7 @@ class Volumes(nn.Module):
         self.densities = nn.Linear(3 * voxels // prod(self.block), dim) if self.block else None
         learned = shape["positions"] == "learned"
         self.places = nn.Parameter(torch.randn(1, tokens, dim) * 0.02, requires_grad=learned)
-        self.blocks = nn.Sequential(*[Block(shape, True) for _ in range(shape["depth"])])
+        self.blocks = nn.ModuleList([Block(shape, True) for _ in range(shape["depth"])])
         self.norm, self.query = nn.LayerNorm(dim), nn.Parameter(torch.randn(dim, 1))
         self.local = nn.Linear(dim, shape["places"]) if shape["places"] else None
         summary = dim + tokens * shape["places"]
@@ -101,8 +104,11 @@ class Volumes(nn.Module):
         return F.normalize(self.embed(summary).float()), self.flags(summary).float()
 
 
-def in_layers(x, blocks):
-    return blocks(x.to(next(blocks.parameters()).dtype))
+def in_layers(x, blocks, seen=None):
+    x = x.to(next(blocks.parameters()).dtype)
+    for block in blocks:
+        x = block(x, seen)
+    return x
 
 
 class Reports(nn.Module):
@@ -111,12 +117,12 @@ class Reports(nn.Module):
         dim, self.pool = shape["dim"], shape["pool"]
         self.word, self.place = nn.Embedding(shape["vocabulary"], dim), nn.Embedding(shape["max_tokens"], dim)
         self.kind, self.norm = nn.Parameter(torch.zeros(dim)), nn.LayerNorm(dim)
-        self.blocks = nn.Sequential(*[Block(shape, False) for _ in range(shape["depth"])])
+        self.blocks = nn.ModuleList([Block(shape, False) for _ in range(shape["depth"])])
         self.embed = nn.Linear(dim, embedding)
 
-    def forward(self, ids):
+    def forward(self, ids, seen):
         x = self.norm(self.word(ids) + self.place.weight[: ids.shape[1]] + self.kind)
-        x = in_layers(x, self.blocks).to(self.embed.weight.dtype)
+        x = in_layers(x, self.blocks, seen[:, None, None]).to(self.embed.weight.dtype)
         return F.normalize(self.embed(x[:, 0] if self.pool == "class" else x.mean(1)).float())
 
 
@@ -175,6 +181,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="f32", choices=["f32", "bf16", "bf16-copy"])
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--profile", action="store_true", help="tell which kernels a step spends its time in")
     asked = parser.parse_args()
     with open(asked.experiment, "rb") as file:
         experiment = tomllib.load(file)
@@ -195,6 +202,7 @@ def main():
         ids = torch.randint(experiment["text"]["vocabulary"], (batch, experiment["text"]["max_tokens"]))
         labels = (torch.rand(batch, LABELS) < 0.3).float()
         target = torch.eye(batch)
+        present = torch.ones(batch, experiment["text"]["max_tokens"], dtype=torch.bool)
     masters = [p for p in [*volumes.parameters(), *reports.parameters(), scale, bias] if p.requires_grad]
     towers, copied = nn.ModuleList([volumes, reports]), None
     if asked.precision == "bf16-copy":
@@ -213,7 +221,7 @@ def main():
             copied.zero_grad(set_to_none=True)
         with cast:
             seen, flags = seen_by(volume)
-            read = read_by(ids)
+            read = read_by(ids, present)
         logits = seen @ read.T * scale.exp() + bias
         alike = (read @ read.T).detach().clamp(0, 1)
         each = F.binary_cross_entropy_with_logits(logits, target, weight=target + (1 - target) * (1 - alike), reduction="sum")
@@ -232,8 +240,6 @@ def main():
             card.thread.start()
         begun = time.perf_counter()
         last = step()
-        if on_card:
-            torch.cuda.synchronize()
         seconds.append(time.perf_counter() - begun)
     seconds = sorted(seconds[3:])
     low, median, high = [seconds[(len(seconds) - 1) * share // 4] for share in (1, 2, 3)]
@@ -242,7 +248,20 @@ def main():
     row = {"by": by, "device": asked.device, "precision": asked.precision, "steps": asked.steps, "batch": batch}
     row |= {"threads": torch.get_num_threads(), "step_s": {"quartile_1": low, "median": median, "quartile_3": high}}
     row |= {"pairs_per_s": batch / median, "tflops": rate, "loss": last} | (card.rows() if card else {})
+    if asked.profile:
+        row["kernels_ms"] = kernels(step)
     print(json.dumps(row))
+
+
+def kernels(step, count=5, most=14):
+    """Milliseconds of a step by kernel, the longest first."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        for _ in range(count):
+            step()
+        torch.cuda.synchronize()
+    spent = [(event.self_device_time_total / count / 1000, event.key[:70]) for event in profile.key_averages()]
+    longest = sorted(spent, reverse=True)[:most]
+    return {"all": round(sum(time for time, _ in spent), 2)} | {name: round(time, 2) for time, name in longest}
 
 
 if __name__ == "__main__":

@@ -16,6 +16,11 @@ pub(super) trait Fused: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
+    /// A branch added to what it began at, which the way back may still need: unlike the framework's sum it overwrites neither.
+    fn fused_residual(input: FloatTensor<Self>, branch: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_add(input, branch)
+    }
+
     fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn fused_layer_norm(
@@ -44,6 +49,11 @@ pub(super) trait Fused: Backend {
 pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
     let [input, weight, bias] = [input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
     Tensor::from_dispatch(<Dispatch as Fused>::fused_linear(input, weight, bias))
+}
+
+/// `input + branch`, two tensors of one shape.
+pub fn residual<const D: usize>(input: Tensor<D>, branch: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_residual(input.into_dispatch(), branch.into_dispatch()))
 }
 
 /// Exact GELU, `x Φ(x)` with the normal distribution's Φ (Hendrycks and Gimpel, arXiv 1606.08415), good to 1e-6 in 32 bits.

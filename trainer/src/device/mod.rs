@@ -10,11 +10,13 @@ mod flex;
 mod fused;
 mod gradient;
 mod parts;
+mod tape;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "libtorch")]
 mod torch;
 
 pub use choice::{DeviceError, Kind, Place, Precision, cpu};
-pub use fused::{attention, gelu, layer_norm, linear};
+pub use fused::{attention, gelu, layer_norm, linear, residual};
+pub use tape::{AdamW, Tape};
 

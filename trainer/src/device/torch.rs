@@ -1,117 +1,172 @@
-//! The operations on libtorch: its own kernels, and their gradients from its own graph of each operation.
+//! libtorch: its kernels, and its own graph, which takes gradients without the framework's.
 
 use super::fused::Fused;
 use super::gradient::{Kernels, Looked, Scale};
+use super::parts;
+use super::tape::AdamW;
 use burn::backend::LibTorch;
 use burn::backend::tensor::FloatTensor;
-use tch::{Kind, Tensor};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Tensor};
+use std::collections::HashSet;
 
 type Numbers = FloatTensor<LibTorch>;
 
-/// One operation in libtorch's graph. It holds the framework's handles too: what has but one handle is overwritten.
-#[derive(Debug)]
-pub(super) struct Graph {
-    leaves: Vec<Tensor>,
-    output: Tensor,
-    held: Vec<Numbers>,
-}
-
-impl Clone for Graph {
-    fn clone(&self) -> Self {
-        let leaves = self.leaves.iter().map(Tensor::shallow_clone).collect();
-        Self { leaves, output: self.output.shallow_clone(), held: self.held.clone() }
-    }
-}
-
-impl Graph {
-    fn of(inputs: Vec<Numbers>, operation: impl FnOnce(&[Tensor]) -> Tensor) -> (Numbers, Self) {
-        let leaves: Vec<Tensor> = inputs.iter().map(|input| input.tensor.detach().set_requires_grad(true)).collect();
-        let output = operation(&leaves);
-        let said = Numbers::new(output.detach());
-        let mut held = inputs;
-        held.push(said.clone());
-        (said, Self { leaves, output, held })
-    }
-
-    fn back<const N: usize>(self, output: &Numbers) -> [Numbers; N] {
-        let along = (self.output * &output.tensor).sum(Kind::Float);
-        let mut gradients = Tensor::run_backward(&[along], &self.leaves, false, false).into_iter();
-        drop(self.held);
-        std::array::from_fn(|_| Numbers::new(gradients.next().unwrap_or_else(|| output.tensor.shallow_clone())))
-    }
-}
-
 impl Fused for LibTorch {
     fn fused_linear(input: Numbers, weight: Numbers, bias: Numbers) -> Numbers {
-        Self::linear_kernel(input, weight, bias)
-    }
-
-    fn fused_gelu(input: Numbers) -> Numbers {
-        Self::gelu_kernel(input)
-    }
-
-    fn fused_layer_norm(input: Numbers, gamma: Numbers, beta: Numbers, epsilon: f64) -> Numbers {
-        Self::layer_norm_kernel(input, Scale { gamma, beta, epsilon }).0
-    }
-
-    fn fused_attention(query: Numbers, key: Numbers, value: Numbers) -> Numbers {
-        Self::attention_kernel(Looked { query, key, value, seen: None }).0
-    }
-
-    fn fused_attention_among(query: Numbers, key: Numbers, value: Numbers, seen: Numbers) -> Numbers {
-        Self::attention_kernel(Looked { query, key, value, seen: Some(seen) }).0
-    }
-}
-
-impl Kernels for LibTorch {
-    type Normed = Graph;
-    type Attended = Graph;
-
-    fn linear_kernel(input: Numbers, weight: Numbers, bias: Numbers) -> Numbers {
         let mut shape = input.tensor.size();
-        let width = weight.tensor.size2().map_or(0, |(_, width)| width);
         let rows = input.tensor.reshape([-1, shape.pop().unwrap_or(1)]);
-        shape.push(width);
+        shape.extend(bias.tensor.size());
         Numbers::new(bias.tensor.addmm(&rows, &weight.tensor).reshape(shape))
     }
 
-    fn gelu_kernel(input: Numbers) -> Numbers {
+    fn fused_residual(input: Numbers, branch: Numbers) -> Numbers {
+        Numbers::new(&input.tensor + &branch.tensor)
+    }
+
+    fn fused_gelu(input: Numbers) -> Numbers {
         Numbers::new(input.tensor.gelu("none"))
     }
 
-    fn gelu_gradient(input: Numbers, output: Numbers) -> Numbers {
-        Numbers::new(input.tensor.gelu_backward(&output.tensor, "none"))
+    fn fused_layer_norm(input: Numbers, gamma: Numbers, beta: Numbers, epsilon: f64) -> Numbers {
+        let width = gamma.tensor.size();
+        Numbers::new(input.tensor.layer_norm(width, Some(&gamma.tensor), Some(&beta.tensor), epsilon, true))
     }
 
-    fn layer_norm_kernel(input: Numbers, scale: Scale<Self>) -> (Numbers, Graph) {
-        Graph::of(vec![input, scale.gamma, scale.beta], |leaves| match leaves {
-            [input, gamma, beta] => {
-                let width = gamma.numel() as i64;
-                input.layer_norm([width], Some(gamma), Some(beta), scale.epsilon, true)
-            }
-            _ => Tensor::new(),
-        })
+    fn fused_attention(query: Numbers, key: Numbers, value: Numbers) -> Numbers {
+        attention([query, key, value], None)
     }
 
-    fn layer_norm_gradient(normed: Graph, output: Numbers) -> [Numbers; 3] {
-        normed.back(&output)
+    fn fused_attention_among(query: Numbers, key: Numbers, value: Numbers, seen: Numbers) -> Numbers {
+        let mut shape = seen.tensor.size();
+        shape.splice(1..1, [1, 1]);
+        attention([query, key, value], Some(seen.tensor.ne(0.0).reshape(shape)))
+    }
+}
+
+fn attention([query, key, value]: [Numbers; 3], seen: Option<tch::Tensor>) -> Numbers {
+    let [query, key, value] = [&query, &key, &value].map(|part| &part.tensor);
+    Numbers::new(tch::Tensor::scaled_dot_product_attention(query, key, value, seen, 0.0, false, None, false))
+}
+
+/// Only what the framework's graph needs; the towers' gradients are libtorch's.
+impl Kernels for LibTorch {
+    type Normed = (Numbers, Scale<Self>);
+    type Attended = parts::Attended<Self>;
+
+    fn layer_norm_kernel(input: Numbers, scale: Scale<Self>) -> (Numbers, Self::Normed) {
+        (parts::layer_norm::<Self>(input.clone(), &scale), (input, scale))
     }
 
-    fn attention_kernel(looked: Looked<Self>) -> (Numbers, Graph) {
-        let Looked { query, key, value, seen } = looked;
-        let mask = seen.map(|seen| {
-            let (cases, keys) = seen.tensor.size2().unwrap_or_default();
-            seen.tensor.ne(0.0).reshape([cases, 1, 1, keys])
-        });
-        Graph::of(vec![query, key, value], |leaves| match leaves {
-            [query, key, value] => {
-                Tensor::scaled_dot_product_attention(query, key, value, mask.as_ref(), 0.0, false, None, false)
-            }
-            _ => Tensor::new(),
-        })
+    fn layer_norm_gradient(normed: Self::Normed, output: Numbers) -> [Numbers; 3] {
+        parts::layer_norm_gradient::<Self>(normed, output)
     }
 
-    fn attention_gradient(attended: Graph, output: Numbers) -> [Numbers; 3] {
-        attended.back(&output)
+    fn attention_kernel(looked: Looked<Self>) -> (Numbers, Self::Attended) {
+        parts::attention(looked)
+    }
+
+    fn attention_gradient(attended: Self::Attended, output: Numbers) -> [Numbers; 3] {
+        parts::attention_gradient(attended, output)
+    }
+}
+
+/// A network outside the framework's graph, whose parameters of these libtorch follows.
+pub(super) fn leaves<M: Module>(network: M, learning: &HashSet<ParamId>) -> M {
+    network.map(&mut Tracked { learning })
+}
+
+struct Tracked<'a> {
+    learning: &'a HashSet<ParamId>,
+}
+
+impl ModuleMapper for Tracked<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if !self.learning.contains(&param.id) {
+            return param;
+        }
+        param.map(|tensor| renewed(tensor, |tensor| tensor.detach().set_requires_grad(true)))
+    }
+}
+
+/// The same numbers, of which libtorch follows nothing.
+pub(super) fn cut<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    renewed(tensor, |tensor| tensor.detach())
+}
+
+/// Another handle to the storage of a tensor. The framework overwrites what has only one.
+fn renewed<const D: usize>(tensor: Tensor<D>, handle: impl FnOnce(&tch::Tensor) -> tch::Tensor) -> Tensor<D> {
+    let numbers = native(tensor);
+    let other = handle(&numbers.tensor);
+    Tensor::from_primitive::<LibTorch>(Numbers::from_existing(other, numbers.storage))
+}
+
+#[expect(clippy::panic, reason = "the caller has asked the tensor's device")]
+fn native<const D: usize>(tensor: Tensor<D>) -> Numbers {
+    tensor.try_into_primitive::<LibTorch>().unwrap_or_else(|error| panic!("no tensor of libtorch: {error:?}"))
+}
+
+/// One step of the rule on all parameters end to end: new values, and the moments, which are moved where they lie.
+pub(super) fn adamw(
+    rule: &AdamW,
+    [values, gradient]: [Tensor<1>; 2],
+    moments: [Tensor<1>; 2],
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let AdamW { betas: [beta_1, beta_2], epsilon, decay, rate, time } = *rule;
+    let [values, gradient] = [values, gradient].map(|tensor| native(tensor).tensor);
+    let [mut first, mut second] = moments.map(native);
+    let _moved = first.tensor.lerp_(&gradient, 1.0 - beta_1);
+    let _moved = second.tensor.lerp_(&gradient.square(), 1.0 - beta_2);
+    let [short_1, short_2] = [beta_1, beta_2].map(|beta| 1.0 - beta.powi(time));
+    // The factors that make up for the moments' start at zero are taken out of the tensors.
+    let mut root = second.tensor.sqrt();
+    root += epsilon * short_2.sqrt();
+    let mut step = &first.tensor / root;
+    step *= rate * short_2.sqrt() / short_1;
+    let mut moved = values * (1.0 - rate * decay);
+    moved -= step;
+    let moments = [first, second].map(Tensor::from_primitive::<LibTorch>);
+    (Tensor::from_primitive::<LibTorch>(Numbers::new(moved)), moments)
+}
+
+/// The gradients of a number by a network's leaves, in 32 bits.
+pub(super) fn gradients<M: Module>(of: Tensor<1>, network: &M) -> GradientsParams {
+    let mut found = Leaves::default();
+    network.visit(&mut found);
+    let back = tch::Tensor::run_backward(&[native(of).tensor], &found.0, false, false);
+    let mut given = Given { back: back.into_iter(), gradients: GradientsParams::new() };
+    network.visit(&mut given);
+    given.gradients
+}
+
+#[derive(Default)]
+struct Leaves(Vec<tch::Tensor>);
+
+impl ModuleVisitor for Leaves {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let tensor = native(param.val()).tensor;
+        if tensor.requires_grad() {
+            self.0.push(tensor);
+        }
+    }
+}
+
+/// Gives every leaf its gradient, in the order in which they were found.
+struct Given {
+    back: std::vec::IntoIter<tch::Tensor>,
+    gradients: GradientsParams,
+}
+
+impl ModuleVisitor for Given {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !native(param.val()).tensor.requires_grad() {
+            return;
+        }
+        // A leaf that the number does not depend on has none.
+        if let Some(gradient) = self.back.next().filter(tch::Tensor::defined) {
+            let gradient = Tensor::<D>::from_primitive::<LibTorch>(Numbers::new(gradient));
+            self.gradients.register(param.id, gradient.cast(DType::F32));
+        }
     }
 }

@@ -37,7 +37,7 @@ impl ModuleMapper for Narrow {
         }
         let (id, tensor, mapper) = param.consume();
         let learns = tensor.is_require_grad();
-        let narrow = Tensor::from_inner(tensor.inner().cast(self.dtype)).set_require_grad(learns);
+        let narrow = tensor.set_require_grad(false).detach().cast(self.dtype).set_require_grad(learns);
         Param::from_mapped_value(id, narrow, mapper)
     }
 }

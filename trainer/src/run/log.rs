@@ -28,9 +28,9 @@ pub struct StepRecord {
     pub learning_rate: f64,
     /// Length of the gradient over all parameters, before it was bounded.
     pub gradient_norm: f64,
-    /// Learned factor on cosines.
+    /// Learned factor on cosines, as the loss had it.
     pub scale: f64,
-    /// Learned bias.
+    /// Learned bias, likewise.
     pub bias: f64,
     /// Time that the device stood still until the step's batch was there.
     pub waited_s: f64,

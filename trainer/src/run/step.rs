@@ -8,9 +8,9 @@
 
 use super::Pair;
 use super::{Batch, StepError};
-use crate::device::Precision;
-use crate::loss::{Embedded, Knowledge, Known, Learned, Objective, Shown};
-use burn::module::{Module, ModuleVisitor, Param};
+use crate::device::{Precision, Tape};
+use crate::loss::{Embedded, Knowledge, Known, Learned, Objective, Shown, Terms};
+use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use ctedge_models::labels::LABEL_COUNT;
@@ -62,19 +62,14 @@ impl Workers {
     }
 }
 
-/// The loss of a batch, its parts, and the gradients of every parameter that learns.
+/// The gradients of every parameter that learns, and the loss they are of, still on the device: who reads it waits for all that
+/// is queued there.
 #[derive(Debug)]
 pub struct Gradients {
     /// By parameter.
     pub parameters: GradientsParams,
-    /// What is minimised.
-    pub total: f64,
-    /// Its contrastive part.
-    pub pairs: f64,
-    /// The flags' part, not yet weighted.
-    pub flags: f64,
-    /// The part of the flags that are read from the shared embedding, not yet weighted.
-    pub shared_flags: f64,
+    /// The loss and its parts.
+    pub terms: Terms,
 }
 
 /// What a step computes with.
@@ -95,19 +90,20 @@ impl Engine<'_> {
     pub fn gradients(&self, network: &Pair, batch: &Loaded) -> Result<Gradients, StepError> {
         let inputs = &batch.inputs;
         let keeps_graphs = inputs.len() <= self.workers.count().max(GRAPHS);
+        let tape = Tape::of(self.device);
         let with_graph = |input: &Input| {
-            let own = network.clone().fork(self.device).computing_in(self.precision.dtype());
+            let own = tape.leaves(network, self.device, |own: Pair| own.computing_in(self.precision.dtype()));
             let said = input.embed(&own);
             (own, said)
         };
         let mut kept = Vec::new();
         let said: Vec<Embedded> = if keeps_graphs {
             kept = self.workers.each(inputs, with_graph);
-            kept.iter().map(|(_, said)| detached(said)).collect()
+            kept.iter().map(|(_, said)| cut(said, tape)).collect()
         } else {
             // With a graph that is dropped at once: without one the framework takes another attention, and the bits
             // would depend on how many threads there are.
-            self.workers.each(inputs, |input| detached(&with_graph(input).1))
+            self.workers.each(inputs, |input| cut(&with_graph(input).1, tape))
         };
 
         let whole = joined(&said);
@@ -115,8 +111,8 @@ impl Engine<'_> {
         let (log_scale, bias) = (own.log_scale.val(), own.bias.val());
         let learned = Learned { log_scale, bias, shared_flags: own.shared_flags.clone() };
         let terms = self.objective.of(&whole, &learned, &batch.known)?;
-        let mut back = terms.total.backward();
-        let by_embedding = Slopes::of(&whole, &mut back);
+        let mut back = terms.total.clone().backward();
+        let by_embedding = Slopes::of(&whole, &mut back, tape);
         let mut sum = GradientsAccumulator::new();
         sum.accumulate(&own, GradientsParams::from_module(&mut back, &own));
 
@@ -134,14 +130,7 @@ impl Engine<'_> {
         for part in parts {
             sum.accumulate(network, part);
         }
-        let number = |tensor: Tensor<1>| tensor.try_into_scalar::<f32>().map(f64::from);
-        Ok(Gradients {
-            parameters: sum.grads(),
-            total: number(terms.total)?,
-            pairs: number(terms.pairs)?,
-            flags: number(terms.flags)?,
-            shared_flags: number(terms.shared_flags)?,
-        })
+        Ok(Gradients { parameters: sum.grads(), terms })
     }
 }
 
@@ -171,7 +160,8 @@ impl Loaded {
             knowledge: knowledge.map(|knowledge| tensor(knowledge.rows(&batch.places), knowledge.width)),
             same: tensor(batch.same.clone(), cases),
         };
-        Self { inputs: Input::cut(batch, micro_batch, (device, precision)), known }
+        let towers = Tape::of(device).device(device);
+        Self { inputs: Input::cut(batch, micro_batch, (&towers, precision)), known }
     }
 }
 
@@ -248,15 +238,16 @@ struct Slopes {
     volume: Tensor<2>,
     text: Tensor<2>,
     flags: Tensor<2>,
+    tape: Tape,
 }
 
 impl Slopes {
-    fn of(whole: &Embedded, back: &mut burn::tensor::Gradients) -> Self {
+    fn of(whole: &Embedded, back: &mut burn::tensor::Gradients, tape: Tape) -> Self {
         // A part that the objective leaves out has no gradient: zero.
         let mut slope = |leaf: &Tensor<2>| {
             leaf.grad_remove(back).unwrap_or_else(|| Tensor::zeros(leaf.dims(), &leaf.device().inner()))
         };
-        Self { volume: slope(&whole.volume), text: slope(&whole.text), flags: slope(&whole.flags) }
+        Self { volume: slope(&whole.volume), text: slope(&whole.text), flags: slope(&whole.flags), tape }
     }
 
     /// The gradients of a micro-batch whose first case is the batch's `first`-th.
@@ -264,26 +255,11 @@ impl Slopes {
         let along = |slope: &Tensor<2>, said: &Tensor<2>| {
             let [count, _] = said.dims();
             let part = slope.clone().slice_dim(0, first..first + count);
-            (Tensor::from_inner(part) * said.clone()).sum()
+            (self.tape.handed(part) * said.clone()).sum()
         };
         let surrogate =
             along(&self.volume, &said.volume) + along(&self.text, &said.text) + along(&self.flags, &said.flags);
-        let mut gradients = GradientsParams::from_grads(surrogate.backward(), own);
-        own.visit(&mut Widened { gradients: &mut gradients });
-        gradients
-    }
-}
-
-/// Gradients in the 32 bits of the parameters, so that sums over micro-batches lose nothing.
-struct Widened<'a> {
-    gradients: &'a mut GradientsParams,
-}
-
-impl ModuleVisitor for Widened<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register(param.id, gradient.cast(DType::F32));
-        }
+        self.tape.gradients(surrogate, own)
     }
 }
 
@@ -292,9 +268,9 @@ fn parts(said: &Embedded, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Embedded {
     Embedded { volume: change(volume), text: change(text), flags: change(flags), saliency: change(saliency) }
 }
 
-/// The same numbers without their graph.
-fn detached(said: &Embedded) -> Embedded {
-    parts(said, Tensor::detach)
+/// The same numbers without their way.
+fn cut(said: &Embedded, tape: Tape) -> Embedded {
+    parts(said, |part| tape.cut(part))
 }
 
 /// Micro-batches as one batch that a graph begins at.

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{Checkpoint, Snapshot};
 use super::optimiser::{Optimiser, learning_rate};
-use super::step::{Engine, Loaded, Workers};
+use super::step::{Engine, Gradients, Loaded, Workers};
 use super::{BatchError, Cohort};
 use super::{Log, Look, StepRecord};
 use super::{Pair, Weights};
@@ -188,29 +188,30 @@ impl Standing {
         run: &Run,
     ) -> Result<StepRecord, TrainError> {
         let begun = Instant::now();
-        let gradients = engine.gradients(&self.network, batch)?;
-        let rate = learning_rate(&run.experiment.training, self.step);
-        let network = self.network.clone();
-        let (network, gradient_norm) = self.optimiser.step(network, gradients.parameters, rate)?;
-        if !(gradients.total.is_finite() && gradient_norm.is_finite()) {
-            return Err(TrainError::NotFinite { step: self.step + 1, loss: gradients.total, gradient_norm });
-        }
-        self.network = network;
-        self.step += 1;
+        let Gradients { parameters, terms } = engine.gradients(&self.network, batch)?;
+        let gathered = Optimiser::gathered(&self.network, parameters)?;
+        // All that the device has queued is done, so that reading costs nothing; after the next line it is not.
         let number = |tensor: Tensor<1>| tensor.inner().try_into_scalar::<f32>().map(f64::from);
-        Ok(StepRecord {
-            step: self.step,
-            loss: gradients.total,
-            pairs: gradients.pairs,
-            flags: gradients.flags,
-            shared_flags: gradients.shared_flags,
-            learning_rate: rate,
-            gradient_norm,
+        let record = StepRecord {
+            step: self.step + 1,
+            loss: number(terms.total)?,
+            pairs: number(terms.pairs)?,
+            flags: number(terms.flags)?,
+            shared_flags: number(terms.shared_flags)?,
+            learning_rate: learning_rate(&run.experiment.training, self.step),
+            gradient_norm: gathered.length,
             scale: number(self.network.log_scale.val().exp())?,
             bias: number(self.network.bias.val())?,
             waited_s,
             seconds: begun.elapsed().as_secs_f64(),
-        })
+        };
+        let StepRecord { step, loss, gradient_norm, .. } = record;
+        if !(loss.is_finite() && gradient_norm.is_finite()) {
+            return Err(TrainError::NotFinite { step, loss, gradient_norm });
+        }
+        self.network = self.optimiser.step(self.network.clone(), gathered, record.learning_rate);
+        self.step = step;
+        Ok(StepRecord { seconds: begun.elapsed().as_secs_f64(), ..record })
     }
 
     /// Writes down where the training stands, the best weights first.

@@ -2,6 +2,11 @@
 
 use crate::experiment::Experiment;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Between two questions to the driver.
+const EVERY: Duration = Duration::from_millis(100);
 
 /// Floating-point operations of a training step over those of a forward pass: once forwards, twice back.
 const BACK_AND_FORTH: f64 = 3.0;
@@ -40,10 +45,8 @@ pub(super) struct Card {
 impl Card {
     /// `None` if `nvidia-smi` does not answer.
     pub(super) fn ask() -> Option<Self> {
-        let asked = ["--query-gpu=name,driver_version,memory.used", "--format=csv,noheader,nounits", "--id=0"];
-        let said = Command::new("nvidia-smi").args(asked).output().ok()?;
-        let line = String::from_utf8(said.stdout).ok()?;
-        let mut parts = line.trim().split(", ").map(str::to_owned);
+        let line = asked("name,driver_version,memory.used")?;
+        let mut parts = line.split(", ").map(str::to_owned);
         let (name, driver, memory) = (parts.next()?, parts.next()?, parts.next()?);
         Some(Self { name, driver, memory_mib: memory.parse().ok()? })
     }
@@ -52,4 +55,30 @@ impl Card {
     pub(super) fn peak_tflops(&self) -> Option<f64> {
         PEAKS.iter().find(|(name, _)| self.name.contains(name)).map(|&(_, peak)| peak)
     }
+}
+
+/// Runs `work` while the driver is asked again and again which share of the time the card was busy; the median of its answers.
+pub(super) fn busy_while<T>(work: impl FnOnce() -> T) -> (T, Option<f64>) {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut shares = Vec::new();
+            while !ended.load(Ordering::Relaxed) {
+                let Some(percent) = asked("utilization.gpu").and_then(|percent| percent.parse::<f64>().ok()) else { break };
+                shares.push(percent / 100.0);
+                std::thread::sleep(EVERY);
+            }
+            shares.sort_by(f64::total_cmp);
+            shares.get(shares.len() / 2).copied()
+        });
+        let done = work();
+        ended.store(true, Ordering::Relaxed);
+        (done, watch.join().ok().flatten())
+    })
+}
+
+fn asked(what: &str) -> Option<String> {
+    let query = format!("--query-gpu={what}");
+    let said = Command::new("nvidia-smi").args([&query, "--format=csv,noheader,nounits", "--id=0"]).output().ok()?;
+    Some(String::from_utf8(said.stdout).ok()?.trim().to_owned())
 }

@@ -12,7 +12,7 @@ use crate::run::{self, Engine, Loaded, Optimiser, Run, Workers};
 use anyhow::Context;
 use burn::module::Module;
 use clap::Args;
-use cost::{Card, tera_per_pair};
+use cost::{Card, busy_while, tera_per_pair};
 use ctedge_models::labels::LABEL_COUNT;
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -49,6 +49,8 @@ struct Timed {
     load_s: f64,
     /// The last loss.
     loss: f64,
+    /// Share of the time in which the card computed.
+    busy: Option<f64>,
 }
 
 impl Bench {
@@ -58,7 +60,7 @@ impl Bench {
         let threads = workers_for(&place, self.threads.unwrap_or(std::thread::available_parallelism()?).get());
         let steps = self.steps.get();
         progress.say("timing steps");
-        let Timed { steps: mut seconds, load_s, loss } = timed(&experiment, (&place, threads), steps, progress)?;
+        let Timed { steps: mut seconds, load_s, loss, busy } = timed(&experiment, (&place, threads), steps, progress)?;
         seconds.sort_by(f64::total_cmp);
         let at = |share: usize| seconds.get((seconds.len() - 1) * share / 4).copied().context("no step was timed");
         let (low, median, high) = (at(1)?, at(2)?, at(3)?);
@@ -83,7 +85,7 @@ impl Bench {
             "memory_mib": card.as_ref().map(|card| card.memory_mib),
             "steps": steps, "batch": experiment.training.batch, "micro_batch": experiment.training.micro_batch,
             "threads": threads, "step_s": { "quartile_1": low, "median": median, "quartile_3": high },
-            "pairs_per_s": pairs / median, "tflops": rate, "share_of_peak": share, "load_s": load_s, "loss": loss,
+            "pairs_per_s": pairs / median, "tflops": rate, "share_of_peak": share, "busy": busy, "load_s": load_s, "loss": loss,
         });
         Ok(Outcome { text, json })
     }
@@ -103,24 +105,32 @@ fn timed(
     let run = Run::init(experiment.clone(), experiment.text.vocabulary)?;
     let mut network: Pair = run.pair(&device)?.trainable(experiment).train();
     let batch = made_up(experiment);
-    let (mut seconds, mut load_s, mut loss) = (Vec::new(), 0.0, f64::NAN);
+    let mut load_s = 0.0;
     let mut loaded = None;
-    for step in 0..WARM_UP + steps {
-        if step < WARM_UP {
-            let begun = Instant::now();
-            loaded = Some(Loaded::new(&batch, None, experiment.training.micro_batch, (&device, place.precision)));
-            device.sync()?;
-            load_s = begun.elapsed().as_secs_f64();
-        }
+    for _ in 0..WARM_UP {
         let begun = Instant::now();
-        let gradients = engine.gradients(&network, loaded.as_ref().context("no batch")?)?;
-        (network, _) = optimiser.step(network, gradients.parameters, experiment.training.learning_rate)?;
+        loaded = Some(Loaded::new(&batch, None, experiment.training.micro_batch, (&device, place.precision)));
         device.sync()?;
-        seconds.push(begun.elapsed().as_secs_f64());
-        loss = gradients.total;
-        progress.count(step + 1, WARM_UP + steps);
+        load_s = begun.elapsed().as_secs_f64();
     }
-    Ok(Timed { steps: seconds.split_off(WARM_UP), load_s, loss })
+    let loaded = loaded.context("no batch")?;
+    let mut done = 0;
+    let mut step = || -> anyhow::Result<(f64, f64)> {
+        let begun = Instant::now();
+        let gradients = engine.gradients(&network, &loaded)?;
+        let gathered = Optimiser::gathered(&network, gradients.parameters)?;
+        let loss = f64::from(gradients.terms.total.try_into_scalar::<f32>()?);
+        network = optimiser.step(network.clone(), gathered, experiment.training.learning_rate);
+        done += 1;
+        progress.count(done, WARM_UP + steps);
+        Ok((begun.elapsed().as_secs_f64(), loss))
+    };
+    let _warm: Vec<_> = (0..WARM_UP).map(|_| step()).collect::<Result<_, _>>()?;
+    let count = |step: &mut dyn FnMut() -> anyhow::Result<(f64, f64)>| (0..steps).map(|_| step()).collect();
+    let (counted, busy): (anyhow::Result<Vec<(f64, f64)>>, _) =
+        if place.is_gpu() { busy_while(|| count(&mut step)) } else { (count(&mut step), None) };
+    let (seconds, losses): (Vec<f64>, Vec<f64>) = counted?.into_iter().unzip();
+    Ok(Timed { steps: seconds, load_s, loss: losses.last().copied().unwrap_or(f64::NAN), busy })
 }
 
 /// A batch of full size that shows nothing: waves for volumes, and reports of every piece in turn.

@@ -1,6 +1,7 @@
 //! One post-LayerNorm transformer layer of BERT.
 
 use super::TEXT_NORM_EPSILON;
+use crate::device::residual;
 use crate::experiment::Text;
 use crate::net::layers::{LayerNorm, Mlp, apply, attention, linear};
 use burn::module::Module;
@@ -34,8 +35,8 @@ impl Layer {
 
     /// Tokens `[B, L, C]` to tokens of the same shape; 0 in `mask` `[B, L]` hides a token from the others.
     pub fn forward(&self, tokens: &Tensor<3>, mask: &Tensor<2>) -> Tensor<3> {
-        let tokens = self.norm_attention.forward(tokens.clone() + self.attention.forward(tokens, mask));
-        self.norm_mlp.forward(tokens.clone() + self.mlp.forward(tokens))
+        let tokens = self.norm_attention.forward(residual(tokens.clone(), self.attention.forward(tokens, mask)));
+        self.norm_mlp.forward(residual(tokens.clone(), self.mlp.forward(tokens)))
     }
 }
 

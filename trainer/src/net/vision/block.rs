@@ -1,7 +1,7 @@
 //! One pre-LayerNorm transformer block. Its twin in ONNX is `export/onnx/vision.rs`, operator by operator.
 
 use super::LAYER_NORM_EPSILON;
-use crate::device;
+use crate::device::{self, residual};
 use crate::experiment::Vision;
 use crate::net::layers::{LayerNorm, Mlp, apply, attention, linear};
 use burn::module::{Module, Param};
@@ -34,8 +34,8 @@ impl Block {
 
     /// Tokens `[B, T, C]` to tokens of the same shape.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        let tokens = tokens.clone() + self.attention.forward(&self.norm_attention.forward(tokens));
-        tokens.clone() + self.mlp.forward(self.norm_mlp.forward(tokens))
+        let tokens = residual(tokens.clone(), self.attention.forward(&self.norm_attention.forward(tokens)));
+        residual(tokens.clone(), self.mlp.forward(self.norm_mlp.forward(tokens)))
     }
 }
 
