@@ -119,7 +119,8 @@ impl Evaluate {
         };
         let place = self.placed.place(progress)?;
         let workers = Workers::new(workers_for(&place, threads))?;
-        let reader = Reader { device: &place.device, workers: &workers, micro_batch: run.experiment.training.micro_batch };
+        let reader =
+            Reader { device: &place.device, workers: &workers, micro_batch: run.experiment.training.micro_batch };
         let tell = |stage| match stage {
             Stage::Reading(split, done, total) => {
                 progress.tell(format!("reading the {} split", split.name()));

@@ -47,7 +47,8 @@ impl Watcher for Live<'_> {
     fn step(&mut self, record: &StepRecord) {
         let loss = self.loss.map_or(record.loss, |loss| loss + NEWEST * (record.loss - loss));
         self.loss = Some(loss);
-        let pace = u32::try_from(self.batch).map_or(f64::INFINITY, f64::from) / (record.waited_s + record.seconds).max(1e-9);
+        let pace =
+            u32::try_from(self.batch).map_or(f64::INFINITY, f64::from) / (record.waited_s + record.seconds).max(1e-9);
         self.progress.count(record.step, self.steps);
         self.progress.tell(format!("loss {loss:.4}, {pace:.1} pairs/s"));
     }

@@ -19,12 +19,12 @@ impl Placed {
     /// The device, which a person is told of.
     pub(super) fn place(&self, progress: &Progress) -> anyhow::Result<Place> {
         let place = Place::new(self.device, self.precision)?;
-        progress.line(&format!("computing on {}, layers in {}", place.name, place.precision));
+        progress.line(&format!("computing on {}, layers in {}", place.kind, place.precision));
         Ok(place)
     }
 }
 
-/// On the processor as many threads as were asked for; a GPU queues, so that one is enough.
+/// On the processor as many threads as were asked for. A GPU queues, and libtorch has threads of its own: one is enough.
 pub(super) fn workers_for(place: &Place, threads: usize) -> usize {
-    if place.is_gpu() { 1 } else { threads }
+    if place.kind == Kind::Cpu { threads } else { 1 }
 }

@@ -1,22 +1,22 @@
 //! Which device computes, and in what precision.
 
 use burn::tensor::{DType, Device};
-#[cfg(any(feature = "cuda", feature = "libtorch"))]
-use burn::tensor::DeviceType;
 use clap::ValueEnum;
 use std::fmt;
 
-/// A kind of device that can be asked for.
+/// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// A GPU if there is one, else the processor.
+    /// A GPU if this program was built for one and one answers, else the processor.
     Auto,
     /// The processor.
     Cpu,
-    /// The first NVIDIA GPU, by the framework's own kernels.
-    Cuda,
     /// The first NVIDIA GPU, by libtorch's kernels.
-    Torch,
+    Libtorch,
+    /// The first NVIDIA GPU, by the framework's own kernels, which are compiled when they are first needed.
+    Cuda,
+    /// The processor by libtorch's kernels: what the GPU would compute, where there is none.
+    LibtorchCpu,
 }
 
 /// How many bits the towers' layers compute with. Parameters, optimiser and loss have 32 whatever it is.
@@ -35,27 +35,27 @@ pub struct Place {
     pub device: Device,
     /// The precision of the towers' layers while they learn.
     pub precision: Precision,
-    /// What it is called.
-    pub name: String,
+    /// What was found; never [`Kind::Auto`].
+    pub kind: Kind,
 }
 
 /// Why a device cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The program was built without it.
-    #[error("this ctedge-trainer was built without {feature}: build it with `cargo build --release -p ctedge-trainer --features {feature}`")]
+    #[error("this ctedge-trainer was built without {feature}; trainer/bench/README.md tells how to build it with")]
     NotBuilt {
         /// The feature that brings it.
         feature: &'static str,
     },
     /// No GPU answers.
-    #[error("no NVIDIA GPU answers: {missing}")]
+    #[error("no NVIDIA GPU answers: {why}")]
     NoGpu {
-        /// What is missing.
-        missing: &'static str,
+        /// Who has looked, and for what.
+        why: &'static str,
     },
     /// The processor has no kernels for it.
-    #[error("the processor computes in 32 bits only; leave --precision out, or take a GPU")]
+    #[error("the processor computes in 32 bits only; leave --precision out, or take another --device")]
     Precision,
 }
 
@@ -78,6 +78,17 @@ impl fmt::Display for Precision {
     }
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto | Self::Cpu => "CPU",
+            Self::Libtorch => "GPU (libtorch)",
+            Self::Cuda => "GPU (burn's kernels)",
+            Self::LibtorchCpu => "CPU (libtorch)",
+        })
+    }
+}
+
 /// The processor: runs everywhere, pure Rust.
 pub fn cpu() -> Device {
     Device::flex()
@@ -86,12 +97,12 @@ pub fn cpu() -> Device {
 impl Place {
     /// The processor, in 32 bits.
     pub fn cpu() -> Self {
-        Self { device: cpu(), precision: Precision::F32, name: "CPU".into() }
+        Self { device: cpu(), precision: Precision::F32, kind: Kind::Cpu }
     }
 
-    /// Whether it is not the processor.
+    /// Whether it is a GPU.
     pub fn is_gpu(&self) -> bool {
-        self.device != cpu()
+        matches!(self.kind, Kind::Libtorch | Kind::Cuda)
     }
 
     /// A device of this kind; a GPU computes in 16 bits if nothing else is asked for.
@@ -99,48 +110,43 @@ impl Place {
     /// # Errors
     /// It is not there, was not built in, or cannot compute in the precision.
     pub fn new(kind: Kind, precision: Option<Precision>) -> Result<Self, DeviceError> {
-        let gpu = |found: (Device, String)| {
-            let (device, name) = found;
-            Self { device, precision: precision.unwrap_or(Precision::Bf16), name }
+        let device = match kind {
+            Kind::Auto => {
+                let gpus = [Kind::Libtorch, Kind::Cuda].into_iter();
+                let found = gpus.filter_map(|gpu| Self::new(gpu, precision).ok()).next();
+                return found.map_or_else(|| Self::new(Kind::Cpu, precision), Ok);
+            }
+            Kind::Cpu if precision == Some(Precision::Bf16) => return Err(DeviceError::Precision),
+            Kind::Cpu => return Ok(Self::cpu()),
+            Kind::Cuda => cuda()?,
+            Kind::Libtorch | Kind::LibtorchCpu => libtorch(kind)?,
         };
-        match kind {
-            Kind::Cpu if precision == Some(Precision::Bf16) => Err(DeviceError::Precision),
-            Kind::Cpu => Ok(Self::cpu()),
-            Kind::Cuda => cuda().map(gpu),
-            Kind::Torch => torch().map(gpu),
-            Kind::Auto => match cuda().or_else(|_| torch()) {
-                Ok(found) => Ok(gpu(found)),
-                Err(_) => Self::new(Kind::Cpu, precision),
-            },
-        }
+        let usual = if kind == Kind::LibtorchCpu { Precision::F32 } else { Precision::Bf16 };
+        Ok(Self { device, precision: precision.unwrap_or(usual), kind })
     }
 }
 
 #[cfg(feature = "cuda")]
-fn cuda() -> Result<(Device, String), DeviceError> {
-    let missing = "neither a driver (libcuda.so.1) with a GPU nor NVRTC (libnvrtc.so) may be missing from the library path";
-    let device = Device::enumerate(DeviceType::Cuda).into_iter().next().ok_or(DeviceError::NoGpu { missing })?;
-    let name = device.identity().map_or_else(|| "CUDA".into(), |identity| format!("{identity:?}"));
-    Ok((device, name))
+fn cuda() -> Result<Device, DeviceError> {
+    let why = "burn needs a driver (libcuda.so.1) with a GPU, and NVRTC (libnvrtc.so) on the library path";
+    Device::enumerate(burn::tensor::DeviceType::Cuda).into_iter().next().ok_or(DeviceError::NoGpu { why })
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda() -> Result<(Device, String), DeviceError> {
+fn cuda() -> Result<Device, DeviceError> {
     Err(DeviceError::NotBuilt { feature: "cuda" })
 }
 
 #[cfg(feature = "libtorch")]
-fn torch() -> Result<(Device, String), DeviceError> {
-    if std::env::var_os("TORCH_CPU_HACK").is_some() {
-        return Ok((Device::libtorch(), "libtorch on the CPU".into()));
+fn libtorch(kind: Kind) -> Result<Device, DeviceError> {
+    if kind == Kind::LibtorchCpu {
+        return Ok(Device::libtorch());
     }
-    if !tch::Cuda::is_available() {
-        return Err(DeviceError::NoGpu { missing: "libtorch sees none" });
-    }
-    Ok((Device::libtorch_cuda(0), "CUDA by libtorch".into()))
+    let why = "libtorch sees none; it needs a driver with a GPU, and LD_PRELOAD=TORCH/lib/libtorch_cuda.so";
+    if tch::Cuda::is_available() { Ok(Device::libtorch_cuda(0)) } else { Err(DeviceError::NoGpu { why }) }
 }
 
 #[cfg(not(feature = "libtorch"))]
-fn torch() -> Result<(Device, String), DeviceError> {
+fn libtorch(_kind: Kind) -> Result<Device, DeviceError> {
     Err(DeviceError::NotBuilt { feature: "libtorch" })
 }

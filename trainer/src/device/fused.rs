@@ -3,6 +3,11 @@
 //! The framework computes them from their parts, and differentiates the parts: some thirty walks over tensors that do not
 //! fit a processor's caches, for arithmetic that costs next to nothing.
 
+#![cfg_attr(
+    feature = "libtorch",
+    expect(deprecated, reason = "burn means to drop libtorch for kernels of its own; trainer/bench has both figures")
+)]
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
@@ -10,11 +15,7 @@ use burn::tensor::Tensor;
 /// What every backend has to offer.
 #[backend_extension(Flex, Cube: cfg(feature = "cuda"), LibTorch: cfg(feature = "libtorch"), Autodiff)]
 pub(super) trait Fused: Backend {
-    fn fused_linear(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+    fn fused_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self>;
 
     /// A branch added to what it began at, which the way back may still need: unlike the framework's sum it overwrites neither.
     fn fused_residual(input: FloatTensor<Self>, branch: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -30,11 +31,8 @@ pub(super) trait Fused: Backend {
         epsilon: f64,
     ) -> FloatTensor<Self>;
 
-    fn fused_attention(
-        query: FloatTensor<Self>,
-        key: FloatTensor<Self>,
-        value: FloatTensor<Self>,
-    ) -> FloatTensor<Self>;
+    fn fused_attention(query: FloatTensor<Self>, key: FloatTensor<Self>, value: FloatTensor<Self>)
+    -> FloatTensor<Self>;
 
     /// Two of them, since what derives the dispatch knows no tensor that may be left out.
     fn fused_attention_among(

@@ -18,7 +18,11 @@ pub(super) trait Kernels: Backend {
     /// What the gradient of attention needs of the way there.
     type Attended: Clone + Debug + Send + 'static;
 
-    fn linear_kernel(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn linear_kernel(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         Self::linear(input, weight, Some(bias))
     }
 
@@ -70,11 +74,7 @@ pub(super) struct Looked<B: Backend> {
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
-    fn fused_linear(
-        input: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
+    fn fused_linear(input: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
         let [(input, of_input), (weight, of_weight), (bias, of_bias)] =
             [input, weight, bias].map(<FloatTensor<Self>>::into_parts);
         let output = B::linear_kernel(input.clone(), weight.clone(), bias);

@@ -19,4 +19,3 @@ mod torch;
 pub use choice::{DeviceError, Kind, Place, Precision, cpu};
 pub use fused::{attention, gelu, layer_norm, linear, residual};
 pub use tape::{AdamW, Tape};
-

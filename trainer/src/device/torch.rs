@@ -1,5 +1,7 @@
 //! libtorch: its kernels, and its own graph, which takes gradients without the framework's.
 
+#![expect(deprecated, reason = "burn means to drop libtorch for kernels of its own; trainer/bench has both figures")]
+
 use super::fused::Fused;
 use super::gradient::{Kernels, Looked, Scale};
 use super::parts;

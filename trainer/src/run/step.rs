@@ -116,15 +116,15 @@ impl Engine<'_> {
         let mut sum = GradientsAccumulator::new();
         sum.accumulate(&own, GradientsParams::from_module(&mut back, &own));
 
-        let first = inputs.first().map_or(0, |input| input.shown.dims()[0]);
+        let length = inputs.first().map_or(0, Input::count);
         let parts: Vec<GradientsParams> = if keeps_graphs {
             let graphs: Vec<(usize, &(Pair, Embedded))> = kept.iter().enumerate().collect();
-            self.workers.each(&graphs, |(part, (own, said))| by_embedding.sent_back(own, said, part * first))
+            self.workers.each(&graphs, |(part, (own, said))| by_embedding.sent_back(own, said, part * length))
         } else {
             let numbered: Vec<(usize, &Input)> = inputs.iter().enumerate().collect();
             self.workers.each(&numbered, |(part, input)| {
                 let (own, said) = with_graph(input);
-                by_embedding.sent_back(&own, &said, part * first)
+                by_embedding.sent_back(&own, &said, part * length)
             })
         };
         for part in parts {
@@ -205,11 +205,16 @@ impl Input {
         shown.zip(ids).zip(masks).map(load).collect()
     }
 
+    /// How many cases it has.
+    fn count(&self) -> usize {
+        let [count, _] = self.shown.dims();
+        count
+    }
+
     /// Its volumes `[N, 1, z, y, x]`, as the network's tower takes them.
     pub(super) fn volumes(&self, network: &Pair) -> Tensor<5> {
-        let [count, _] = self.shown.dims();
         let [z, y, x] = network.vision.input_size;
-        self.shown.clone().reshape([count, 1, z, y, x])
+        self.shown.clone().reshape([self.count(), 1, z, y, x])
     }
 
     /// What a network says of it.

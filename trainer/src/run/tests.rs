@@ -136,12 +136,7 @@ fn gradients_are_the_same_however_the_batch_is_cut_and_on_however_many_threads()
     let network = classroom.run().pair(&device).unwrap().train();
     let gradients = |micro_batch: usize, threads: usize| {
         let workers = Workers::new(threads).unwrap();
-        let engine = Engine {
-            objective: &objective,
-            device: &device,
-            precision: Precision::F32,
-            workers: &workers,
-        };
+        let engine = Engine { objective: &objective, device: &device, precision: Precision::F32, workers: &workers };
         let loaded = Loaded::new(&batch, Some(&knowledge), micro_batch, (&device, Precision::F32));
         let found = engine.gradients(&network, &loaded).unwrap();
         (f64::from(found.terms.total.into_scalar::<f32>()), named(&network, &found.parameters))
@@ -159,6 +154,43 @@ fn gradients_are_the_same_however_the_batch_is_cut_and_on_however_many_threads()
     }
     assert!(gradients(4, 2) == gradients(4, 1), "with or without graphs kept, to the last bit");
     assert!(gradients(2, 4) == gradients(2, 3), "on four threads or three, to the last bit");
+}
+
+/// By libtorch's kernels and graph, on the processor; the numbers beside it are the framework's.
+#[cfg(feature = "libtorch")]
+#[test]
+fn libtorch_takes_the_same_steps() {
+    let classroom = classroom(&[]);
+    let batch = classroom.cohort(Split::Train).step(0).unwrap();
+    let weights = |kind, precision| {
+        let place = Place::new(kind, Some(precision)).unwrap();
+        let device = place.device.clone().autodiff();
+        let objective = Objective::new(classroom.experiment.loss.clone(), centres(&classroom.experiment, &device));
+        let mut network = classroom.run().pair(&device).unwrap().train();
+        let mut optimiser = Optimiser::new(0.1, 1.0);
+        let workers = Workers::new(1).unwrap();
+        let engine = Engine { objective: &objective, device: &device, precision, workers: &workers };
+        for micro_batch in [8, 4, 2] {
+            let loaded = Loaded::new(&batch, None, micro_batch, (&device, precision));
+            let found = engine.gradients(&network, &loaded).unwrap();
+            let gathered = Optimiser::gathered(&network, found.parameters).unwrap();
+            network = optimiser.step(network, gathered, 1e-3);
+        }
+        Weights::of(&network).unwrap()
+    };
+    let expected = weights(crate::device::Kind::Cpu, Precision::F32);
+    let before = Weights::of(&classroom.run().pair(&cpu()).unwrap()).unwrap();
+    for (precision, share) in [(Precision::F32, 1e-3), (Precision::Bf16, 0.3)] {
+        let found = weights(crate::device::Kind::LibtorchCpu, precision);
+        let (mut apart, mut moved) = (0.0, 0.0);
+        for (name, array) in &expected.0 {
+            for ((ours, theirs), start) in array.values.iter().zip(&found.0[name].values).zip(&before.0[name].values) {
+                apart += f64::from(ours - theirs).powi(2);
+                moved += f64::from(ours - start).powi(2);
+            }
+        }
+        assert!(apart.sqrt() < share * moved.sqrt(), "{precision}: {} of {}", apart.sqrt(), moved.sqrt());
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::checkpoint::{Checkpoint, Snapshot};
 use super::optimiser::{Optimiser, learning_rate};
 use super::step::{Engine, Gradients, Loaded, Workers};
-use super::{BatchError, Cohort};
+use super::{Batch, BatchError, Cohort};
 use super::{Log, Look, StepRecord};
 use super::{Pair, Weights};
 use super::{Run, RunError, StepError, TrainError, WEIGHTS_FILE, folder};
@@ -14,10 +14,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::error::Error;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
 use std::time::Instant;
 
-/// Batches that are read ahead: one is computed with, one is ready, one is being read.
+/// Batches that wait behind each thread that works ahead.
 const READ_AHEAD: usize = 1;
 
 /// Who watches a training.
@@ -74,44 +75,44 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
     let device = lesson.place.device.clone().autodiff();
     let workers = Workers::new(lesson.threads)?;
     let objective = objective(experiment, &device);
-    let engine = Engine {
-        objective: &objective,
-        device: &device,
-        precision: lesson.place.precision,
-        workers: &workers,
-    };
+    let engine =
+        Engine { objective: &objective, device: &device, precision: lesson.place.precision, workers: &workers };
     let mut standing = Standing::new(place, run, &device)?;
     let resumed_at = standing.step;
     let mut log = Log::open(place, standing.step)?;
-    let (sender, batches) = sync_channel(READ_AHEAD);
-    let steps = experiment.training.steps;
+    let steps = resumed_at..experiment.training.steps;
     let early = std::thread::scope(|scope| {
-        let named = std::thread::Builder::new().name("batches".into());
-        let graphs = &device;
-        let read = move || read_ahead((lesson, graphs), experiment.training.micro_batch, resumed_at..steps, &sender);
-        named.spawn_scoped(scope, read).map_err(|source| StepError::Reader { source })?;
+        let (graphs, micro_batch) = (&device, experiment.training.micro_batch);
+        let load =
+            move |batch: Batch| Loaded::new(&batch, lesson.knowledge, micro_batch, (graphs, lesson.place.precision));
+        let read = ahead(scope, "batches", steps.map(move |step| lesson.cohort.step(step)))?;
+        let batches = ahead(scope, "loading", read.into_iter().map(move |batch| batch.map(&load)))?;
         let early = standing.follow((place, run), &engine, &batches, (&mut log, watcher));
-        // The reading thread waits for room: without a receiver it ends, and only then does this scope.
+        // Who works ahead waits for room: without a receiver it ends, and only then does this scope.
         drop(batches);
         early
     })?;
     Ok(Ended { steps: standing.step, resumed_at, best: standing.best, early })
 }
 
-/// Batches lie on the device before they are asked for.
-fn read_ahead(
-    (lesson, device): (&Lesson<'_>, &Device),
-    micro_batch: usize,
-    steps: std::ops::Range<usize>,
-    sender: &SyncSender<Result<Loaded, BatchError>>,
-) {
-    for step in steps {
-        let load = |batch| Loaded::new(&batch, lesson.knowledge, micro_batch, (device, lesson.place.precision));
-        // The receiver is gone when the training has ended early or failed.
-        if sender.send(lesson.cohort.step(step).map(load)).is_err() {
-            return;
+/// Works off `items` on a thread of its own, until nobody asks for more. Reading a batch and sending it to the device are two of
+/// these: both cost time that the device need not wait for.
+fn ahead<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    items: impl Iterator<Item = T> + Send + 'scope,
+) -> Result<Receiver<T>, StepError> {
+    let (sender, receiver) = sync_channel(READ_AHEAD);
+    let work = move || {
+        for item in items {
+            if sender.send(item).is_err() {
+                return;
+            }
         }
-    }
+    };
+    let named = std::thread::Builder::new().name(name.to_owned());
+    named.spawn_scoped(scope, work).map_err(|source| StepError::Reader { source })?;
+    Ok(receiver)
 }
 
 /// What an experiment minimises.

@@ -64,7 +64,9 @@ pub(super) fn busy_while<T>(work: impl FnOnce() -> T) -> (T, Option<f64>) {
         let watch = scope.spawn(|| {
             let mut shares = Vec::new();
             while !ended.load(Ordering::Relaxed) {
-                let Some(percent) = asked("utilization.gpu").and_then(|percent| percent.parse::<f64>().ok()) else { break };
+                let Some(percent) = asked("utilization.gpu").and_then(|percent| percent.parse::<f64>().ok()) else {
+                    break;
+                };
                 shares.push(percent / 100.0);
                 std::thread::sleep(EVERY);
             }

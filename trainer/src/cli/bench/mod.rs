@@ -75,12 +75,12 @@ impl Bench {
         let text = format!(
             "{steps} steps of {pairs} pairs on {}, layers in {}: median {median:.4} s (quartiles {low:.4} to {high:.4}), \
              {:.1} pairs/s, {rate:.1} TFLOP/s{told}; a batch takes {load_s:.4} s to the device",
-            place.name,
+            place.kind,
             place.precision,
             pairs / median,
         );
         let json = json!({
-            "by": "ctedge-trainer", "device": place.name, "precision": place.precision.to_string(),
+            "by": "ctedge-trainer", "device": place.kind.to_string(), "precision": place.precision.to_string(),
             "card": card.as_ref().map(|card| &card.name), "driver": card.as_ref().map(|card| &card.driver),
             "memory_mib": card.as_ref().map(|card| card.memory_mib),
             "steps": steps, "batch": experiment.training.batch, "micro_batch": experiment.training.micro_batch,

@@ -8,12 +8,12 @@ mod rows;
 use super::fused::Fused;
 use super::gradient::{Kernels, Looked, Scale};
 use super::parts;
-use rows::{Gelu, GeluGradient, LayerNorm, LayerNormGradient, Softmax, SoftmaxGradient};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
 use pulp::{Arch, WithSimd};
 use rayon::prelude::*;
+use rows::{Gelu, GeluGradient, LayerNorm, LayerNormGradient, Softmax, SoftmaxGradient};
 
 /// Numbers in a block: some hundred microseconds of work.
 const BLOCK: usize = 1 << 14;
