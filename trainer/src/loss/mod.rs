@@ -34,7 +34,7 @@ pub use weights::{above_row_mean, blend, row_normalised, similarity};
 
 use crate::experiment::{Loss, Pairs};
 use burn::nn::Linear;
-use burn::tensor::{Tensor, TensorReadError};
+use burn::tensor::Tensor;
 
 /// What the towers said of N pairs.
 #[derive(Debug, Clone)]
@@ -101,47 +101,44 @@ impl Objective {
     }
 
     /// The loss of a batch.
-    ///
-    /// # Errors
-    /// A tensor could not be read back from the device.
-    pub fn of(&self, said: &Embedded, learned: &Learned, known: &Known) -> Result<Terms, TensorReadError> {
-        let pairs = self.pairs(said, learned, known)?;
+    pub fn of(&self, said: &Embedded, learned: &Learned, known: &Known) -> Terms {
+        let pairs = self.pairs(said, learned, known);
         let flags = flag_loss(said.flags.clone(), known.labels.clone(), known.labelled.clone());
         let shared_flags = match &learned.shared_flags {
             Some(head) => shared_flags(said, head, known),
             None => Tensor::zeros_like(&flags),
         };
         let weighted = flags.clone() * self.settings.flags + shared_flags.clone() * self.settings.shared_flags;
-        Ok(Terms { total: pairs.clone() + weighted, pairs, flags, shared_flags })
+        Terms { total: pairs.clone() + weighted, pairs, flags, shared_flags }
     }
 
-    fn pairs(&self, said: &Embedded, learned: &Learned, known: &Known) -> Result<Tensor<1>, TensorReadError> {
+    fn pairs(&self, said: &Embedded, learned: &Learned, known: &Known) -> Tensor<1> {
         let targets = Targets::new(known.same.clone(), self.settings.duplicates);
         let scale = learned.log_scale.clone().exp().unsqueeze::<2>();
         let scores = said.volume.clone().matmul(said.text.clone().transpose()) * scale;
         let logits = scores.clone() + learned.bias.clone().unsqueeze::<2>();
         let reading = match self.settings.pairs {
-            Pairs::Clip => return Ok(clip(scores, &targets)),
-            Pairs::Siglip => return Ok(siglip(logits, &targets)),
+            Pairs::Clip => return clip(scores, &targets),
+            Pairs::Siglip => return siglip(logits, &targets),
             Pairs::Cwcl => {
-                let volume = if self.settings.spatial.is_some() { Some(self.volume_weights(said)?) } else { None };
-                return Ok(cwcl(scores, volume, self.text_weights(said, known), &targets));
+                let volume = self.settings.spatial.is_some().then(|| self.volume_weights(said));
+                return cwcl(scores, volume, self.text_weights(said, known), &targets);
             }
             Pairs::SwcaPaper => Reading::Paper { row_normalise: self.settings.row_normalise },
             Pairs::SwcaSoftTarget => Reading::SoftTarget,
             Pairs::SwcaDiscount => Reading::Discount,
         };
-        let volume = swca(logits.clone(), self.volume_weights(said)?, &targets, reading);
+        let volume = swca(logits.clone(), self.volume_weights(said), &targets, reading);
         let text = swca(logits.transpose(), self.text_weights(said, known), &targets, reading);
-        Ok((volume + text) / 2.0)
+        (volume + text) / 2.0
     }
 
     /// `V_ij`: similarity of volumes, times the spatial kernel (R11).
-    fn volume_weights(&self, said: &Embedded) -> Result<Tensor<2>, TensorReadError> {
+    fn volume_weights(&self, said: &Embedded) -> Tensor<2> {
         let similar = similarity(said.volume.clone());
-        let Some(spatial) = self.settings.spatial else { return Ok(similar) };
+        let Some(spatial) = self.settings.spatial else { return similar };
         let moments = Moments::of(said.saliency.clone().detach(), self.centres_mm.clone());
-        Ok(similar * spatial_kernel(&moments, spatial)?)
+        similar * spatial_kernel(&moments, spatial)
     }
 
     /// `T_ij`: similarity of reports, blended with knowledge (R10).

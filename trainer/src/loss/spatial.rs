@@ -1,7 +1,7 @@
 //! Where a volume's saliency lies, and how alike two volumes are in that.
 
 use crate::experiment::Spatial;
-use burn::tensor::{Tensor, TensorReadError};
+use burn::tensor::Tensor;
 
 /// Bandwidths are at least this, so that a batch of equal volumes has a kernel of 1.
 const SMALLEST_BANDWIDTH: f64 = 1e-6;
@@ -31,22 +31,18 @@ impl Moments {
 /// `K_ij = exp(-|mu_i - mu_j|^2 / kappa_mu) exp(-|Sigma_i - Sigma_j|_F^2 / kappa_Sigma)`, `[N, N]` (R8; the form is
 /// published, the bandwidths are not). A bandwidth that is not given is the median of the batch's distances off the
 /// diagonal, so that neither factor outweighs the other.
-///
-/// # Errors
-/// The distances could not be read back from the device.
-pub fn spatial_kernel(moments: &Moments, bandwidths: Spatial) -> Result<Tensor<2>, TensorReadError> {
-    let near = factor(moments.centroid_mm.clone(), bandwidths.centroid_mm2)?;
-    let shaped = factor(moments.covariance_mm2.clone(), bandwidths.covariance_mm4)?;
-    Ok(near * shaped)
+pub fn spatial_kernel(moments: &Moments, bandwidths: Spatial) -> Tensor<2> {
+    let near = factor(moments.centroid_mm.clone(), bandwidths.centroid_mm2);
+    near * factor(moments.covariance_mm2.clone(), bandwidths.covariance_mm4)
 }
 
-fn factor(points: Tensor<2>, bandwidth: Option<f64>) -> Result<Tensor<2>, TensorReadError> {
+fn factor(points: Tensor<2>, bandwidth: Option<f64>) -> Tensor<2> {
     let distances = squared_distances(points);
-    let bandwidth = match bandwidth {
-        Some(given) => given,
-        None => median_between(distances.clone())?,
+    let scaled = match bandwidth {
+        Some(given) => distances / given.max(SMALLEST_BANDWIDTH),
+        None => distances.clone() / median_between(distances).clamp_min(SMALLEST_BANDWIDTH).unsqueeze::<2>(),
     };
-    Ok((-distances / bandwidth.max(SMALLEST_BANDWIDTH)).exp())
+    (-scaled).exp()
 }
 
 /// `[N, D]` to `[N, N]`. The points are moved to their mean first: the sum of squares below cancels large numbers.
@@ -59,15 +55,16 @@ fn squared_distances(points: Tensor<2>) -> Tensor<2> {
     ((squares.clone() + squares.transpose() - crossed) * others).clamp_min(0.0)
 }
 
-/// Median of the entries off the diagonal, 0 if there are none.
-fn median_between(distances: Tensor<2>) -> Result<f64, TensorReadError> {
+/// Median of the entries off the diagonal, `[1]`; 0 if there are none. It is found where the distances lie: to read them would keep a
+/// GPU waiting in the middle of a step.
+fn median_between(distances: Tensor<2>) -> Tensor<1> {
     let [count, _] = distances.dims();
-    let values: Vec<f32> = distances.try_into_vec_as()?;
-    let mut between: Vec<f32> =
-        values.into_iter().enumerate().filter(|(place, _)| place % (count + 1) != 0).map(|(_, value)| value).collect();
-    between.sort_by(f32::total_cmp);
-    let middle = between.len() / 2;
-    let upper = between.get(middle).copied().unwrap_or(0.0);
-    let lower = between.get(middle.saturating_sub(1)).copied().unwrap_or(upper);
-    Ok(f64::from(if between.len().is_multiple_of(2) { f32::midpoint(lower, upper) } else { upper }))
+    let between = count * count - count;
+    if between == 0 {
+        return Tensor::zeros([1], &distances.device());
+    }
+    // No distance is below the diagonal's zeros, which therefore stand first.
+    let sorted = distances.flatten::<1>(0, 1).sort(0);
+    let at = |place: usize| sorted.clone().slice_dim(0, place..=place);
+    (at(count + (between - 1) / 2) + at(count + between / 2)) / 2.0
 }

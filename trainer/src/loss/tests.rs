@@ -237,10 +237,10 @@ fn the_kernel_is_one_on_the_diagonal_symmetric_and_falls_with_distance() {
     let spread = noise(4, 27).iter().map(|value| 900.0 * value).collect::<Vec<_>>();
     let found = moments(&[0.0, 0.0, 0.0, 30.0, 0.0, 0.0, 0.0, 90.0, 0.0], &spread);
     let given = Spatial { centroid_mm2: Some(900.0), covariance_mm4: Some(1e12) };
-    let kernel = values(spatial_kernel(&found, given).unwrap());
+    let kernel = values(spatial_kernel(&found, given));
     close(kernel[1], (-1.0f64).exp());
     close(kernel[2], (-9.0f64).exp());
-    let median = values(spatial_kernel(&found, Spatial { centroid_mm2: None, covariance_mm4: None }).unwrap());
+    let median = values(spatial_kernel(&found, Spatial { centroid_mm2: None, covariance_mm4: None }));
     for kernel in [kernel, median] {
         for i in 0..3 {
             assert_eq!(kernel[i * 4], 1.0);
@@ -250,8 +250,13 @@ fn the_kernel_is_one_on_the_diagonal_symmetric_and_falls_with_distance() {
             }
         }
     }
+    // Squared distances of 900, 3600 and 8100 mm^2: the one in the middle is the bandwidth.
+    let centroids = moments(&[0.0, 0.0, 0.0, 30.0, 0.0, 0.0, 90.0, 0.0, 0.0], &[0.0; 27]);
+    let middle = values(spatial_kernel(&centroids, Spatial { centroid_mm2: None, covariance_mm4: Some(1.0) }));
+    close(middle[1], (-0.25f64).exp());
+    close(middle[5], (-1.0f64).exp());
     let alike = moments(&[5.0; 9], &[3.0; 27]);
-    let kernel = spatial_kernel(&alike, Spatial { centroid_mm2: None, covariance_mm4: None }).unwrap();
+    let kernel = spatial_kernel(&alike, Spatial { centroid_mm2: None, covariance_mm4: None });
     assert!(values(kernel).iter().all(|value| *value == 1.0), "equal volumes have a kernel of one");
 }
 
@@ -290,7 +295,7 @@ fn each_switch_changes_the_objective_it_is_for_and_no_other() {
     let (said, learned, known) = embedded(&device);
     let centres = matrix(&noise(10, 24), 3, &device);
     let of = |settings: Loss| {
-        let terms = Objective::new(settings, centres.clone()).of(&said, &learned, &known).unwrap();
+        let terms = Objective::new(settings, centres.clone()).of(&said, &learned, &known);
         let gradients = terms.total.backward();
         for gradient in [&said.volume, &said.text].map(|leaf| leaf.grad(&gradients).unwrap()) {
             assert!(values(gradient).iter().any(|value| value.abs() > 1e-6));
@@ -330,7 +335,7 @@ fn shared_flags_are_read_from_both_embeddings_by_one_layer() {
     let bias = values(head.bias.as_ref().unwrap().val().unsqueeze::<2>());
     let learned = Learned { shared_flags: Some(head), ..learned };
     let terms =
-        Objective::new(settings.clone(), matrix(&noise(10, 24), 3, &device)).of(&said, &learned, &known).unwrap();
+        Objective::new(settings.clone(), matrix(&noise(10, 24), 3, &device)).of(&said, &learned, &known);
     let entropy = |embedding: &Tensor<2>| {
         let embedding = values(embedding.clone());
         let logit = |case: usize, flag: usize| {

@@ -87,7 +87,7 @@ pub struct Engine<'a> {
 
 impl Engine<'_> {
     /// Loss and gradients of a network on a batch.
-    pub fn gradients(&self, network: &Pair, batch: &Loaded) -> Result<Gradients, StepError> {
+    pub fn gradients(&self, network: &Pair, batch: &Loaded) -> Gradients {
         let inputs = &batch.inputs;
         let keeps_graphs = inputs.len() <= self.workers.count().max(GRAPHS);
         let tape = Tape::of(self.device);
@@ -110,7 +110,7 @@ impl Engine<'_> {
         let own = network.clone().fork(self.device);
         let (log_scale, bias) = (own.log_scale.val(), own.bias.val());
         let learned = Learned { log_scale, bias, shared_flags: own.shared_flags.clone() };
-        let terms = self.objective.of(&whole, &learned, &batch.known)?;
+        let terms = self.objective.of(&whole, &learned, &batch.known);
         let mut back = terms.total.clone().backward();
         let by_embedding = Slopes::of(&whole, &mut back, tape);
         let mut sum = GradientsAccumulator::new();
@@ -130,7 +130,7 @@ impl Engine<'_> {
         for part in parts {
             sum.accumulate(network, part);
         }
-        Ok(Gradients { parameters: sum.grads(), terms })
+        Gradients { parameters: sum.grads(), terms }
     }
 }
 

@@ -189,7 +189,7 @@ impl Standing {
         run: &Run,
     ) -> Result<StepRecord, TrainError> {
         let begun = Instant::now();
-        let Gradients { parameters, terms } = engine.gradients(&self.network, batch)?;
+        let Gradients { parameters, terms } = engine.gradients(&self.network, batch);
         let gathered = Optimiser::gathered(&self.network, parameters)?;
         // All that the device has queued is done, so that reading costs nothing; after the next line it is not.
         let number = |tensor: Tensor<1>| tensor.inner().try_into_scalar::<f32>().map(f64::from);

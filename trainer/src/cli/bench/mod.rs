@@ -117,7 +117,7 @@ fn timed(
     let mut done = 0;
     let mut step = || -> anyhow::Result<(f64, f64)> {
         let begun = Instant::now();
-        let gradients = engine.gradients(&network, &loaded)?;
+        let gradients = engine.gradients(&network, &loaded);
         let gathered = Optimiser::gathered(&network, gradients.parameters)?;
         let loss = f64::from(gradients.terms.total.try_into_scalar::<f32>()?);
         network = optimiser.step(network.clone(), gathered, experiment.training.learning_rate);
