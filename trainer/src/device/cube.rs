@@ -35,11 +35,11 @@ impl Kernels for Cube {
     type Attended = parts::Attended<Self>;
 
     fn layer_norm_kernel(input: Numbers, scale: Scale<Self>) -> (Numbers, Self::Normed) {
-        (parts::layer_norm::<Self>(input.clone(), &scale), (input, scale))
+        (parts::norm::layer_norm::<Self>(input.clone(), &scale), (input, scale))
     }
 
     fn layer_norm_gradient(normed: Self::Normed, output: Numbers) -> [Numbers; 3] {
-        parts::layer_norm_gradient::<Self>(normed, output)
+        parts::norm::layer_norm_gradient::<Self>(normed, output)
     }
 
     fn attention_kernel(looked: Looked<Self>) -> (Numbers, Self::Attended) {

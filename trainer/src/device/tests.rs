@@ -1,11 +1,16 @@
 //! The fused operations beside the framework's own, which are made of other parts, and beside 64-bit arithmetic.
 
 use super::flex::numbers::{exp, normal};
-use super::flex::rows::{Gelu, LayerNorm, LayerNormGradient, Scale, Softmax};
+use super::flex::rows::{self, Gelu, LayerNorm, LayerNormGradient, Softmax};
+use super::gradient::{Kernels, Scale};
+use super::parts::{self, norm};
 use super::{attention, cpu, gelu, layer_norm, linear};
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Flex, TensorMetadata};
 use burn::nn::LayerNormConfig;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Tensor, TensorData, activation, module};
+use burn::tensor::{Device, Shape, Tensor, TensorData, activation, module};
 use proptest::prelude::*;
 use pulp::{Arch, Scalar, Simd};
 
@@ -108,9 +113,41 @@ proptest! {
     }
 
     #[test]
+    fn kernels_are_their_parts(cases in 1..4_usize, heads in 1..4_usize, count in 2..40_usize) {
+        type Numbers = FloatTensor<Flex>;
+        let device = cpu();
+        let numbers = |salt| -> Numbers {
+            let shape = [cases, heads, count, count];
+            tensor(shape, salt, 3.0, &device).try_into_primitive::<Flex>().unwrap()
+        };
+        let vector = |salt| tensor([count], salt, 1.0, &device).try_into_primitive::<Flex>().unwrap();
+        let near = |ours: Numbers, theirs: Numbers, within: f32| {
+            let [ours, theirs] = [ours, theirs].map(Tensor::<4>::from_primitive::<Flex>);
+            assert_near(ours, theirs, within);
+        };
+        let scale = || Scale { gamma: vector(2), beta: vector(3), epsilon: 1e-5 };
+        let (ours, normed) = Flex::layer_norm_kernel(numbers(1), scale());
+        near(ours, norm::layer_norm::<Flex>(numbers(1), &scale()), 1e-5);
+        let ours = Flex::layer_norm_gradient(normed, numbers(5));
+        let theirs = norm::layer_norm_gradient::<Flex>((numbers(1), scale()), numbers(5));
+        for (ours, theirs) in ours.into_iter().zip(theirs) {
+            let flat = |part: Numbers| Flex::float_reshape(part.clone(), Shape::new([1, 1, 1, part.shape().num_elements()]));
+            near(flat(ours), flat(theirs), 2e-3);
+        }
+        near(Flex::gelu_gradient(numbers(1), numbers(5)), parts::gelu_gradient::<Flex>(numbers(1), numbers(5)), 1e-5);
+        let seen = || (tensor([cases, count], 4, 1.0, &device) + 0.9).sign().clamp(0.0, 1.0);
+        let seen = || Some(seen().try_into_primitive::<Flex>().unwrap());
+        near(Flex::softmax_kernel(numbers(1), seen()), parts::softmax::<Flex>(numbers(1), seen()), 1e-6);
+        near(Flex::softmax_kernel(numbers(1), None), parts::softmax::<Flex>(numbers(1), None), 1e-6);
+        let weights = || Flex::softmax_kernel(numbers(1), None);
+        let theirs = parts::softmax_gradient::<Flex>(weights(), numbers(5));
+        near(Flex::softmax_gradient(weights(), numbers(5)), theirs, 1e-5);
+    }
+
+    #[test]
     fn vectors_of_any_width_give_the_same_bits(rows in 1..20_usize, width in 1..70_usize) {
         let [input, gamma, beta] = [1, 2, 3].map(|salt| made_up(rows * width, salt, 3.0));
-        let scale = Scale { gamma: &gamma[..width], beta: &beta[..width], epsilon: 1e-5 };
+        let scale = rows::Scale { gamma: &gamma[..width], beta: &beta[..width], epsilon: 1e-5 };
         let seen: Vec<f32> = beta[..width].iter().map(|x| f32::from(*x > 0.0)).collect();
         let [mut wide, mut narrow] = [input.clone(), input.clone()];
         Arch::new().dispatch(LayerNorm { block: &mut wide, scale });

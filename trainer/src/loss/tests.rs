@@ -334,8 +334,7 @@ fn shared_flags_are_read_from_both_embeddings_by_one_layer() {
     let weights = values(head.weight.val());
     let bias = values(head.bias.as_ref().unwrap().val().unsqueeze::<2>());
     let learned = Learned { shared_flags: Some(head), ..learned };
-    let terms =
-        Objective::new(settings.clone(), matrix(&noise(10, 24), 3, &device)).of(&said, &learned, &known);
+    let terms = Objective::new(settings.clone(), matrix(&noise(10, 24), 3, &device)).of(&said, &learned, &known);
     let entropy = |embedding: &Tensor<2>| {
         let embedding = values(embedding.clone());
         let logit = |case: usize, flag: usize| {

@@ -2,8 +2,8 @@
 //!
 //! A block is cut by the length of its rows alone, so that no sum depends on the number of threads.
 
-mod numbers;
-mod rows;
+pub(super) mod numbers;
+pub(super) mod rows;
 
 use super::fused::Fused;
 use super::gradient::{Kernels, Looked, Scale};

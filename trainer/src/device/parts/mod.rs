@@ -1,7 +1,10 @@
 //! The operations made of a backend's own, in 32 bits whatever the numbers around them have: a backend that joins
 //! element-wise operations makes few kernels of them.
 
-use super::gradient::{Kernels, Looked, Scale};
+#[cfg(any(test, feature = "cuda", feature = "libtorch"))]
+pub(super) mod norm;
+
+use super::gradient::{Kernels, Looked};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{DType, FloatDType, Shape};
@@ -64,53 +67,6 @@ pub(super) fn gelu_gradient<B: Backend>(input: FloatTensor<B>, output: FloatTens
     let density = 0.5 * std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
     let slope = B::float_add(share, B::float_mul_scalar(B::float_mul(x, bell), density.into()));
     narrow::<B>(B::float_mul(output, slope), kept)
-}
-
-pub(super) fn layer_norm<B: Backend>(input: FloatTensor<B>, scale: &Scale<B>) -> FloatTensor<B> {
-    let kept = input.dtype();
-    let [gamma, beta] = [&scale.gamma, &scale.beta].map(|learned| last::<B>(learned.clone(), input.shape().num_dims()));
-    let [normal, _] = normalised::<B>(input, scale.epsilon);
-    narrow::<B>(B::float_add(B::float_mul(normal, gamma), beta), kept)
-}
-
-pub(super) fn layer_norm_gradient<B: Backend>(
-    (input, scale): (FloatTensor<B>, Scale<B>),
-    output: FloatTensor<B>,
-) -> [FloatTensor<B>; 3] {
-    let (kept, learned) = (input.dtype(), scale.gamma.dtype());
-    let shape = input.shape();
-    let (axis, width) = (shape.num_dims() - 1, scale.gamma.shape());
-    let gamma = last::<B>(scale.gamma, axis + 1);
-    let [normal, root] = normalised::<B>(input, scale.epsilon);
-    let output = wide::<B>(output);
-    let along = B::float_mul(output.clone(), normal.clone());
-    let sloped = B::float_mul(output.clone(), gamma.clone());
-    let shift = B::float_mean_dim(sloped.clone(), axis);
-    let slope = B::float_mean_dim(B::float_mul(along.clone(), gamma), axis);
-    let rest = B::float_sub(B::float_sub(sloped, shift), B::float_mul(normal, slope));
-    let rows = |tensor: FloatTensor<B>| {
-        let [edge] = width.dims();
-        let rows = B::float_reshape(tensor, Shape::new([shape.num_elements() / edge, edge]));
-        narrow::<B>(B::float_reshape(B::float_sum_dim(rows, 0), width.clone()), learned)
-    };
-    [narrow::<B>(B::float_mul(rest, root), kept), rows(along), rows(output)]
-}
-
-/// Rows less their mean over the root of their variance plus epsilon, and one over that root.
-fn normalised<B: Backend>(input: FloatTensor<B>, epsilon: f64) -> [FloatTensor<B>; 2] {
-    let axis = input.shape().num_dims() - 1;
-    let input = wide::<B>(input);
-    let centred = B::float_sub(input.clone(), B::float_mean_dim(input, axis));
-    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), axis);
-    let root = B::float_recip(B::float_sqrt(B::float_add_scalar(variance, epsilon.into())));
-    [B::float_mul(centred, root.clone()), root]
-}
-
-/// A vector along the last of some axes.
-fn last<B: Backend>(vector: FloatTensor<B>, axes: usize) -> FloatTensor<B> {
-    let [width] = vector.shape().dims();
-    let shape: Vec<usize> = std::iter::repeat_n(1, axes - 1).chain([width]).collect();
-    B::float_reshape(wide::<B>(vector), Shape::from(shape))
 }
 
 /// `1 / sqrt(D)`.
