@@ -74,7 +74,7 @@ impl School {
         let weights = fs::read(self.at(run).join("weights.safetensors")).unwrap();
         let steps = fs::read_to_string(self.at(run).join("steps.csv")).unwrap();
         let looks = fs::read_to_string(self.at(run).join("looks.csv")).unwrap();
-        let timeless = steps.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned());
+        let timeless = steps.lines().map(|line| line.rsplitn(3, ',').nth(2).unwrap().to_owned());
         (weights, timeless.chain(looks.lines().map(str::to_owned)).collect())
     }
 }

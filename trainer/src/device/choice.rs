@@ -112,8 +112,7 @@ impl Place {
     pub fn new(kind: Kind, precision: Option<Precision>) -> Result<Self, DeviceError> {
         let device = match kind {
             Kind::Auto => {
-                let gpus = [Kind::Libtorch, Kind::Cuda].into_iter();
-                let found = gpus.filter_map(|gpu| Self::new(gpu, precision).ok()).next();
+                let found = [Kind::Libtorch, Kind::Cuda].into_iter().find_map(|gpu| Self::new(gpu, precision).ok());
                 return found.map_or_else(|| Self::new(Kind::Cpu, precision), Ok);
             }
             Kind::Cpu if precision == Some(Precision::Bf16) => return Err(DeviceError::Precision),

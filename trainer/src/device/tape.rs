@@ -36,12 +36,15 @@ pub struct AdamW {
 
 impl Tape {
     /// Whoever does it on a device.
+    #[cfg(feature = "libtorch")]
     pub fn of(device: &Device) -> Self {
-        #[cfg(feature = "libtorch")]
-        if [Device::libtorch(), Device::libtorch_cuda(0)].contains(&device.clone().inner()) {
-            return Self::Libtorch;
-        }
-        let _other = device;
+        let is_libtorch = [Device::libtorch(), Device::libtorch_cuda(0)].contains(&device.clone().inner());
+        if is_libtorch { Self::Libtorch } else { Self::Framework }
+    }
+
+    /// Whoever does it on a device.
+    #[cfg(not(feature = "libtorch"))]
+    pub fn of(_device: &Device) -> Self {
         Self::Framework
     }
 
@@ -87,25 +90,30 @@ impl Tape {
 
     /// A step of the optimiser's rule by kernels that are quicker than the framework's rule; `None` where there are none. Takes
     /// values and gradient, and both moments, each a vector.
+    #[cfg(feature = "libtorch")]
     pub fn adamw(
         self,
         rule: &AdamW,
         moved: &[Tensor<1>; 2],
         moments: &[Tensor<1>; 2],
     ) -> Option<(Tensor<1>, [Tensor<1>; 2])> {
-        match self {
-            Self::Framework => {
-                let _the_frameworks = (rule, moved, moments);
-                None
-            }
-            #[cfg(feature = "libtorch")]
-            Self::Libtorch => Some(torch::adamw(rule, moved.clone(), moments.clone())),
-        }
+        (self == Self::Libtorch).then(|| torch::adamw(rule, moved.clone(), moments.clone()))
+    }
+
+    /// None but the framework's.
+    #[cfg(not(feature = "libtorch"))]
+    pub fn adamw(
+        self,
+        _rule: &AdamW,
+        _moved: &[Tensor<1>; 2],
+        _moments: &[Tensor<1>; 2],
+    ) -> Option<(Tensor<1>, [Tensor<1>; 2])> {
+        None
     }
 
     /// The gradients of a number by a network's leaves, in the 32 bits of the parameters, so that sums over micro-batches lose
     /// nothing.
-    pub fn gradients<M: Module>(self, of: Tensor<1>, network: &M) -> GradientsParams {
+    pub fn gradients<M: Module>(self, of: &Tensor<1>, network: &M) -> GradientsParams {
         match self {
             Self::Framework => {
                 let mut gradients = GradientsParams::from_grads(of.backward(), network);

@@ -133,10 +133,10 @@ pub(super) fn adamw(
 }
 
 /// The gradients of a number by a network's leaves, in 32 bits.
-pub(super) fn gradients<M: Module>(of: Tensor<1>, network: &M) -> GradientsParams {
+pub(super) fn gradients<M: Module>(of: &Tensor<1>, network: &M) -> GradientsParams {
     let mut found = Leaves::default();
     network.visit(&mut found);
-    let back = tch::Tensor::run_backward(&[native(of).tensor], &found.0, false, false);
+    let back = tch::Tensor::run_backward(&[native(of.clone()).tensor], &found.0, false, false);
     let mut given = Given { back: back.into_iter(), gradients: GradientsParams::new() };
     network.visit(&mut given);
     given.gradients

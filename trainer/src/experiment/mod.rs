@@ -240,7 +240,7 @@ mod tests {
             let edges = experiment.input.grid.size().into_iter().zip(experiment.vision.patch);
             edges.map(|(edge, step)| edge / step).product::<usize>()
         };
-        assert_eq!([&small, &base].map(tokens), [512, 512]);
+        assert_eq!([&small, &base].map(tokens), [1024, 512]);
         assert_eq!([small.vision.dim, base.vision.dim, base.text.dim], [384, 768, 768]);
         assert_eq!([&small, &base].map(|experiment| experiment.data.corpus == Corpus::CtRate), [false, true]);
     }

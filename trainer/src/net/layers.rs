@@ -72,9 +72,9 @@ pub(super) fn as_in<const D: usize>(tensor: Tensor<D>, layer: &Linear) -> Tensor
     tensor.cast(layer.weight.val().dtype())
 }
 
-/// Rows `[B, E]` divided by their Euclidean lengths. The handle that stays here keeps the rows from being overwritten, which a
-/// backend with a graph of its own would find out.
-pub(super) fn unit(direction: Tensor<2>) -> Tensor<2> {
+/// Rows `[B, E]` divided by their Euclidean lengths. The caller's handle keeps the rows from being overwritten, which a backend with
+/// a graph of its own would find out.
+pub(super) fn unit(direction: &Tensor<2>) -> Tensor<2> {
     let squares = direction.clone().powi_scalar(2).sum_dim(1);
     direction.clone() / squares.clamp_min(SHORTEST_EMBEDDING * SHORTEST_EMBEDDING).sqrt()
 }

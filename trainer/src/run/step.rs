@@ -165,6 +165,9 @@ impl Loaded {
     }
 }
 
+/// What is shown of some cases, the ids of their reports' tokens and the mask of those.
+type Rows<'a> = ((&'a [Vec<f32>], &'a [i32]), &'a [f32]);
+
 /// A micro-batch of N cases on a device.
 #[derive(Debug)]
 pub struct Input {
@@ -186,7 +189,7 @@ impl Input {
         let is_encoded = matches!(batch.shown, Shown::Tokens(_));
         let ids = batch.reports.ids.chunks(micro_batch * length);
         let masks = batch.reports.mask.chunks(micro_batch * length);
-        let load = |((shown, ids), mask): ((&[Vec<f32>], &[i32]), &[f32])| {
+        let load = |((shown, ids), mask): Rows<'_>| {
             let (count, width) = (shown.len(), shown.first().map_or(0, Vec::len));
             let sent = match precision {
                 Precision::F32 => Tensor::from_data(TensorData::new(shown.concat(), [count, width]), device),
@@ -264,7 +267,7 @@ impl Slopes {
         };
         let surrogate =
             along(&self.volume, &said.volume) + along(&self.text, &said.text) + along(&self.flags, &said.flags);
-        self.tape.gradients(surrogate, own)
+        self.tape.gradients(&surrogate, own)
     }
 }
 

@@ -280,7 +280,7 @@ fn taught(classroom: &Classroom, place: &Path, watcher: &mut Bystander) -> Resul
 fn losses(place: &Path) -> Vec<String> {
     let text = fs::read_to_string(place.join(STEPS_FILE)).unwrap();
     // All but the last column, which is time.
-    text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+    text.lines().map(|line| line.rsplitn(3, ',').nth(2).unwrap().to_owned()).collect()
 }
 
 #[test]

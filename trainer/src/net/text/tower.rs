@@ -82,7 +82,7 @@ impl BertTower {
                 ((tokens.clone() * mask.clone()).sum_dim(1) / mask.sum_dim(1)).squeeze_dim::<2>(1)
             }
         };
-        TextOutputs { embedding: unit(self.project.forward(pooled.clone())), pooled, tokens }
+        TextOutputs { embedding: unit(&self.project.forward(pooled.clone())), pooled, tokens }
     }
 }
 

@@ -141,7 +141,7 @@ impl Tower {
             Some(local) => Tensor::cat(vec![pooled, local.forward(tokens.clone())], 1),
             None => pooled,
         };
-        let embedding = unit(self.project.forward(summary.clone()));
+        let embedding = unit(&self.project.forward(summary.clone()));
         Outputs { embedding, logits: self.flags.forward(summary), tokens, saliency, class }
     }
 }
