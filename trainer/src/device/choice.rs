@@ -139,10 +139,10 @@ fn cuda() -> Result<Device, DeviceError> {
 #[cfg(feature = "libtorch")]
 fn libtorch(kind: Kind) -> Result<Device, DeviceError> {
     if kind == Kind::LibtorchCpu {
-        return Ok(Device::libtorch());
+        return Ok(super::torch::processor());
     }
     let why = "libtorch sees none; it needs a driver with a GPU, and LD_PRELOAD=TORCH/lib/libtorch_cuda.so";
-    if tch::Cuda::is_available() { Ok(Device::libtorch_cuda(0)) } else { Err(DeviceError::NoGpu { why }) }
+    if tch::Cuda::is_available() { Ok(super::torch::gpu()) } else { Err(DeviceError::NoGpu { why }) }
 }
 
 #[cfg(not(feature = "libtorch"))]

@@ -38,7 +38,7 @@ impl Tape {
     /// Whoever does it on a device.
     #[cfg(feature = "libtorch")]
     pub fn of(device: &Device) -> Self {
-        let is_libtorch = [Device::libtorch(), Device::libtorch_cuda(0)].contains(&device.clone().inner());
+        let is_libtorch = [torch::processor(), torch::gpu()].contains(&device.clone().inner());
         if is_libtorch { Self::Libtorch } else { Self::Framework }
     }
 

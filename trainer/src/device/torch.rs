@@ -10,10 +10,20 @@ use burn::backend::LibTorch;
 use burn::backend::tensor::FloatTensor;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use std::collections::HashSet;
 
 type Numbers = FloatTensor<LibTorch>;
+
+/// The first GPU.
+pub(super) fn gpu() -> Device {
+    Device::libtorch_cuda(0)
+}
+
+/// The processor.
+pub(super) fn processor() -> Device {
+    Device::libtorch()
+}
 
 impl Fused for LibTorch {
     fn fused_linear(input: Numbers, weight: Numbers, bias: Numbers) -> Numbers {
