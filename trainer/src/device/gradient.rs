@@ -1,23 +1,17 @@
 //! Gradients of the fused operations, on whatever backend has their kernels.
 
 use super::fused::Fused;
-use super::parts;
+use super::parts::{self, norm};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend};
-use std::fmt::Debug;
+use burn::backend::{Autodiff, Backend, Flex};
 
 /// The operations and their gradients, on the numbers alone. Where a backend has no kernel of its own, they are made of its
 /// parts.
 pub(super) trait Kernels: Backend {
-    /// What the gradient of a layer normalisation needs of the way there.
-    type Normed: Clone + Debug + Send + 'static;
-    /// What the gradient of attention needs of the way there.
-    type Attended: Clone + Debug + Send + 'static;
-
     fn linear_kernel(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -35,10 +29,18 @@ pub(super) trait Kernels: Backend {
         parts::gelu_gradient::<Self>(input, output)
     }
 
-    fn layer_norm_kernel(input: FloatTensor<Self>, scale: Scale<Self>) -> (FloatTensor<Self>, Self::Normed);
+    fn layer_norm_kernel(input: FloatTensor<Self>, scale: Scale<Self>) -> FloatTensor<Self> {
+        norm::layer_norm::<Self>(input, scale)
+    }
 
     /// Gradients of input, gamma and beta, from that of the output.
-    fn layer_norm_gradient(normed: Self::Normed, output: FloatTensor<Self>) -> [FloatTensor<Self>; 3];
+    fn layer_norm_gradient(
+        input: FloatTensor<Self>,
+        scale: Scale<Self>,
+        output: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3] {
+        norm::layer_norm_gradient::<Self>(input, scale, output)
+    }
 
     /// Weights of keys, `[B, heads, T, T]`.
     fn softmax_kernel(scores: FloatTensor<Self>, seen: Option<FloatTensor<Self>>) -> FloatTensor<Self> {
@@ -49,12 +51,60 @@ pub(super) trait Kernels: Backend {
     fn softmax_gradient(weights: FloatTensor<Self>, output: FloatTensor<Self>) -> FloatTensor<Self> {
         parts::softmax_gradient::<Self>(weights, output)
     }
-
-    fn attention_kernel(looked: Looked<Self>) -> (FloatTensor<Self>, Self::Attended);
-
-    /// Gradients of queries, keys and values, from that of the output.
-    fn attention_gradient(attended: Self::Attended, output: FloatTensor<Self>) -> [FloatTensor<Self>; 3];
 }
+
+/// The operations outside a graph, where they are nothing but their kernels.
+macro_rules! fused_by_kernels {
+    ($backend:ty) => {
+        impl Fused for $backend {
+            fn fused_linear(
+                input: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                Self::linear_kernel(input, weight, bias)
+            }
+
+            fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self> {
+                Self::gelu_kernel(input)
+            }
+
+            fn fused_layer_norm(
+                input: FloatTensor<Self>,
+                gamma: FloatTensor<Self>,
+                beta: FloatTensor<Self>,
+                epsilon: f64,
+            ) -> FloatTensor<Self> {
+                Self::layer_norm_kernel(input, Scale { gamma, beta, epsilon })
+            }
+
+            fn fused_attention(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                parts::attention::<Self>(Looked { query, key, value, seen: None }).0
+            }
+
+            fn fused_attention_among(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+                seen: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                parts::attention::<Self>(Looked { query, key, value, seen: Some(seen) }).0
+            }
+        }
+    };
+}
+
+fused_by_kernels!(Flex);
+#[cfg(feature = "cuda")]
+fused_by_kernels!(burn::backend::Cube);
+
+/// The framework's own GPU backend joins the parts into kernels by itself.
+#[cfg(feature = "cuda")]
+impl Kernels for burn::backend::Cube {}
 
 /// What layer normalisation learns, and the epsilon under its root.
 #[derive(Debug, Clone)]
@@ -100,10 +150,10 @@ impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
     ) -> FloatTensor<Self> {
         let [(input, of_input), (gamma, of_gamma), (beta, of_beta)] =
             [input, gamma, beta].map(<FloatTensor<Self>>::into_parts);
-        let (output, normed) = B::layer_norm_kernel(input, Scale { gamma, beta, epsilon });
+        let scale = Scale { gamma, beta, epsilon };
         match LayerNorm.prepare::<C>([of_input, of_gamma, of_beta]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(normed, output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
+            OpsKind::Tracked(prep) => prep.finish((input.clone(), scale.clone()), B::layer_norm_kernel(input, scale)),
+            OpsKind::UnTracked(prep) => prep.finish(B::layer_norm_kernel(input, scale)),
         }
     }
 
@@ -130,7 +180,7 @@ fn attention<B: Kernels, C: CheckpointStrategy>(
     seen: Option<FloatTensor<B>>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let [(query, of_query), (key, of_key), (value, of_value)] = parts.map(<FloatTensor<Autodiff<B, C>>>::into_parts);
-    let (output, attended) = B::attention_kernel(Looked { query, key, value, seen });
+    let (output, attended) = parts::attention::<B>(Looked { query, key, value, seen });
     match Attention.prepare::<C>([of_query, of_key, of_value]).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(attended, output),
         OpsKind::UnTracked(prep) => prep.finish(output),
@@ -175,15 +225,10 @@ impl<B: Kernels> Backward<B, 1> for Gelu {
 struct LayerNorm;
 
 impl<B: Kernels> Backward<B, 3> for LayerNorm {
-    type State = B::Normed;
+    type State = (FloatTensor<B>, Scale<B>);
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let parts = B::layer_norm_gradient(ops.state, gradients.consume::<B>(&ops.node));
-        for (node, gradient) in ops.parents.into_iter().zip(parts) {
-            if let Some(node) = node {
-                gradients.register::<B>(node.id, gradient);
-            }
-        }
+        ternary::<B, _>(ops, gradients, |(input, scale), output| B::layer_norm_gradient(input, scale, output));
     }
 }
 
@@ -191,14 +236,23 @@ impl<B: Kernels> Backward<B, 3> for LayerNorm {
 struct Attention;
 
 impl<B: Kernels> Backward<B, 3> for Attention {
-    type State = B::Attended;
+    type State = parts::Attended<B>;
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let parts = B::attention_gradient(ops.state, gradients.consume::<B>(&ops.node));
-        for (node, gradient) in ops.parents.into_iter().zip(parts) {
-            if let Some(node) = node {
-                gradients.register::<B>(node.id, gradient);
-            }
+        ternary::<B, _>(ops, gradients, parts::attention_gradient::<B>);
+    }
+}
+
+/// What the framework has for one input and for two: gives each of three its gradient, if it wants one.
+fn ternary<B: Kernels, S>(
+    ops: Ops<S, 3>,
+    gradients: &mut Gradients,
+    parts: impl FnOnce(S, FloatTensor<B>) -> [FloatTensor<B>; 3],
+) {
+    let parts = parts(ops.state, gradients.consume::<B>(&ops.node));
+    for (node, gradient) in ops.parents.into_iter().zip(parts) {
+        if let Some(node) = node {
+            gradients.register::<B>(node.id, gradient);
         }
     }
 }

@@ -4,8 +4,6 @@
 //! `Device::default()` is never used: it may pick a GPU that is not there, and then panics on first use.
 
 mod choice;
-#[cfg(feature = "cuda")]
-mod cube;
 mod flex;
 mod fused;
 mod gradient;

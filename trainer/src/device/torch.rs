@@ -3,8 +3,7 @@
 #![expect(deprecated, reason = "burn means to drop libtorch for kernels of its own; trainer/bench has both figures")]
 
 use super::fused::Fused;
-use super::gradient::{Kernels, Looked, Scale};
-use super::parts;
+use super::gradient::Kernels;
 use super::tape::AdamW;
 use burn::backend::LibTorch;
 use burn::backend::tensor::FloatTensor;
@@ -63,26 +62,7 @@ fn attention([query, key, value]: [Numbers; 3], seen: Option<tch::Tensor>) -> Nu
 }
 
 /// Only what the framework's graph needs; the towers' gradients are libtorch's.
-impl Kernels for LibTorch {
-    type Normed = (Numbers, Scale<Self>);
-    type Attended = parts::Attended<Self>;
-
-    fn layer_norm_kernel(input: Numbers, scale: Scale<Self>) -> (Numbers, Self::Normed) {
-        (parts::norm::layer_norm::<Self>(input.clone(), &scale), (input, scale))
-    }
-
-    fn layer_norm_gradient(normed: Self::Normed, output: Numbers) -> [Numbers; 3] {
-        parts::norm::layer_norm_gradient::<Self>(normed, output)
-    }
-
-    fn attention_kernel(looked: Looked<Self>) -> (Numbers, Self::Attended) {
-        parts::attention(looked)
-    }
-
-    fn attention_gradient(attended: Self::Attended, output: Numbers) -> [Numbers; 3] {
-        parts::attention_gradient(attended, output)
-    }
-}
+impl Kernels for LibTorch {}
 
 /// A network outside the framework's graph, whose parameters of these libtorch follows.
 pub(super) fn leaves<M: Module>(network: M, learning: &HashSet<ParamId>) -> M {

@@ -81,7 +81,8 @@ impl Optimiser {
         let factor = if length > self.clip_norm { self.clip_norm / length } else { 1.0 };
         let mut moved = BTreeMap::new();
         for (index, joined) in groups.into_iter().enumerate() {
-            let Some(Joined { layout, places, values, gradient }) = joined else { continue };
+            let Some(Joined { layout, values, gradient }) = joined else { continue };
+            let places = places(&layout);
             self.settle(index, layout, &gradient.device());
             let gradient = if factor < 1.0 { gradient * factor } else { gradient };
             let Some(group) = self.groups.get_mut(index) else { continue };
@@ -206,7 +207,6 @@ struct Pieces {
 #[derive(Debug)]
 struct Joined {
     layout: Vec<(String, usize)>,
-    places: Vec<(String, Range<usize>)>,
     values: Tensor<1>,
     gradient: Tensor<1>,
 }
@@ -215,10 +215,8 @@ impl Pieces {
     /// `None` if there are none.
     fn joined(self) -> Option<Joined> {
         let Self { layout, values, gradients } = self;
-        let places = places(&layout);
         (!layout.is_empty()).then(|| Joined {
             layout,
-            places,
             values: Tensor::cat(values, 0),
             gradient: Tensor::cat(gradients, 0),
         })

@@ -5,9 +5,7 @@
 pub(super) mod numbers;
 pub(super) mod rows;
 
-use super::fused::Fused;
-use super::gradient::{Kernels, Looked, Scale};
-use super::parts;
+use super::gradient::{Kernels, Scale};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
@@ -20,32 +18,7 @@ const BLOCK: usize = 1 << 14;
 
 type Numbers = FloatTensor<Flex>;
 
-impl Fused for Flex {
-    fn fused_linear(input: Numbers, weight: Numbers, bias: Numbers) -> Numbers {
-        Self::linear_kernel(input, weight, bias)
-    }
-
-    fn fused_gelu(input: Numbers) -> Numbers {
-        Self::gelu_kernel(input)
-    }
-
-    fn fused_layer_norm(input: Numbers, gamma: Numbers, beta: Numbers, epsilon: f64) -> Numbers {
-        Self::layer_norm_kernel(input, Scale { gamma, beta, epsilon }).0
-    }
-
-    fn fused_attention(query: Numbers, key: Numbers, value: Numbers) -> Numbers {
-        Self::attention_kernel(Looked { query, key, value, seen: None }).0
-    }
-
-    fn fused_attention_among(query: Numbers, key: Numbers, value: Numbers, seen: Numbers) -> Numbers {
-        Self::attention_kernel(Looked { query, key, value, seen: Some(seen) }).0
-    }
-}
-
 impl Kernels for Flex {
-    type Normed = (Numbers, Scale<Self>);
-    type Attended = parts::Attended<Self>;
-
     fn gelu_kernel(input: Numbers) -> Numbers {
         let mut output = whole(input);
         blocks_mut(&mut output, 1).for_each(|(_, block)| vectorised(Gelu { block }));
@@ -60,14 +33,14 @@ impl Kernels for Flex {
         gradient
     }
 
-    fn layer_norm_kernel(input: Numbers, normed: Scale<Self>) -> (Numbers, Self::Normed) {
-        let [mut output, gamma, beta] = [&input, &normed.gamma, &normed.beta].map(Clone::clone).map(whole);
-        let scale = rows::Scale { gamma: gamma.storage(), beta: beta.storage(), epsilon: normed.epsilon };
+    fn layer_norm_kernel(input: Numbers, scale: Scale<Self>) -> Numbers {
+        let [mut output, gamma, beta] = [input, scale.gamma, scale.beta].map(whole);
+        let scale = rows::Scale { gamma: gamma.storage(), beta: beta.storage(), epsilon: scale.epsilon };
         blocks_mut(&mut output, scale.gamma.len()).for_each(|(_, block)| vectorised(LayerNorm { block, scale }));
-        (output, (input, normed))
+        output
     }
 
-    fn layer_norm_gradient((input, scale): Self::Normed, output: Numbers) -> [Numbers; 3] {
+    fn layer_norm_gradient(input: Numbers, scale: Scale<Self>, output: Numbers) -> [Numbers; 3] {
         let [input, mut gradient, gamma, beta] = [input, output, scale.gamma, scale.beta].map(whole);
         let input = input.storage::<f32>();
         let scale = rows::Scale { gamma: gamma.storage(), beta: beta.storage(), epsilon: scale.epsilon };
@@ -99,14 +72,6 @@ impl Kernels for Flex {
             vectorised(SoftmaxGradient { weights: after(weights, first), row: count, block });
         });
         gradient
-    }
-
-    fn attention_kernel(looked: Looked<Self>) -> (Numbers, Self::Attended) {
-        parts::attention(looked)
-    }
-
-    fn attention_gradient(attended: Self::Attended, output: Numbers) -> [Numbers; 3] {
-        parts::attention_gradient(attended, output)
     }
 }
 

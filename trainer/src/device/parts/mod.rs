@@ -1,7 +1,6 @@
 //! The operations made of a backend's own, in 32 bits whatever the numbers around them have: a backend that joins
 //! element-wise operations makes few kernels of them.
 
-#[cfg(any(test, feature = "cuda", feature = "libtorch"))]
 pub(super) mod norm;
 
 use super::gradient::{Kernels, Looked};

@@ -6,15 +6,16 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-pub(in crate::device) fn layer_norm<B: Backend>(input: FloatTensor<B>, scale: &Scale<B>) -> FloatTensor<B> {
+pub(in crate::device) fn layer_norm<B: Backend>(input: FloatTensor<B>, scale: Scale<B>) -> FloatTensor<B> {
     let kept = input.dtype();
-    let [gamma, beta] = [&scale.gamma, &scale.beta].map(|learned| last::<B>(learned.clone(), input.shape().num_dims()));
+    let [gamma, beta] = [scale.gamma, scale.beta].map(|learned| last::<B>(learned, input.shape().num_dims()));
     let [normal, _] = normalised::<B>(input, scale.epsilon);
     narrow::<B>(B::float_add(B::float_mul(normal, gamma), beta), kept)
 }
 
 pub(in crate::device) fn layer_norm_gradient<B: Backend>(
-    (input, scale): (FloatTensor<B>, Scale<B>),
+    input: FloatTensor<B>,
+    scale: Scale<B>,
     output: FloatTensor<B>,
 ) -> [FloatTensor<B>; 3] {
     let (kept, learned) = (input.dtype(), scale.gamma.dtype());
