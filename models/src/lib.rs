@@ -6,6 +6,7 @@
 //! MQTT and no global state: everything here is synchronous, and pure but for reading the files it is handed.
 
 pub mod bundle;
+pub mod evidence;
 pub mod labels;
 pub mod offer;
 pub mod onnx;
@@ -13,5 +14,6 @@ pub mod phantom;
 pub mod preprocess;
 pub mod scan;
 pub mod spec;
+pub mod text;
 pub mod trust;
 pub mod volume;

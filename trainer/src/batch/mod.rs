@@ -15,7 +15,9 @@ pub use knowledge::{Knowledge, ReportVectors};
 
 /// What the rooms on the right need of corpus and text; they name this room only.
 pub use crate::corpus::{Case, CorpusError, Shards, Split, Stored};
-pub use crate::text::{ABSENT, Length, PRESENT, Padded, Presence, TextError, Tokenizer, Tokens, prompt, seen};
+pub use crate::text::{
+    ABSENT, Length, PRESENT, Padded, Presence, Tokenizer, TokenizerError, Tokens, from_vocabulary, learn, prompt, seen,
+};
 
 use crate::experiment::Experiment;
 use augment::Augmentation;
@@ -98,7 +100,7 @@ pub enum BatchError {
         case: String,
         /// Why.
         #[source]
-        source: TextError,
+        source: TokenizerError,
     },
     /// Fewer scans than a batch has.
     #[error(
@@ -272,7 +274,7 @@ impl<'a> Cohort<'a> {
         let labelled = labels.iter().map(|labels| f32::from(u8::from(labels.is_some()))).collect();
         let flags = labels.iter().flat_map(|labels| labels.unwrap_or([false; LABEL_COUNT]));
         let labels = flags.map(|flag| f32::from(u8::from(flag))).collect();
-        Batch { places, shown, reports: self.tokenizer.collate(reports, Length::Fixed), labels, labelled, same }
+        Batch { places, shown, reports: Padded::of(&self.tokenizer, reports, Length::Fixed), labels, labelled, same }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::export::Quantize;
 use super::place::Placed;
 use super::{Outcome, Progress};
-use crate::batch::{Length, Tokenizer};
+use crate::batch::{Length, Padded, Tokenizer};
 use crate::export::int8::{self, Quantised};
 use crate::export::{TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
 use crate::run::Run;
@@ -60,10 +60,10 @@ impl Trace {
         let pair = run.pair(device)?.computing_in(place.precision.dtype());
         if let Some(report) = &self.text {
             progress.say("running the report tower");
-            let tokenizer = Tokenizer::from_json(&trained.tokenizer, &run.experiment.text)?;
+            let tokenizer = Tokenizer::from_json(&trained.tokenizer, run.experiment.text.max_tokens)?;
             let tokens = tokenizer.encode(report)?;
             let traced = TextTrace::of(&pair.text, std::slice::from_ref(&tokens.ids), device)?;
-            let padded = tokenizer.collate(&[tokens], Length::Fixed);
+            let padded = Padded::of(&tokenizer, &[tokens], Length::Fixed);
             write_ids(&padded.ids, &self.out)?;
             return self.write(&[("mask", &padded.mask), ("embedding", &traced.embedding)]);
         }

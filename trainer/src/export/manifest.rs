@@ -5,7 +5,7 @@ use super::onnx::{GraphFile, OPSET};
 use super::trained::Evaluated;
 use super::{ExportError, Trained};
 use crate::eval::Calibration;
-use crate::eval::{Checkpoint, Run, Weights};
+use crate::eval::{Checkpoint, Run, TokenGrid, Weights};
 use crate::experiment::Experiment;
 use ctedge_models::bundle::{
     self, Contrastive, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TextGraph, Training,
@@ -64,6 +64,9 @@ pub(super) fn manifest(
             tokenizer: TOKENIZER_FILE.into(),
             contrastive: contrastive(&checkpoint.weights)?,
         }),
+        token_grid: Some(TokenGrid::new(&experiment.input.grid, experiment.vision.patch).count),
+        decoder: None,
+        evidence: None,
         training: training(checkpoint, trained.evaluated.as_ref()),
         golden,
         intended_use: identity.intended_use.clone(),

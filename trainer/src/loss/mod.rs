@@ -22,8 +22,8 @@ mod weights;
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
     ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, Features, FeaturesError, Knowledge, LAYER_NORM_EPSILON,
-    Length, PATCH_EPSILON, PRESENT, Pair, Presence, Recorder, Shown, Split, TextError, TokenGrid, Tokenizer, Tokens,
-    Tower, Weights, WeightsError, initial, prompt, seen,
+    Length, PATCH_EPSILON, PRESENT, Padded, Pair, Presence, Recorder, Shown, Split, TokenGrid, Tokenizer,
+    TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
 };
 pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{Outputs, TEXT_NORM_EPSILON};

@@ -19,8 +19,8 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::batch::{
-    ABSENT, Batch, BatchError, Case, Cohort, Features, FeaturesError, Knowledge, Length, PRESENT, Presence, Recorder,
-    Shown, Split, TextError, Tokenizer, Tokens, prompt, seen,
+    ABSENT, Batch, BatchError, Case, Cohort, Features, FeaturesError, Knowledge, Length, PRESENT, Padded, Presence,
+    Recorder, Shown, Split, Tokenizer, TokenizerError, Tokens, prompt, seen,
 };
 pub use init::initial;
 pub use layers::Mlp;
