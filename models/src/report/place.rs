@@ -1,0 +1,66 @@
+//! Takes the words of a sentence, gives the sides and zones that it names.
+
+use super::{Side, Zone};
+use std::ops::Range;
+
+/// A side, a zone or both, and the words that name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) side: Option<Side>,
+    pub(super) zone: Option<Zone>,
+    pub(super) words: Range<usize>,
+}
+
+/// Most words between a side and a zone that belong together: "lower lobe of the right lung".
+const APART: usize = 4;
+
+/// What "upper", "middle" and "lower" are said of where they mean a zone of the lung.
+const PARTS: [&str; 6] = ["lobe", "zone", "lung", "segment", "field", "half"];
+
+/// The places in their order.
+pub(super) fn places(words: &[&str]) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        let (side, zone) = (side(word), zone(words, at));
+        if side.is_none() && zone.is_none() {
+            continue;
+        }
+        let fits = |last: &&mut Place| {
+            let near = at <= last.words.end + APART;
+            near && (side.is_none() || last.side.is_none()) && (zone.is_none() || last.zone.is_none())
+        };
+        let before = places.last().and_then(|last| last.side);
+        if let Some(last) = places.last_mut().filter(fits) {
+            *last = Place { side: last.side.or(side), zone: last.zone.or(zone), words: last.words.start..at + 1 };
+        } else {
+            // "in the right upper and lower lobes"
+            let inherited = side.or(before.filter(|_| words.get(at.wrapping_sub(1)) == Some(&"and")));
+            let side = if *word == "lingula" { side.or(Some(Side::Left)) } else { inherited };
+            places.push(Place { side, zone, words: at..at + 1 });
+        }
+    }
+    places
+}
+
+fn side(word: &str) -> Option<Side> {
+    match word {
+        "left" => Some(Side::Left),
+        "right" => Some(Side::Right),
+        "both" | "bilateral" | "bilaterally" => Some(Side::Both),
+        _ => None,
+    }
+}
+
+fn zone(words: &[&str], at: usize) -> Option<Zone> {
+    let word = words.get(at)?;
+    let of_lung = || words.iter().skip(at + 1).take(APART).any(|word| PARTS.iter().any(|part| word.starts_with(part)));
+    match *word {
+        "upper" if of_lung() => Some(Zone::Upper),
+        "middle" if of_lung() => Some(Zone::Middle),
+        "lower" if of_lung() => Some(Zone::Lower),
+        "apex" | "apices" | "apical" | "apicoposterior" => Some(Zone::Upper),
+        "basal" | "base" | "bases" | "laterobasal" | "posterobasal" | "mediobasal" | "anterobasal" => Some(Zone::Lower),
+        _ if word.starts_with("lingula") => Some(Zone::Middle),
+        _ => None,
+    }
+}
