@@ -24,6 +24,7 @@ use scope::Clause;
 use sentences::Token;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use words::Role;
 
 /// What a report claims of an abnormality, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -164,9 +165,12 @@ fn mentioned(tokens: &[Token], clause: &Clause) -> Vec<Mention> {
     let words: Vec<&str> = clause.places.iter().map(word).collect();
     let mut mentions = Vec::new();
     for entry in words::vocabulary() {
-        let (found, denied) = entry.find(&words);
-        let claimed = found.into_iter().map(|found| (claim(&found, &clause.claims), found));
-        for (claim, found) in claimed.chain(denied.into_iter().map(|found| (Claim::Absent, found))) {
+        for (role, found) in entry.find(&words) {
+            let claim = match role {
+                Role::Name => claim(&found, &clause.claims),
+                Role::Kin => claim(&found, &clause.claims).min(Claim::Uncertain),
+                Role::Denial => Claim::Absent,
+            };
             let range = found.range();
             let first = clause.places.get(range.start).copied().unwrap_or_default();
             let last = clause.places.get(range.end.saturating_sub(1)).copied().unwrap_or(first);

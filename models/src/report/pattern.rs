@@ -1,12 +1,12 @@
 //! A small language for terms: words, alternatives, beginnings and gaps.
 //!
 //! `pleural|pleura effusion*` is the word `pleural` or `pleura` and then any word that begins with `effusion`; `..` stands
-//! for up to ten words between its neighbours, `.` for at most two. Of terms that overlap the shortest is found.
+//! for up to fifteen words between its neighbours, `.` for at most two. Of terms that overlap the shortest is found.
 
 use std::ops::Range;
 
 /// Most words that `..` passes over.
-const GAP: usize = 10;
+const GAP: usize = 15;
 /// And `.`.
 const NARROW: usize = 2;
 

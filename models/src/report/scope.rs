@@ -36,7 +36,7 @@ enum Cue {
 }
 
 /// Written like the terms of the vocabulary. The first that fits counts.
-const CUES: [(&str, Cue); 22] = [
+const CUES: [(&str, Cue); 23] = [
     ("no|without|not . change*|difference*|progress*|regress*|contrast", Cue::Idle),
     ("no|without . increase*|decrease*|reduction|enlargement in|of . size*|number*|dimension*|diameter*", Cue::Idle),
     ("not|cannot . evaluated|assessed|only|optimal*|given|performed|sufficient*|specific|typical|included", Cue::Idle),
@@ -48,12 +48,13 @@ const CUES: [(&str, Cue); 22] = [
          appreciated|recognized|noticed|watched|followed|discernible|distinguishable|noticeable|remarkable|exist",
         Cue::Back(Claim::Absent),
     ),
-    ("disappeared|resolved|vanished|lost", Cue::Back(Claim::Historical)),
+    ("disappeared|resolved|vanished|lost|removed|extracted", Cue::Back(Claim::Historical)),
     ("is|are|was|were absent", Cue::Back(Claim::Absent)),
     ("other than|these", Cue::Forward(Claim::Present)),
     ("apart|aside from", Cue::Forward(Claim::Present)),
     ("except|besides", Cue::Forward(Claim::Present)),
     ("free of|from", Cue::Forward(Claim::Absent)),
+    ("absence|lack of . contrast", Cue::Idle),
     ("absence|lack of", Cue::Forward(Claim::Absent)),
     ("negative for|in", Cue::Forward(Claim::Absent)),
     ("no|without|neither|nor|never|not|cannot|isn't|aren't|wasn't|weren't|don't|doesn't|didn't", Cue::Forward(Claim::Absent)),

@@ -1,10 +1,9 @@
-//! Lungs, airways and pleura.
+//! The lungs.
 
-use super::Entry;
+use super::{BLANK, Entry};
 use crate::labels::Label;
 
-/// Organs of which nodules are spoken that are none of the lung.
-pub(super) const ENTRIES: [Entry; 12] = [
+pub(super) const ENTRIES: [Entry; 8] = [
     Entry {
         labels: &[
             Label::Emphysema,
@@ -18,92 +17,92 @@ pub(super) const ENTRIES: [Entry; 12] = [
             Label::Bronchiectasis,
             Label::InterlobularSeptalThickening,
         ],
-        seen: &[],
-        unless: &[],
         denied: &[
             "lungs|parenchyma . . clear|unremarkable",
             "lungs are|is . normal|clear|unremarkable",
             "parenchyma of both lungs is|are . normal|unremarkable",
             "normal|unremarkable . chest|thorax ct",
-            "normal|unremarkable ct . . chest|thorax",
+            "normal|unremarkable ct|examination . . chest|thorax",
         ],
+        ..BLANK
     },
     Entry {
         labels: &[Label::Emphysema],
-        seen: &["emphysem*"],
-        unless: &["subcutaneous|cutaneous|skin|mediastinal|muscle*|wall .. emphysem*", "emphysem* .. subcutaneous|skin|muscle*"],
-        denied: &[],
+        seen: &["emphysem*", "bulla|bullae|bullas|bullous"],
+        unless: &[
+            "subcutaneous|cutaneous|skin|mediastinal|muscle*|pectoral*|axillary|wall .. emphysem*",
+            "emphysem* .. subcutaneous|skin|muscle*|pectoral*",
+        ],
+        ..BLANK
     },
-    Entry { labels: &[Label::Atelectasis], seen: &["atelect*"], unless: &["fibro|fibrotic atelect*"], denied: &[] },
+    Entry {
+        labels: &[Label::Atelectasis],
+        seen: &["atelect*"],
+        unless: &["fibro|fibrotic atelect*"],
+        ..BLANK
+    },
     Entry {
         labels: &[Label::LungNodule],
-        seen: &["nodule|nodules", "nodular lesion*|lesions|densit*|opacit*|formation*"],
+        seen: &["nodule|nodules", "nodular lesion|lesions|densit*|formation*"],
         unless: &[
-            "thyroid .. nodul*",
-            "nodul* .. thyroid|breast|adrenal|liver|spleen",
-            "adrenal|surrenal|liver|breast|isthmus|pleural .. nodul*",
+            "thyroid|adrenal|surrenal|liver|hepatic|breast*|isthmus|kidney*|renal|spleen|splenic|mesenteric|subcutaneous .. nodul*",
+            "nodul* .. thyroid|adrenal|surrenal|liver|hepatic|breast*|kidney*|renal|spleen|splenic|mesenteric|subcutaneous",
+            "nodul* .. mediastinum|mediastinal",
+            "nodul* . . pleura",
+            "pleural nodul*",
             "lymph nodul*",
+            "centriacinar|centrilobular|centracinar . nodul*",
         ],
-        denied: &[],
+        kin: &["nodular opacit*|increase*|appearance*|pattern"],
+        ..BLANK
     },
     Entry {
         labels: &[Label::LungOpacity],
-        seen: &["ground . glass*", "groundglass", "opacit*|opacification*", "frosted glass", "crazy paving"],
-        unless: &[],
-        denied: &[],
+        seen: &[
+            "ground . glass*",
+            "groundglass",
+            "opacit*|opacification*",
+            "frosted|icy glass|density",
+            "linear|nodular|dependent|depandant|nonspecific|parenchymal|alveolar|patchy|diffuse . densit*",
+            "increase* in . densit*",
+        ],
+        unless: &[
+            "ground . glass . nodule*",
+            "pleural|pleuro parenchymal",
+            "liver|hepat*|bone*|vertebra*|kidney*|renal|spleen|pancrea* .. densit*",
+            "densit* .. liver|hepat*|bone*|vertebra*|kidney*|renal|spleen|pancrea*",
+            "seque*|fibro*|pleuroparenchymal|interstitial .. densit*",
+            "densit* .. seque*|fibro*|consolid*|subsegmental",
+            "consolid* .. densit*",
+        ],
+        kin: &["crazy paving", "ground . glass . nodule*", "densit* . increase*"],
+        ..BLANK
     },
     Entry {
         labels: &[Label::PulmonaryFibroticSequela],
         seen: &[
             "seque*",
-            "fibroatelect*",
-            "fibro atelect*",
-            "fibrotic|fibrosis|fibroses",
+            "fibroatel*",
+            "fibro atel*",
+            "fibrotic",
             "scar|scars|scarring",
+            "pleuroparenchymal|pleuraparenchymal densit*|band*|recession*|retraction*|linear|change*|increase*",
+            "parenchymal band*",
         ],
-        unless: &["kidney*|renal|rib|ribs|fracture*|vertebra* .. seque*", "seque* .. kidney*|renal|rib|ribs|fracture*|vertebra*"],
-        denied: &[],
-    },
-    Entry {
-        labels: &[Label::PleuralEffusion],
-        seen: &[
-            "pleura* .. effusion*|fluid",
-            "effusion*|fluid .. pleura*",
-            "hydrothorax|hydropneumothorax|hemothorax|haemothorax|empyema",
-            "effusion*",
+        unless: &[
+            "kidney*|renal|rib|ribs|fracture*|vertebra*|spleen|liver|pyelonephritis .. seque*",
+            "seque* .. kidney*|renal|rib|ribs|fracture*|vertebra*|spleen|liver",
+            "fibrotic distortion",
         ],
-        unless: &["pericard* . effusion*", "effusion* . . pericard*"],
-        denied: &[],
+        kin: &["fibrosis|fibroses"],
+        ..BLANK
     },
+    Entry { labels: &[Label::MosaicAttenuationPattern], seen: &["mosaic"], ..BLANK },
     Entry {
-        labels: &[Label::MosaicAttenuationPattern],
-        seen: &["mosaic"],
-        unless: &["not mosaic"],
-        denied: &["not mosaic"],
-    },
-    Entry {
-        labels: &[Label::PeribronchialThickening],
-        seen: &[
-            "peribronch*|bronch*|bronchovascular|peribronchovascular .. thick*|cuff*",
-            "thick*|cuff* .. peribronch*|bronch*|bronchovascular",
-        ],
-        unless: &["pleura* . thick*", "sept* . thick*"],
-        denied: &["bronchi .. thin walls"],
-    },
-    Entry { labels: &[Label::Consolidation], seen: &["consolid*"], unless: &[], denied: &[] },
-    Entry {
-        labels: &[Label::Bronchiectasis],
-        seen: &["bronchiect*|bronchoect*", "bronch* ectas*|ectat*", "dilat*|ectas* . . bronch*", "bronch* .. dilat*"],
-        unless: &[],
-        denied: &["bronchi .. normal width"],
-    },
-    Entry {
-        labels: &[Label::InterlobularSeptalThickening],
-        seen: &[
-            "septal|septa|septum|septae|interseptal|interlobular .. thick*|clarif*|prominen*",
-            "thick*|clarif*|prominen* .. septal|septa|septum|septae|interlobular",
-        ],
-        unless: &[],
-        denied: &[],
+        labels: &[Label::Consolidation],
+        seen: &["consolid*"],
+        unless: &["glass . consolid*"],
+        kin: &["glass . consolid*"],
+        ..BLANK
     },
 ];

@@ -1,8 +1,10 @@
 //! The vocabulary: for each abnormality the terms that name it, what else those words may mean, and the sentences by which
 //! it is denied without being named.
 
+mod airways;
+mod heart;
 mod lungs;
-mod mediastinum;
+mod vessels;
 
 use super::pattern::{Found, Pattern, find};
 use crate::labels::Label;
@@ -16,9 +18,14 @@ struct Entry {
     seen: &'static [&'static str],
     /// Where a term is part of one of these it means something else.
     unless: &'static [&'static str],
+    /// What may mean it, but is not counted as it by who labelled CT-RATE.
+    kin: &'static [&'static str],
     /// What denies it.
     denied: &'static [&'static str],
 }
+
+/// An entry without terms, to be written on.
+const BLANK: Entry = Entry { labels: &[], seen: &[], unless: &[], kin: &[], denied: &[] };
 
 /// An entry with its terms taken apart.
 #[derive(Debug)]
@@ -26,7 +33,19 @@ pub(super) struct Known {
     pub(super) labels: &'static [Label],
     seen: Vec<Pattern>,
     unless: Vec<Pattern>,
+    kin: Vec<Pattern>,
     denied: Vec<Pattern>,
+}
+
+/// What the words of a clause are to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// They name the abnormality.
+    Name,
+    /// They may mean it.
+    Kin,
+    /// They deny it.
+    Denial,
 }
 
 static VOCABULARY: LazyLock<Vec<Known>> = LazyLock::new(|| {
@@ -35,9 +54,10 @@ static VOCABULARY: LazyLock<Vec<Known>> = LazyLock::new(|| {
         labels: entry.labels,
         seen: patterns(entry.seen),
         unless: patterns(entry.unless),
+        kin: patterns(entry.kin),
         denied: patterns(entry.denied),
     };
-    mediastinum::ENTRIES.iter().chain(&lungs::ENTRIES).map(known).collect()
+    heart::ENTRIES.iter().chain(&vessels::ENTRIES).chain(&lungs::ENTRIES).chain(&airways::ENTRIES).map(known).collect()
 });
 
 /// All entries.
@@ -46,16 +66,21 @@ pub(super) fn vocabulary() -> &'static [Known] {
 }
 
 impl Known {
-    /// Where a clause names it, and where a clause denies it without a word of denial.
-    pub(super) fn find(&self, words: &[&str]) -> (Vec<Found>, Vec<Found>) {
-        let mut seen = find(&self.seen, words);
-        if !seen.is_empty() {
+    /// Where a clause speaks of it, and how.
+    pub(super) fn find(&self, words: &[&str]) -> Vec<(Role, Found)> {
+        let mut all: Vec<(Role, Found)> = find(&self.seen, words).into_iter().map(|found| (Role::Name, found)).collect();
+        if !all.is_empty() {
             let others = find(&self.unless, words);
-            seen.retain(|one| !others.iter().any(|other| other.overlaps(one)));
+            all.retain(|(_, one)| !others.iter().any(|other| other.overlaps(one)));
         }
-        let denied = find(&self.denied, words);
-        seen.retain(|one| !denied.iter().any(|other| other.overlaps(one)));
-        (seen, denied)
+        for (role, patterns) in [(Role::Denial, &self.denied), (Role::Kin, &self.kin)] {
+            for found in find(patterns, words) {
+                if !all.iter().any(|(_, one)| one.overlaps(&found)) {
+                    all.push((role, found));
+                }
+            }
+        }
+        all
     }
 }
 
