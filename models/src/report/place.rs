@@ -34,12 +34,20 @@ pub(super) fn places(words: &[&str]) -> Vec<Place> {
             *last = Place { side: last.side.or(side), zone: last.zone.or(zone), words: last.words.start..at + 1 };
         } else {
             // "in the right upper and lower lobes"
-            let inherited = side.or(before.filter(|_| words.get(at.wrapping_sub(1)) == Some(&"and")));
-            let side = if *word == "lingula" { side.or(Some(Side::Left)) } else { inherited };
-            places.push(Place { side, zone, words: at..at + 1 });
+            let inherited = before.filter(|_| words.get(at.wrapping_sub(1)) == Some(&"and"));
+            places.push(Place { side: side.or(inherited), zone, words: at..at + 1 });
         }
     }
+    // Only the left lung has a lingula.
+    let names_lingula = |place: &Place| words.iter().take(place.words.end).skip(place.words.start).any(is_lingula);
+    for place in places.iter_mut().filter(|place| place.side.is_none()) {
+        place.side = names_lingula(place).then_some(Side::Left);
+    }
     places
+}
+
+fn is_lingula(word: &&str) -> bool {
+    word.starts_with("lingula")
 }
 
 fn side(word: &str) -> Option<Side> {
@@ -60,7 +68,7 @@ fn zone(words: &[&str], at: usize) -> Option<Zone> {
         "lower" if of_lung() => Some(Zone::Lower),
         "apex" | "apices" | "apical" | "apicoposterior" => Some(Zone::Upper),
         "basal" | "base" | "bases" | "laterobasal" | "posterobasal" | "mediobasal" | "anterobasal" => Some(Zone::Lower),
-        _ if word.starts_with("lingula") => Some(Zone::Middle),
+        _ if is_lingula(word) => Some(Zone::Middle),
         _ => None,
     }
 }

@@ -12,6 +12,7 @@ pub(super) const ENTRIES: [Entry; 5] = [
             "heart|cardiac . enlarged|increased|larger|enlargement",
             "heart|cardiac size|sizes|dimension*|volume|diameter* .. increase*|enlarge*|larger|above",
             "increase* . heart|cardiac size*|dimension*|diameter*|volume",
+            "heart .. measure* .. enlarged|increased",
             "enlarge* . . . heart",
             "increase* . size*|dimension*|diameter* . . heart",
             "ctr|cardiothoracic . . increase*",
@@ -52,8 +53,14 @@ pub(super) const ENTRIES: [Entry; 5] = [
         unless: &[
             "intrapulmonary|subpleural|fissure|fissural .. lymph",
             "lymph node station*",
+            "lymph node|nodes .. are|is|were|was not . enlarged",
+            "lymph node|nodes .. are|is|were|was . normal|unremarkable",
             "mesenteric|mesentery|inguinal|abdominal|intraabdominal|paraaortic|colon lymph",
             "lymph node|nodes .. mesenteric|mesentery|meso|inguinal|fissure",
+        ],
+        denied: &[
+            "lymph node|nodes .. are|is|were|was not . enlarged",
+            "lymph node|nodes .. are|is|were|was . normal|unremarkable",
         ],
         ..BLANK
     },

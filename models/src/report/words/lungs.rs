@@ -3,7 +3,7 @@
 use super::{BLANK, Entry};
 use crate::labels::Label;
 
-pub(super) const ENTRIES: [Entry; 8] = [
+pub(super) const ENTRIES: [Entry; 9] = [
     Entry {
         labels: &[
             Label::Emphysema,
@@ -58,24 +58,30 @@ pub(super) const ENTRIES: [Entry; 8] = [
     },
     Entry {
         labels: &[Label::LungOpacity],
+        seen: &["ground . glass*", "groundglass", "opacit*|opacification*", "frosted|icy glass|density"],
+        unless: &["glass . nodule*", "nodular opacit*", "bronchogram opacit*"],
+        kin: &["crazy paving", "glass . nodule*", "nodular opacit*"],
+        ..BLANK
+    },
+    // Of densities that are called nothing else, those count that a scar, a consolidation or an organ does not explain.
+    Entry {
+        labels: &[Label::LungOpacity],
         seen: &[
-            "ground . glass*",
-            "groundglass",
-            "opacit*|opacification*",
-            "frosted|icy glass|density",
             "linear|nodular|dependent|depandant|nonspecific|parenchymal|alveolar|patchy|diffuse . densit*",
-            "increase* in . densit*",
+            "increase* in . densit* .. lung*|lobe*|segment*|parenchyma*|basal*",
+            "lung*|lobe*|segment*|parenchyma*|basal* .. increase* in . densit*",
         ],
         unless: &[
-            "ground . glass . nodule*",
             "pleural|pleuro parenchymal",
+            "fat|fatty|adipose|skin|breast*|subcutaneous|mediastin*|soft .. densit*",
+            "densit* .. fat|fatty|adipose|skin|breast*|subcutaneous|mediastin*",
             "liver|hepat*|bone*|vertebra*|kidney*|renal|spleen|pancrea* .. densit*",
             "densit* .. liver|hepat*|bone*|vertebra*|kidney*|renal|spleen|pancrea*",
             "seque*|fibro*|pleuroparenchymal|interstitial .. densit*",
             "densit* .. seque*|fibro*|consolid*|subsegmental",
             "consolid* .. densit*",
         ],
-        kin: &["crazy paving", "ground . glass . nodule*", "densit* . increase*"],
+        kin: &["densit* . increase*"],
         ..BLANK
     },
     Entry {
