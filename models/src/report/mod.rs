@@ -100,6 +100,9 @@ impl Reading {
     }
 }
 
+/// Longest sentence in words; a longer one is read in parts, so that no text takes long.
+const SENTENCE_WORDS: usize = 400;
+
 /// Reads a report, with or without headings. Takes time linear in its length; any text is a report.
 pub fn read(text: &str) -> Reading {
     let mut reading = Reading::default();
@@ -108,7 +111,8 @@ pub fn read(text: &str) -> Reading {
             continue;
         }
         for span in sentences::sentences(text, range) {
-            for said in sentence(&sentences::tokens(text, &span)) {
+            let tokens = sentences::tokens(text, &span);
+            for said in tokens.chunks(SENTENCE_WORDS).flat_map(sentence) {
                 let Said { label, claim, side, zone } = said;
                 let statement = Statement { label, claim, side, zone, section, span: span.clone() };
                 reading.statements.push(statement);

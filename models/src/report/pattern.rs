@@ -18,6 +18,8 @@ pub(super) struct Pattern(Vec<Step>);
 struct Step {
     /// Most words passed over before this one.
     gap: usize,
+    /// A bit for each letter that one of the words begins with: most words of a text are told from these at a glance.
+    initials: u32,
     words: Vec<Word>,
 }
 
@@ -34,6 +36,17 @@ impl Word {
             Self::Beginning(beginning) => word.starts_with(beginning),
         }
     }
+}
+
+impl Step {
+    fn is(&self, word: &str) -> bool {
+        self.initials & initial(word) != 0 && self.words.iter().any(|wanted| wanted.is(word))
+    }
+}
+
+/// The bit of a word's first letter; different letters may share one.
+fn initial(word: &str) -> u32 {
+    1 << (word.bytes().next().unwrap_or_default() & 31)
 }
 
 /// Where a term was found: the places of its words, gaps left out.
@@ -63,7 +76,8 @@ impl Pattern {
                 "." => gap = NARROW,
                 _ => {
                     let word = |word: &'static str| word.strip_suffix('*').map_or(Word::Whole(word), Word::Beginning);
-                    steps.push(Step { gap, words: part.split('|').map(word).collect() });
+                    let initials = part.split('|').fold(0, |bits, word| bits | initial(word));
+                    steps.push(Step { gap, initials, words: part.split('|').map(word).collect() });
                     gap = 0;
                 }
             }
@@ -76,7 +90,7 @@ impl Pattern {
         let mut places = Vec::new();
         let mut next = start;
         for step in &self.0 {
-            let is = |(_, word): &(usize, &&str)| step.words.iter().any(|wanted| wanted.is(word));
+            let is = |(_, word): &(usize, &&str)| step.is(word);
             let (place, _) = words.iter().enumerate().skip(next).take(step.gap + 1).find(is)?;
             places.push(place);
             next = place + 1;

@@ -36,7 +36,7 @@ enum Cue {
 }
 
 /// Written like the terms of the vocabulary. The first that fits counts.
-const CUES: [(&str, Cue); 23] = [
+const CUES: [(&str, Cue); 24] = [
     ("no|without|not . change*|difference*|progress*|regress*|contrast", Cue::Idle),
     ("no|without . increase*|decrease*|reduction|enlargement in|of . size*|number*|dimension*|diameter*", Cue::Idle),
     ("not|cannot . evaluated|assessed|only|optimal*|given|performed|sufficient*|specific|typical|included", Cue::Idle),
@@ -48,7 +48,11 @@ const CUES: [(&str, Cue); 23] = [
          appreciated|recognized|noticed|watched|followed|discernible|distinguishable|noticeable|remarkable|exist",
         Cue::Back(Claim::Absent),
     ),
-    ("disappeared|resolved|vanished|lost|removed|extracted", Cue::Back(Claim::Historical)),
+    (
+        "is|are|was|were|has|have|had . disappeared|resolved|vanished|lost|removed|extracted",
+        Cue::Back(Claim::Historical),
+    ),
+    ("disappeared|resolved|vanished|removed|extracted", Cue::Back(Claim::Historical)),
     ("is|are|was|were absent", Cue::Back(Claim::Absent)),
     ("other than|these", Cue::Forward(Claim::Present)),
     ("apart|aside from", Cue::Forward(Claim::Present)),

@@ -14,9 +14,13 @@ pub(super) struct Token {
     pub(super) span: Range<usize>,
 }
 
-/// What a full stop may follow without ending a sentence.
-const ABBREVIATIONS: [&str; 16] =
-    ["th", "approx", "dr", "prof", "vs", "e.g", "i.e", "eg", "ca", "no", "fig", "im", "ser", "assoc", "assist", "spec"];
+/// What a full stop may follow without ending a sentence, unless a capital follows.
+const ABBREVIATIONS: [&str; 10] = ["th", "approx", "vs", "e.g", "i.e", "ca", "no", "fig", "im", "ser"];
+/// What a name follows: no sentence ends there.
+const TITLES: [&str; 6] = ["dr", "prof", "assoc", "assist", "spec", "mr"];
+
+/// How many letters before a full stop are looked at; a longer word is no abbreviation.
+const WORD_LETTERS: usize = 16;
 
 /// Marks that are tokens of their own.
 const MARKS: [char; 6] = [',', ';', ':', '(', ')', '?'];
@@ -74,7 +78,9 @@ fn begins(letter: char) -> bool {
 
 /// Whether the full stop between the two ends a sentence.
 fn ends_at_stop(before: &str, after: &str) -> bool {
-    let last = before.rsplit(|letter: char| letter.is_whitespace() || letter == '(').next().unwrap_or_default();
+    let in_word = |letter: &char| !letter.is_whitespace() && *letter != '(';
+    let last: String = before.chars().rev().take_while(in_word).take(WORD_LETTERS).collect();
+    let last: String = last.chars().rev().flat_map(char::to_lowercase).collect();
     let Some(next) = after.chars().next() else { return true };
     let follows = after.trim_start().chars().next();
     let is_number = !last.is_empty() && last.chars().all(|letter| letter.is_ascii_digit());
@@ -82,15 +88,9 @@ fn ends_at_stop(before: &str, after: &str) -> bool {
         // "2.5", "e.g."; but "lobe.In" lost its space.
         return next.is_uppercase() && last.chars().count() > 1 && !is_number || "\"•·“”".contains(next);
     }
-    if is_number || last.chars().count() == 1 || ABBREVIATIONS.contains(&last.to_lowercase().as_str()) {
-        // "the 7. rib", "Th. 4": the sentence goes on unless a new one clearly begins.
-        return !is_abbreviation(last) && follows.is_none_or(char::is_uppercase);
-    }
-    true
-}
-
-fn is_abbreviation(last: &str) -> bool {
-    ABBREVIATIONS.contains(&last.to_lowercase().as_str())
+    // "the 7. rib", "Th. 4": the sentence goes on unless a new one clearly begins.
+    let goes_on = is_number || last.chars().count() == 1 || ABBREVIATIONS.contains(&last.as_str());
+    !TITLES.contains(&last.as_str()) && (!goes_on || follows.is_none_or(char::is_uppercase))
 }
 
 /// The tokens of a sentence.
