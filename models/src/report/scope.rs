@@ -36,12 +36,13 @@ enum Cue {
 }
 
 /// Written like the terms of the vocabulary. The first that fits counts.
-const CUES: [(&str, Cue); 24] = [
+const CUES: [(&str, Cue); 25] = [
     ("no|without|not . change*|difference*|progress*|regress*|contrast", Cue::Idle),
     ("no|without . increase*|decrease*|reduction|enlargement in|of . size*|number*|dimension*|diameter*", Cue::Idle),
     ("not|cannot . evaluated|assessed|only|optimal*|given|performed|sufficient*|specific|typical|included", Cue::Idle),
     ("not|cannot|can't . excluded|ruled|eliminated|differentiated", Cue::Back(Claim::Uncertain)),
-    ("no longer . observed|detected|seen|visible|present", Cue::Back(Claim::Absent)),
+    ("not|cannot|can't . exclude|rule", Cue::Forward(Claim::Uncertain)),
+    ("no longer . observed|detected|seen|found|visible|visualized|identified|present", Cue::Back(Claim::Absent)),
     (
         "not|cannot|isn't|aren't|wasn't|weren't . observed|detected|seen|found|identified|noted|present|visible|visualized|\
          visualised|encountered|determined|distinguished|demonstrated|selected|available|shown|monitored|apparent|evident|\
@@ -61,8 +62,11 @@ const CUES: [(&str, Cue); 24] = [
     ("absence|lack of . contrast", Cue::Idle),
     ("absence|lack of", Cue::Forward(Claim::Absent)),
     ("negative for|in", Cue::Forward(Claim::Absent)),
-    ("no|without|neither|nor|never|not|cannot|isn't|aren't|wasn't|weren't|don't|doesn't|didn't", Cue::Forward(Claim::Absent)),
-    ("history|status of|post", Cue::Forward(Claim::Historical)),
+    (
+        "no|without|neither|nor|never|not|cannot|isn't|aren't|wasn't|weren't|don't|doesn't|didn't",
+        Cue::Forward(Claim::Absent),
+    ),
+    ("history|resolution|disappearance|regression . of", Cue::Forward(Claim::Historical)),
     ("suspicious|suspicion|suspected|question|questionable for|of|in", Cue::Forward(Claim::Uncertain)),
     ("possible|possibly|questionable|suspected", Cue::Forward(Claim::Uncertain)),
     ("may|might|could be|represent|belong|indicate|suggest|correspond", Cue::Forward(Claim::Uncertain)),
@@ -73,8 +77,30 @@ const CUES: [(&str, Cue); 24] = [
 
 /// Verbs that finish a statement.
 const VERBS: [&str; 24] = [
-    "is", "are", "was", "were", "has", "have", "had", "show", "shows", "showed", "reveals", "revealed", "contain", "contains",
-    "demonstrates", "demonstrated", "lies", "lie", "measures", "measured", "extends", "became", "becomes", "remains",
+    "is",
+    "are",
+    "was",
+    "were",
+    "has",
+    "have",
+    "had",
+    "show",
+    "shows",
+    "showed",
+    "reveals",
+    "revealed",
+    "contain",
+    "contains",
+    "demonstrates",
+    "demonstrated",
+    "lies",
+    "lie",
+    "measures",
+    "measured",
+    "extends",
+    "became",
+    "becomes",
+    "remains",
 ];
 
 static PATTERNS: LazyLock<Vec<(Pattern, Cue)>> =
@@ -155,6 +181,8 @@ impl<'a> Reader<'a> {
                     self.from = end;
                 }
             }
+            // "Resolved effusion": there is nothing before it that it could be about.
+            Cue::Back(claim @ Claim::Historical) if at == self.from => self.forward = Some(claim),
             Cue::Back(claim) => {
                 let reached = self.claims.iter_mut().take(at).skip(self.from);
                 reached.filter(|word| **word == Claim::Present).for_each(|word| *word = claim);
@@ -173,7 +201,8 @@ impl<'a> Reader<'a> {
         if VERBS.contains(&word) && self.is_affirmed(at) {
             self.is_finished = true;
             // "areas that were seen before are not seen": the first verb finishes nothing.
-            let is_relative = at.checked_sub(1).is_some_and(|before| matches!(self.word(before), "which" | "that" | "who"));
+            let is_relative =
+                at.checked_sub(1).is_some_and(|before| matches!(self.word(before), "which" | "that" | "who"));
             if !is_relative {
                 self.from = at + 1;
             }

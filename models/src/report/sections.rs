@@ -15,13 +15,11 @@ pub enum Section {
 }
 
 /// Headings, in lower case and without their colon.
-const HEADINGS: [(&str, Section); 24] = [
+const HEADINGS: [(&str, Section); 22] = [
     ("findings", Section::Findings),
     ("finding", Section::Findings),
     ("report", Section::Findings),
     ("description", Section::Findings),
-    ("lungs", Section::Findings),
-    ("mediastinum", Section::Findings),
     ("impression", Section::Impression),
     ("impressions", Section::Impression),
     ("conclusion", Section::Impression),

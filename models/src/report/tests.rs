@@ -23,9 +23,10 @@ fn silent(cases: &[(&str, Label)]) {
 
 use Claim::{Absent, Historical, Present, Uncertain};
 use Label::{
-    ArterialWallCalcification, Atelectasis, Bronchiectasis, Cardiomegaly, Consolidation, CoronaryArteryWallCalcification,
-    Emphysema, HiatalHernia, InterlobularSeptalThickening, LungNodule, LungOpacity, Lymphadenopathy, MedicalMaterial,
-    MosaicAttenuationPattern, PeribronchialThickening, PericardialEffusion, PleuralEffusion, PulmonaryFibroticSequela,
+    ArterialWallCalcification, Atelectasis, Bronchiectasis, Cardiomegaly, Consolidation,
+    CoronaryArteryWallCalcification, Emphysema, HiatalHernia, InterlobularSeptalThickening, LungNodule, LungOpacity,
+    Lymphadenopathy, MedicalMaterial, MosaicAttenuationPattern, PeribronchialThickening, PericardialEffusion,
+    PleuralEffusion, PulmonaryFibroticSequela,
 };
 
 #[test]
@@ -72,7 +73,11 @@ fn words_that_only_look_like_denials_deny_nothing() {
         ("No significant change in the nodule of the left lung.", LungNodule, Present),
         ("No increase in the size of the nodule.", LungNodule, Present),
         ("Not only emphysema, also bronchiectasis is seen.", Emphysema, Present),
-        ("Vessels cannot be assessed for lack of contrast, and a pericardial effusion is seen.", PericardialEffusion, Present),
+        (
+            "Vessels cannot be assessed for lack of contrast, and a pericardial effusion is seen.",
+            PericardialEffusion,
+            Present,
+        ),
         ("Non-specific nodules in both lungs.", LungNodule, Present),
         ("Consolidation is unchanged and shows no difference to the last scan.", Consolidation, Present),
     ]);
@@ -205,7 +210,8 @@ fn similar_words_of_the_lung_are_told_apart() {
 
 #[test]
 fn each_place_of_a_list_is_a_statement() {
-    let reading = read("Two nodules: 5 mm in the right upper lobe and 8 mm in the lower lobe of the left lung. No effusion.");
+    let reading =
+        read("Two nodules: 5 mm in the right upper lobe and 8 mm in the lower lobe of the left lung. No effusion.");
     let places = |label| {
         let of = reading.statements.iter().filter(move |statement| statement.label == label);
         of.map(|statement| (statement.side, statement.zone)).collect::<Vec<_>>()
@@ -305,8 +311,36 @@ fn every_wording_of_a_phantoms_report_is_read_right() {
 fn jumble() -> impl Strategy<Value = String> {
     let word = prop_oneof![
         prop::sample::select(vec![
-            "no", "not", "observed", "nodule", "effusion", "pleural", "(", ")", "?", ".", ";", ":", "\n", "and", ",", "right",
-            "upper", "lobe", "was", "2.5", "Th.", "FINDINGS:", "\"", "•", "lymph", "nodes", "İ", "ß", "lingula", "but",
+            "no",
+            "not",
+            "observed",
+            "nodule",
+            "effusion",
+            "pleural",
+            "(",
+            ")",
+            "?",
+            ".",
+            ";",
+            ":",
+            "\n",
+            "and",
+            ",",
+            "right",
+            "upper",
+            "lobe",
+            "was",
+            "2.5",
+            "Th.",
+            "FINDINGS:",
+            "\"",
+            "•",
+            "lymph",
+            "nodes",
+            "İ",
+            "ß",
+            "lingula",
+            "but",
         ])
         .prop_map(str::to_owned),
         any::<String>(),
@@ -336,9 +370,39 @@ proptest! {
 /// What would take for ever where time grew faster than length.
 #[test]
 fn hostile_texts_are_read_at_once() {
-    for unit in ["nodule ", "no ", "(", "nodule, and (", "calcified aorta coronary ", "a.", "?", ":", "findings:", "left upper lobe "] {
+    for unit in [
+        "nodule ",
+        "no ",
+        "(",
+        "nodule, and (",
+        "calcified aorta coronary ",
+        "a.",
+        "?",
+        ":",
+        "findings:",
+        "left upper lobe ",
+    ] {
         let text = unit.repeat(200_000 / unit.len());
         let reading = read(&text);
         assert!(reading.statements.len() <= text.len(), "{unit:?}");
     }
+}
+
+#[test]
+fn reports_of_other_hands_are_read_as_well() {
+    check(&[
+        ("Status post bypass with sternotomy wires.", MedicalMaterial, Present),
+        ("Bibasilar atelectasis.", Atelectasis, Present),
+        ("Resolved consolidation in the RLL.", Consolidation, Historical),
+        ("Interval resolution of the left pleural effusion.", PleuralEffusion, Historical),
+        ("Cannot exclude a small pleural effusion.", PleuralEffusion, Uncertain),
+        ("The nodule seen in the left lower lobe is no longer visualized.", LungNodule, Absent),
+        ("No evidence of embolism, dissection, or pericardial effusion.", PericardialEffusion, Absent),
+        ("Airways are patent without bronchiectasis.", Bronchiectasis, Absent),
+        ("The heart is mildly enlarged.", Cardiomegaly, Present),
+    ]);
+    let places = |text: &str| read(text).statements.iter().map(|said| (said.side, said.zone)).collect::<Vec<_>>();
+    assert_eq!(places("A nodule in the RML."), [(Some(Side::Right), Some(Zone::Middle))]);
+    assert_eq!(places("Biapical scarring."), [(Some(Side::Both), Some(Zone::Upper))]);
+    assert_eq!(places("Moderate bilateral pleural effusion."), [(Some(Side::Both), None)], "one finding, named once");
 }

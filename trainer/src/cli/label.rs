@@ -104,12 +104,17 @@ struct Rates {
 
 impl Agreement {
     fn of(known: &[[bool; LABEL_COUNT]], read: &[[bool; LABEL_COUNT]]) -> Self {
-        let labels: Vec<Score> = Label::all().enumerate().map(|(place, label)| Score::of(label, place, known, read)).collect();
+        let labels: Vec<Score> =
+            Label::all().enumerate().map(|(place, label)| Score::of(label, place, known, read)).collect();
         let mean = |rate: fn(&Rates) -> Option<f64>| {
             let rates: Vec<f64> = labels.iter().filter_map(|score| rate(&score.rates)).collect();
             ratio(rates.iter().sum(), count(rates.len()))
         };
-        let mean = Rates { precision: mean(|rates| rates.precision), recall: mean(|rates| rates.recall), f1: mean(|rates| rates.f1) };
+        let mean = Rates {
+            precision: mean(|rates| rates.precision),
+            recall: mean(|rates| rates.recall),
+            f1: mean(|rates| rates.f1),
+        };
         Self { labels, mean }
     }
 

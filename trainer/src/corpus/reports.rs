@@ -91,11 +91,11 @@ impl Reports {
     pub fn write_labels(&self, out: &Path, labels: &[[bool; LABEL_COUNT]]) -> Result<(), CorpusError> {
         let failed = |error: csv::Error| CorpusError::Write { path: out.into(), source: io::Error::other(error) };
         let mut table = csv::Writer::from_writer(Vec::new());
-        let titles = std::iter::once(self.table.name(self.name)).chain(Label::all().map(Label::title));
-        table.write_record(titles).map_err(failed)?;
+        table.write_field(self.table.name(self.name)).map_err(failed)?;
+        table.write_record(Label::all().map(Label::title)).map_err(failed)?;
         for (row, labels) in self.table.rows().zip(labels) {
-            let flags = labels.iter().map(|&flag| if flag { "1" } else { "0" });
-            table.write_record(std::iter::once(row.text(self.name)).chain(flags)).map_err(failed)?;
+            table.write_field(row.text(self.name)).map_err(failed)?;
+            table.write_record(labels.iter().map(|&flag| if flag { "1" } else { "0" })).map_err(failed)?;
         }
         let bytes = table.into_inner().map_err(|error| failed(error.into_error().into()))?;
         disk::write(out, &bytes)

@@ -53,6 +53,7 @@ pub(super) const ENTRIES: [Entry; 5] = [
         seen: &[
             "septal|septa|septum|septae|interseptal|interlobular .. thick*|clarif*",
             "thick*|clarif* .. septal|septa|septum|septae|interlobular",
+            "kerley",
         ],
         unless: &["nodul*|cyst* .. septa"],
         ..BLANK

@@ -3,7 +3,7 @@
 use super::{BLANK, Entry};
 use crate::labels::Label;
 
-pub(super) const ENTRIES: [Entry; 9] = [
+pub(super) const ENTRIES: [Entry; 10] = [
     Entry {
         labels: &[
             Label::Emphysema,
@@ -37,7 +37,7 @@ pub(super) const ENTRIES: [Entry; 9] = [
     },
     Entry {
         labels: &[Label::Atelectasis],
-        seen: &["atelect*"],
+        seen: &["atelect*", "lobe|lobes|lung|segment . collaps*", "collaps* . lobe|lobes|lung|segment"],
         unless: &["fibro|fibrotic atelect*"],
         ..BLANK
     },
@@ -51,9 +51,18 @@ pub(super) const ENTRIES: [Entry; 9] = [
             "nodul* . . pleura",
             "pleural nodul*",
             "lymph nodul*",
-            "centriacinar|centrilobular|centracinar . nodul*",
+            "centriacinar|centrilobular|centracinar . nodular",
         ],
         kin: &["nodular opacit*|increase*|appearance*|pattern"],
+        ..BLANK
+    },
+    // Said of the lung in so many words, whatever else the clause speaks of.
+    Entry {
+        labels: &[Label::LungNodule],
+        seen: &[
+            "pulmonary|lung|intrapulmonary|parenchymal nodule|nodules",
+            "nodule|nodules in|of|within . . lung|lungs|parenchyma",
+        ],
         ..BLANK
     },
     Entry {

@@ -68,7 +68,8 @@ pub(super) fn vocabulary() -> &'static [Known] {
 impl Known {
     /// Where a clause speaks of it, and how.
     pub(super) fn find(&self, words: &[&str]) -> Vec<(Role, Found)> {
-        let mut all: Vec<(Role, Found)> = find(&self.seen, words).into_iter().map(|found| (Role::Name, found)).collect();
+        let mut all: Vec<(Role, Found)> =
+            find(&self.seen, words).into_iter().map(|found| (Role::Name, found)).collect();
         if !all.is_empty() {
             let others = find(&self.unless, words);
             all.retain(|(_, one)| !others.iter().any(|other| other.overlaps(one)));

@@ -16,7 +16,8 @@ pub(super) const ENTRIES: [Entry; 4] = [
             "sternotomy",
             "clip|clips",
             "wire|wires",
-            "drain|drains|drainage",
+            "drain|drains",
+            "drainage catheter*|tube*",
             "tube|tubes",
             "tracheostomy|tracheotomy",
             "cannula*",
@@ -29,8 +30,10 @@ pub(super) const ENTRIES: [Entry; 4] = [
             "screw|screws",
             "electrode*",
             "intubat*",
-            "graft",
+            "graft|grafts|shunt|coil|coils|picc|tavi|lvad|annuloplasty",
+            "vena|caval|ivc . filter",
         ],
+        unless: &["graft versus", "left right shunt", "right left shunt"],
         ..BLANK
     },
     Entry {
@@ -62,10 +65,7 @@ pub(super) const ENTRIES: [Entry; 4] = [
     },
     Entry {
         labels: &[Label::CoronaryArteryWallCalcification],
-        seen: &[
-            "coronar*|lad|lmca|rca .. calci*|athero*|plaque*",
-            "calci*|athero*|plaque* .. coronar*|lad|lmca|rca",
-        ],
+        seen: &["coronar*|lad|lmca|rca .. calci*|athero*|plaque*", "calci*|athero*|plaque* .. coronar*|lad|lmca|rca"],
         ..BLANK
     },
 ];
