@@ -52,6 +52,13 @@ pub(super) fn sections(text: &str) -> Vec<(Section, Range<usize>)> {
         sections.push((now.0, now.1..from));
         now = (section, colon + 1);
     }
+    if now.0 == Section::Preamble {
+        // No heading follows: what is seen begins where the preamble's line or first sentence ends.
+        let rest = text.get(now.1..).unwrap_or_default();
+        let end = rest.find('\n').into_iter().chain(rest.find(". ")).min().map_or(text.len(), |at| now.1 + at + 1);
+        sections.push((Section::Preamble, now.1..end));
+        now = (Section::Findings, end);
+    }
     sections.push((now.0, now.1..text.len()));
     sections.retain(|(_, range)| text.get(range.clone()).is_some_and(|part| !part.trim().is_empty()));
     sections

@@ -238,6 +238,9 @@ fn sections_are_told_by_their_headings() {
     let said: Vec<(Label, Section)> = reading.statements.iter().map(|said| (said.label, said.section)).collect();
     assert_eq!(said, [(LungNodule, Section::Findings), (Emphysema, Section::Impression)]);
     assert_eq!(&text[reading.statements[0].span.clone()], "A nodule of 4 mm.");
+    let reading = read("Comparison: none, consolidation was asked for. A nodule of 4 mm.");
+    let said: Vec<Label> = reading.statements.iter().map(|said| said.label).collect();
+    assert_eq!(said, [LungNodule], "what follows a last preamble is read");
     // A colon inside a sentence heads nothing.
     assert_eq!(read("As far as can be seen: a nodule.").statements[0].section, Section::Findings);
 }
