@@ -66,12 +66,10 @@ fn zone(words: &[&str], at: usize) -> Option<Zone> {
         "upper" if of_lung() => Some(Zone::Upper),
         "middle" if of_lung() => Some(Zone::Middle),
         "lower" if of_lung() => Some(Zone::Lower),
-        "rul" | "lul" => Some(Zone::Upper),
+        "rul" | "lul" | "apex" | "apices" | "apical" | "biapical" | "apicoposterior" => Some(Zone::Upper),
         "rml" => Some(Zone::Middle),
-        "rll" | "lll" => Some(Zone::Lower),
-        "apex" | "apices" | "apical" | "apicoposterior" | "biapical" => Some(Zone::Upper),
-        "basal" | "basilar" | "bibasilar" | "bibasal" | "base" | "bases" | "laterobasal" | "posterobasal"
-        | "mediobasal" | "anterobasal" => Some(Zone::Lower),
+        "rll" | "lll" | "base" | "bases" | "basilar" | "bibasilar" => Some(Zone::Lower),
+        _ if word.ends_with("basal") => Some(Zone::Lower),
         _ if is_lingula(word) => Some(Zone::Middle),
         _ => None,
     }

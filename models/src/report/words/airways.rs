@@ -35,7 +35,6 @@ pub(super) const ENTRIES: [Entry; 5] = [
             "thick* .. bronch*|bronchovascular|peribronchovascular",
         ],
         denied: &["bronchi .. thin walls"],
-        ..BLANK
     },
     Entry {
         labels: &[Label::Bronchiectasis],
