@@ -13,6 +13,7 @@ mod export;
 mod fleet;
 mod import;
 mod init;
+mod label;
 mod live;
 mod permit;
 mod phantom;
@@ -57,6 +58,7 @@ enum Command {
     Phantom(phantom::Phantom),
     Prepare(prepare::Prepare),
     Init(init::Init),
+    Label(label::LabelReports),
     Train(train::Train),
     Import(import::Import),
     Evaluate(evaluate::Evaluate),
@@ -83,6 +85,7 @@ impl Command {
             Self::Phantom(command) => command.run(progress),
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
+            Self::Label(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
             Self::Import(command) => command.run(progress),
             Self::Evaluate(command) => command.run(progress),
