@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) volume: volume::Settings,
     /// The model and where it runs.
     pub(crate) infer: infer::Settings,
+    /// How reports are drafted.
+    pub(crate) draft: infer::DraftSettings,
     /// How models change.
     pub(crate) update: update::Settings,
     /// From scores to outcomes.
@@ -225,6 +227,7 @@ impl Config {
             self.choice.problems(),
             self.volume.problems(),
             self.infer.problems(),
+            self.draft.problems(),
             self.update.problems(),
             self.report.problems(),
             self.outbox.problems(),

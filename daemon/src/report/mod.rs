@@ -2,14 +2,17 @@
 //!
 //! In: [`crate::infer::Scores`], or a refusal of any room to the left. Out: [`Report`]. Pure; owns nothing on disk.
 
+mod ground;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use ground::{Author, Disagreement, Fallback, Written};
 
 use crate::floor::clock;
 use crate::floor::fate::{Blame, Refusal};
 use crate::floor::phi::Names;
 use crate::floor::subject::Subject;
-use crate::infer::{Inferred, Model, Scores};
+use crate::infer::{Cost, Inferred, Model, Scores};
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::Label;
 use ctedge_models::scan::{Facts, Warning};
@@ -45,7 +48,7 @@ impl Settings {
 }
 
 /// Puts together what is known of a series.
-pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> Report {
+pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Written>, model: &Model) -> Report {
     let Inferred { subject, facts, scores, queue_ms, decode_ms, throttled_ms } = inferred;
     let total_ms = u64::try_from(clock::now_ms().saturating_sub(subject.completed_ms)).unwrap_or_default();
     let timing = Timing { queue_ms, throttled_ms, decode_ms, total_ms, ..Timing::default() };
@@ -62,6 +65,7 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> 
                 flags: Vec::new(),
                 facts,
                 model: None,
+                draft: None,
                 timing,
                 also: Vec::new(),
             }
@@ -76,9 +80,11 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> 
                 true => Outcome::Flagged,
                 false => Outcome::Clear,
             };
-            let timing = Timing { preprocess_ms, infer_ms, ..timing };
+            let cost = draft.as_ref().map(|draft| draft.cost).unwrap_or_default();
+            let Cost { draft_ms, first_token_ms, .. } = cost;
+            let timing = Timing { preprocess_ms, infer_ms, draft_ms, first_token_ms, ..timing };
             let model = Some(ModelRun::of(model));
-            Report { subject, outcome, refusal: None, flags, facts, model, timing, also: Vec::new() }
+            Report { subject, outcome, refusal: None, flags, facts, model, draft, timing, also: Vec::new() }
         }
     }
 }
@@ -110,6 +116,8 @@ pub(crate) struct Report {
     pub(crate) facts: Option<Facts>,
     /// Which model ran, once it ran.
     pub(crate) model: Option<ModelRun>,
+    /// What was drafted, where the site wants drafts and a model ran.
+    pub(crate) draft: Option<Written>,
     /// Where the time went.
     pub(crate) timing: Timing,
     /// What the series is called under other generations of the site's key.
@@ -220,6 +228,10 @@ pub(crate) struct Timing {
     pub(crate) preprocess_ms: u64,
     /// The model.
     pub(crate) infer_ms: u64,
+    /// The draft report, all attempts at it together; 0 without a decoder's.
+    pub(crate) draft_ms: u64,
+    /// The part of it until the decoder's first token.
+    pub(crate) first_token_ms: u64,
     /// From complete series to the finished report.
     pub(crate) total_ms: u64,
 }

@@ -23,6 +23,7 @@ fn model() -> Model {
         library: "lib".into(),
         runtime: "1.28.0".into(),
         golden_difference: 0.0,
+        drafts: false,
     }
 }
 

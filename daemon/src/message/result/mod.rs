@@ -1,5 +1,10 @@
 //! The payload of a result.
 
+mod draft;
+
+use draft::DraftedPayload;
+pub(super) use draft::ReportPayload;
+
 use super::Place;
 use crate::floor::clock;
 use crate::floor::fate::Code;
@@ -60,6 +65,9 @@ pub(super) struct ResultPayload<'a> {
     flags: Vec<FlagPayload>,
     /// `null` when no model ran.
     model: Option<ModelPayload<'a>>,
+    /// The draft report that is sent after it, where the site wants drafts and a model ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<DraftedPayload<'a>>,
     input: Input<'a>,
     timing_ms: Timing,
     /// Always `unverified_draft`: a physician has not seen it.
@@ -152,6 +160,7 @@ impl<'a> ResultPayload<'a> {
             choice: report.subject.choice.as_ref(),
             flags: report.flags.iter().map(flag).collect(),
             model: report.model.as_ref().map(model),
+            report: report.draft.as_ref().map(DraftedPayload::of),
             input: Input {
                 files: *instances,
                 expected: *expected,
@@ -160,12 +169,17 @@ impl<'a> ResultPayload<'a> {
             },
             timing_ms: report.timing,
             review_status: REVIEW_STATUS,
-            intended_use: report.model.as_ref().map_or(NO_DIAGNOSIS, |model| &model.intended_use),
+            intended_use: intended_use(report),
         }
     }
 }
 
 const NO_DIAGNOSIS: &str = "Draft for review by a physician. Not a diagnosis.";
+
+/// In the model maker's words, else in ours.
+fn intended_use(report: &Report) -> &str {
+    report.model.as_ref().map_or(NO_DIAGNOSIS, |model| &model.intended_use)
+}
 
 fn flag(flag: &Flag) -> FlagPayload {
     let (p, t) = (rounded(flag.probability), rounded(flag.threshold));
