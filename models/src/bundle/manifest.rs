@@ -141,7 +141,7 @@ pub struct Graph {
     /// Inputs by name; for the volume graph one, `volume`, `[1, 1, z, y, x]`.
     pub inputs: Vec<TensorIo>,
     /// Outputs by name; for the volume graph `logits` `[1, labels]`, and where it has them `embedding` `[1, E]`, `tokens`
-    /// `[1, T, C]` and `saliency` `[1, T]`.
+    /// `[1, T, C]`, `saliency` `[1, T]` and `flag_saliency` `[1, labels, T]`.
     pub outputs: Vec<TensorIo>,
     /// Which of `If`, `Loop`, `Scan` and `SequenceMap` the graph may use; absent where it uses none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -191,8 +191,10 @@ pub struct Golden {
 /// Number formats of weights.
 const PRECISIONS: [&str; 3] = ["f32", "f16", "int8"];
 /// Names that the volume graph's outputs may have, in the order of the manifest; it must have [`LOGITS`].
-const OUTPUTS: [&str; 4] = ["embedding", "logits", "tokens", "saliency"];
+const OUTPUTS: [&str; 5] = ["embedding", "logits", "tokens", "saliency", FLAG_SALIENCY];
 const LOGITS: &str = "logits";
+/// What each token adds to each flag; for a map of it a reader must know how many tokens there are.
+const FLAG_SALIENCY: &str = "flag_saliency";
 
 impl Manifest {
     /// Checks what the types cannot say. Returns the first thing that is wrong.
@@ -300,6 +302,23 @@ impl Manifest {
         }
         if logits.is_none_or(|output| output.shape != [1, self.labels.len()]) {
             return Err(format!("`logits` must be [1, {}], one a label", self.labels.len()));
+        }
+        self.check_flag_saliency()
+    }
+
+    /// `flag_saliency`, where it is, has a row a label and a column a token of `saliency` and `tokens`, one of which must be
+    /// there.
+    fn check_flag_saliency(&self) -> Result<(), String> {
+        let shape_of = |name: &str| {
+            let output = self.vision.outputs.iter().find(|output| output.name == name);
+            output.map(|output| output.shape.as_slice())
+        };
+        let Some(shape) = shape_of(FLAG_SALIENCY) else { return Ok(()) };
+        let fits = |tokens: Option<&usize>| tokens.is_some_and(|tokens| *shape == [1, self.labels.len(), *tokens]);
+        let others: Vec<&[usize]> = ["saliency", "tokens"].into_iter().filter_map(shape_of).collect();
+        if others.is_empty() || !others.iter().all(|other| fits(other.get(1))) {
+            let labels = self.labels.len();
+            return Err(format!("`flag_saliency` must be [1, {labels}, T] with the T of `saliency` and `tokens`"));
         }
         Ok(())
     }

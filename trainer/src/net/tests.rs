@@ -117,6 +117,34 @@ fn embeddings_are_unit_vectors_and_saliency_sums_to_one() {
     assert!(values(outputs.saliency).iter().all(|weight| *weight > 0.0));
 }
 
+/// Sums of the flags' shares over the tokens plus the bias, and the logits, of a tower whose flags have biases.
+fn told_and_summed(experiment: &Experiment) -> (Vec<f32>, Vec<f32>) {
+    let mut weights = initial(experiment, VOCABULARY).unwrap();
+    let bias = weights.0.get_mut("vision.flags.bias").unwrap();
+    bias.values = (0..18u8).map(|flag| f32::from(flag) / 4.0 - 2.0).collect();
+    let tower = Pair::new(experiment, VOCABULARY, &weights, &cpu()).unwrap().vision;
+    let said = tower.forward(volumes());
+    let shares = tower.flag_saliency(&said);
+    assert_eq!(shares.dims(), [2, 18, 12]);
+    let bias = tower.flags.bias.clone().unwrap().val().unsqueeze::<2>();
+    (values(said.logits), values(shares.sum_dim(2).squeeze_dim::<2>(2) + bias))
+}
+
+#[test]
+fn what_the_tokens_add_to_a_flag_and_its_bias_are_its_logit() {
+    for seed in 0..4 {
+        for places in [0, 5] {
+            for class_token in [false, true] {
+                let mut experiment = with_seed(seed);
+                (experiment.vision.places, experiment.vision.class_token) = (places, class_token);
+                let (logits, sums) = told_and_summed(&experiment);
+                let apart = logits.iter().zip(&sums).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(apart < 1e-5, "seed {seed}, {places} places: {apart}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_patch_is_a_row_of_its_own_voxels() {
     let values_in: Vec<f32> = (0..4 * 8 * 12u16).map(f32::from).collect();

@@ -53,10 +53,20 @@ impl Builder {
     }
 
     /// The places `from..to` of axis 1.
-    pub(super) fn slice(&mut self, name: &str, a: &Value, [from, to]: [usize; 2]) -> Result<Value, ExportError> {
+    pub(super) fn slice(&mut self, name: &str, a: &Value, places: [usize; 2]) -> Result<Value, ExportError> {
+        self.along(name, a, 1, places)
+    }
+
+    /// The rows `from..to` of a matrix.
+    pub(super) fn rows(&mut self, name: &str, a: &Value, places: [usize; 2]) -> Result<Value, ExportError> {
+        self.along(name, a, 0, places)
+    }
+
+    /// The places `from..to` of an axis.
+    fn along(&mut self, name: &str, a: &Value, axis: usize, [from, to]: [usize; 2]) -> Result<Value, ExportError> {
         let start = self.whole(&format!("{name}/start"), &[from])?;
         let end = self.whole(&format!("{name}/end"), &[to])?;
-        let axis = self.whole(&format!("{name}/axis"), &[1])?;
+        let axis = self.whole(&format!("{name}/axis"), &[axis])?;
         Ok(self.node("Slice", name, &[a, &start, &end, &axis], Vec::new()))
     }
 

@@ -9,7 +9,7 @@ use ctedge_models::labels::LABEL_COUNT;
 use ctedge_models::onnx::proto::Attribute;
 
 /// Writes a volume tower. One input, `volume` `[1, 1, z, y, x]`; outputs `embedding` `[1, E]`, `logits` `[1, 18]`,
-/// `tokens` `[1, T, C]` and `saliency` `[1, T]`.
+/// `tokens` `[1, T, C]`, `saliency` `[1, T]` and `flag_saliency` `[1, 18, T]`.
 pub fn vision(tower: &Tower) -> Result<Draft, ExportError> {
     let [_, count, dim] = tower.positions.table().dims();
     let [_, embedding] = tower.project.weight.dims();
@@ -24,14 +24,17 @@ pub fn vision(tower: &Tower) -> Result<Draft, ExportError> {
     }
     let tokens = writer.patches_of(&mut graph, &tokens)?;
     let (pooled, saliency) = writer.pool(&mut graph, &tokens)?;
-    let summary = writer.summary(&mut graph, &tokens, pooled)?;
+    let told = writer.told(&mut graph, &tokens)?;
+    let summary = writer.summary(&mut graph, told.as_ref(), pooled)?;
     let unit = graph.unit_embedding(&summary)?;
     let logits = graph.linear("logits", &summary, "flags")?;
+    let shares = writer.shares(&mut graph, &tokens, told.as_ref())?;
 
     graph.output(&unit, &[1, embedding])?;
     graph.output(&logits, &[1, LABEL_COUNT])?;
     graph.output(&tokens, &[1, count, dim])?;
     graph.output(&saliency, &[1, count])?;
+    graph.output(&shares, &[1, LABEL_COUNT, count])?;
     Ok(graph.finish())
 }
 
@@ -135,14 +138,46 @@ impl Writer<'_> {
         Ok(names)
     }
 
-    /// The pooled tokens, and behind them what each token says in its own place: `[1, C + T * W]`.
-    fn summary(&self, graph: &mut Builder, tokens: &Value, pooled: Value) -> Result<Value, ExportError> {
-        let Some(local) = &self.tower.local else { return Ok(pooled) };
-        let [_, channels] = local.narrow.weight.dims();
+    /// What each token says in its own place, `[1, T, W]`.
+    fn told(&self, graph: &mut Builder, tokens: &Value) -> Result<Option<Value>, ExportError> {
+        if self.tower.local.is_none() {
+            return Ok(None);
+        }
         let narrow = graph.linear("local/narrow", tokens, "local.narrow")?;
-        let local = graph.gelu("local/gelu", &narrow)?;
-        let flat = graph.reshape("local", &local, &[1, self.count * channels])?;
+        graph.gelu("local/gelu", &narrow).map(Some)
+    }
+
+    /// Channels of a token that are read in its own place, W.
+    fn channels(&self) -> usize {
+        let [summary, _] = self.tower.flags.weight.dims();
+        (summary - self.dim) / self.count
+    }
+
+    /// The pooled tokens, and behind them what each token says in its own place: `[1, C + T * W]`.
+    fn summary(&self, graph: &mut Builder, told: Option<&Value>, pooled: Value) -> Result<Value, ExportError> {
+        let Some(told) = told else { return Ok(pooled) };
+        let flat = graph.reshape("local", told, &[1, self.count * self.channels()])?;
         Ok(graph.node("Concat", "summary", &[&pooled, &flat], vec![Attribute::int("axis", 1)]))
+    }
+
+    /// What each token adds to each flag, `[1, 18, T]`. The flags' own weights are cut in the graph, so that no file holds
+    /// them twice.
+    fn shares(&self, graph: &mut Builder, tokens: &Value, told: Option<&Value>) -> Result<Value, ExportError> {
+        let (weight, channels) = ("flags.weight".to_owned(), self.channels());
+        let of_mean = graph.rows("flag_saliency/mean/weight", &weight, [0, self.dim])?;
+        let means = graph.matmul("flag_saliency/mean/product", tokens, &of_mean);
+        let weights = graph.reshape("flag_saliency/weights", &"pool/weights".to_owned(), &[1, self.count, 1])?;
+        let mut shares = graph.node("Mul", "flag_saliency/mean", &[&means, &weights], Vec::new());
+        if let Some(told) = told {
+            let end = self.dim + self.count * channels;
+            let own = graph.rows("flag_saliency/place/weight", &weight, [self.dim, end])?;
+            let own = graph.reshape("flag_saliency/place/each", &own, &[self.count, channels, LABEL_COUNT])?;
+            let told = graph.reshape("flag_saliency/place/told", told, &[self.count, 1, channels])?;
+            let product = graph.matmul("flag_saliency/place/product", &told, &own);
+            let places = graph.reshape("flag_saliency/place", &product, &[1, self.count, LABEL_COUNT])?;
+            shares = graph.add("flag_saliency/shares", &shares, &places);
+        }
+        Ok(graph.transpose("flag_saliency", &shares, &[0, 2, 1]))
     }
 
     /// Weighted mean `[1, C]` of the tokens and the weights `[1, T]`.

@@ -1,7 +1,8 @@
 //! The volume tower.
 //!
 //! In: volumes `[B, 1, z, y, x]`, preprocessed by the experiment's input contract. Out: [`Outputs`], embedding, flags,
-//! tokens and their saliency.
+//! tokens and their saliency; and on request what each token adds to each flag
+//! ([`Tower::flag_saliency`]).
 //!
 //! **What is published of SCALE-VLP** (arXiv 2511.02996) about this tower, and kept: a 3D vision transformer over
 //! non-overlapping patches with 3D positional encodings, whose tokens a light aggregator turns into one volume
@@ -20,18 +21,16 @@
 
 mod block;
 mod densities;
-mod local;
+mod heads;
 mod patch;
-mod pool;
 mod positions;
 mod tower;
 
 pub use block::{Attention, Block};
 pub(crate) use densities::DENSITIES;
 pub use densities::Densities;
-pub use local::Local;
+pub use heads::{AttentionPool, Local};
 pub use patch::{PATCH_EPSILON, PatchNorms, patches};
-pub use pool::AttentionPool;
 pub use positions::{Places, TokenGrid};
 pub use tower::{Outputs, Tower};
 
