@@ -3,7 +3,7 @@ use super::onnx::{Columns, Draft, Steps, text, vision};
 use super::*;
 use crate::device::cpu;
 use crate::eval::{Array, Pair, Run, Tower, Weights, initial};
-use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision};
+use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision, Windows};
 use crate::fixture;
 use ctedge_models::bundle::{self, Manifest, VerifiedBundle};
 use ctedge_models::labels::Label;
@@ -35,6 +35,13 @@ fn small(positions: Positions, pool: TextPool) -> Experiment {
         class_token: positions == Positions::Learned,
         patch_norm: positions == Positions::Learned,
         densities: (positions == Positions::Learned).then_some([1, 2, 2]),
+        detectors: (positions == Positions::Learned).then_some(Windows {
+            window: [2, 2, 4],
+            block: [1, 2, 2],
+            width: 4,
+        }),
+        coarse: (positions == Positions::Learned).then_some([1, 2, 2]),
+        flag_queries: positions == Positions::Learned,
         places: 3,
         tune: Tune::Full,
     };

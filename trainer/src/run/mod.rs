@@ -34,7 +34,7 @@ pub use crate::loss::{
     Pair, Presence, Split, TextError, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
 };
 pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
-pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};
+pub use crate::loss::{Detectors, Outputs, TEXT_NORM_EPSILON};
 
 use crate::experiment::{Experiment, ExperimentError};
 use crate::loss::FeaturesError;

@@ -5,6 +5,7 @@
 //! say in one operator: it is the newest that every TensorRT of the supported `JetPacks` parses. Owns nothing on disk.
 
 mod builder;
+mod detectors;
 mod halved;
 mod layers;
 mod quantised;
