@@ -208,7 +208,8 @@ impl Config {
     /// SHA-256 over the settings that can change a result, hex. Part of every result's id.
     pub(crate) fn digest(&self) -> String {
         use sha2::{Digest, Sha256};
-        let text = serde_json::json!({ "report": self.report, "limits": self.volume.limits }).to_string();
+        let text =
+            serde_json::json!({ "report": self.report, "draft": self.draft, "limits": self.volume.limits }).to_string();
         data_encoding::HEXLOWER.encode(&Sha256::digest(text))
     }
 

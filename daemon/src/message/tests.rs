@@ -38,6 +38,7 @@ fn report() -> Report {
             runtime: "1.28.0".into(),
             intended_use: "research".into(),
         }),
+        draft: None,
         timing: Timing::default(),
         also: Vec::new(),
     }

@@ -58,7 +58,9 @@ impl House {
             let place = outbox::next_place(transaction)?;
             let now_ms = clock::now_ms();
             outbox::put(transaction, &self.writer.result(id, &place, report), now_ms)?;
-            self.writer.report(id, report).map_or(Ok(()), |draft| outbox::put(transaction, &draft, now_ms))?;
+            if let Some(draft) = self.writer.report(id, report) {
+                outbox::put(transaction, &draft, now_ms)?;
+            }
             self.disclose(transaction, id, report, clock::now_ms())?;
             let decision = ran.decision(id, report, model, &self.config_digest);
             evidence::record(transaction, &Decision { faults, ..decision }, most_bytes)

@@ -101,7 +101,7 @@ impl Engine {
         let session = &mut self.session;
         let options = RunOptions::new()?;
         let mut outputs = watched(&options, within, || Ok(session.run_with_options(inputs, &options)?))?;
-        let mut numbers = |name: &str| match outputs.get(name) {
+        let numbers = |name: &str| match outputs.get(name) {
             Some(values) => Ok(values.try_extract_tensor::<f32>()?.1.to_vec()),
             None => Ok::<_, Halt>(Vec::new()),
         };
