@@ -9,6 +9,7 @@ mod ladder;
 mod library;
 mod model;
 mod onnx;
+mod seen;
 mod settings;
 mod worker;
 
@@ -16,6 +17,7 @@ pub(crate) use draft::{Ask, Cost, Drafted, Fault, Policy, Settings as DraftSetti
 pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
 pub(crate) use model::device;
+pub(crate) use seen::{Focus, Neighbour, Similar};
 pub(crate) use settings::{Provider, Settings};
 pub(crate) use worker::work;
 
@@ -77,6 +79,10 @@ pub(crate) struct Model {
 pub(crate) struct Scores {
     /// One a label, in the model's order.
     pub(crate) logits: Vec<f32>,
+    /// Where each flag comes from, in the same order; empty where the model does not tell.
+    pub(crate) foci: Vec<Option<Focus>>,
+    /// Which reference cases the volume is like, where the model has any.
+    pub(crate) similar: Option<Similar>,
     /// Milliseconds from volume to tensor.
     pub(crate) preprocess_ms: u64,
     /// Milliseconds of the model.

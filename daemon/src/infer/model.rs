@@ -3,6 +3,7 @@
 use super::cache::{self, Key};
 use super::draft::writer::Writer;
 use super::onnx::{Engine, Graph, Halt, Runtime, Seen, Tokens};
+use super::seen::{Library, foci};
 use super::{Ask, Drafted, Fault, Folders, Model, Provider, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
@@ -19,6 +20,9 @@ use std::time::Duration;
 pub(super) struct Loaded {
     engine: Engine,
     writer: Option<Writer>,
+    library: Option<Library>,
+    /// How the tokens divide the tensor (z, y, x), where the model tells.
+    grid: Option<[usize; 3]>,
     /// What was seen of the last volume.
     tokens: Option<Tokens>,
     input: PreprocessSpec,
@@ -46,6 +50,8 @@ impl Loaded {
         let cache = graph(&bundle, engine.provider(), &runtime, &folders.models)?.cache;
         let writer = Writer::load(&runtime, settings, &bundle, (engine.provider(), cache));
         let writer = writer.map_err(|reason| format!("the model's decoder: {reason}"))?;
+        let reference = Library::open(&bundle, settings.neighbours);
+        let reference = reference.map_err(|reason| format!("the model's reference cases: {reason}"))?;
         let model = Model {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -64,8 +70,8 @@ impl Loaded {
             golden_difference,
             drafts: writer.is_some(),
         };
-        let (input, golden) = (manifest.input.clone(), manifest.golden.clone());
-        Ok(Self { engine, writer, tokens: None, input, golden, model, _runtime: runtime })
+        let (input, golden, grid) = (manifest.input.clone(), manifest.golden.clone(), manifest.token_grid);
+        Ok(Self { engine, writer, library: reference, grid, tokens: None, input, golden, model, _runtime: runtime })
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -88,15 +94,16 @@ impl Loaded {
         let left = within.saturating_sub(clock.elapsed());
         let clock = Stopwatch::start();
         self.tokens = None;
-        let Seen { logits, tokens, .. } = self.engine.run(&tensor, left)?;
-        let infer_ms = clock.ms();
+        let Seen { logits, tokens, embedding, flag_saliency } = self.engine.run(&tensor, left)?;
         self.tokens = tokens;
-        if logits.iter().all(|logit| logit.is_finite()) {
-            Ok(Scores { logits, preprocess_ms, infer_ms })
-        } else {
+        if !logits.iter().all(|logit| logit.is_finite()) {
             let reason = "the model gave values that are no numbers".to_owned();
-            Err(NoScores::Failed { code: Code::InferNotFinite, reason })
+            return Err(NoScores::Failed { code: Code::InferNotFinite, reason });
         }
+        let foci = self.grid.map(|grid| foci(&flag_saliency, grid, &tensor)).unwrap_or_default();
+        let similar = self.library.as_ref().map(|library| library.similar(&embedding)).transpose();
+        let similar = similar.map_err(|reason| NoScores::Failed { code: Code::InferNotFinite, reason })?;
+        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms: clock.ms() })
     }
 
     /// Drafts a report of the volume that the model ran on last.

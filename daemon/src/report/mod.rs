@@ -6,6 +6,8 @@ mod ground;
 #[cfg(test)]
 mod tests;
 
+/// What the room on the right needs of those on the left; it names this room only.
+pub(crate) use crate::infer::{Focus, Neighbour, Similar};
 pub(crate) use ground::{Author, Disagreement, Fallback, Written};
 
 use crate::floor::clock;
@@ -28,13 +30,15 @@ pub(crate) struct Settings {
     pub(crate) thresholds: BTreeMap<Label, f32>,
     /// What the reader noticed that makes a result `inconclusive`.
     pub(crate) inconclusive_on: Vec<Warning>,
+    /// Whether a volume that is unlike all that the model has learned from makes one, too, where the model can tell.
+    pub(crate) inconclusive_on_novelty: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let doubts =
             [Warning::FewerThanExpected, Warning::MissingSlices, Warning::ImplausibleHu, Warning::ShortCoverage];
-        Self { thresholds: BTreeMap::new(), inconclusive_on: doubts.to_vec() }
+        Self { thresholds: BTreeMap::new(), inconclusive_on: doubts.to_vec(), inconclusive_on_novelty: true }
     }
 }
 
@@ -63,6 +67,8 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
                 outcome,
                 refusal: Some(refusal),
                 flags: Vec::new(),
+                foci: Vec::new(),
+                similar: None,
                 facts,
                 model: None,
                 draft: None,
@@ -70,11 +76,14 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
                 also: Vec::new(),
             }
         }
-        Ok(Scores { logits, preprocess_ms, infer_ms }) => {
+        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms }) => {
             let flags = flags(settings, model, &logits);
-            let doubtful = facts
+            let warned = facts
                 .as_ref()
                 .is_some_and(|facts| facts.warnings.iter().any(|warning| settings.inconclusive_on.contains(warning)));
+            let is_novel =
+                similar.as_ref().and_then(|similar| similar.novelty).is_some_and(|novelty| novelty.is_novel());
+            let doubtful = warned || (is_novel && settings.inconclusive_on_novelty);
             let outcome = match flags.iter().any(Flag::positive) {
                 _ if doubtful => Outcome::Inconclusive,
                 true => Outcome::Flagged,
@@ -84,7 +93,19 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
             let Cost { draft_ms, first_token_ms, .. } = cost;
             let timing = Timing { preprocess_ms, infer_ms, draft_ms, first_token_ms, ..timing };
             let model = Some(ModelRun::of(model));
-            Report { subject, outcome, refusal: None, flags, facts, model, draft, timing, also: Vec::new() }
+            Report {
+                subject,
+                outcome,
+                refusal: None,
+                flags,
+                foci,
+                similar,
+                facts,
+                model,
+                draft,
+                timing,
+                also: Vec::new(),
+            }
         }
     }
 }
@@ -112,6 +133,10 @@ pub(crate) struct Report {
     pub(crate) refusal: Option<Refusal>,
     /// One entry per label of the model, in its order; empty without a model run.
     pub(crate) flags: Vec<Flag>,
+    /// Where each flag comes from, in the same order; empty where the model does not tell.
+    pub(crate) foci: Vec<Option<Focus>>,
+    /// Which reference cases the volume is like, where the model has any.
+    pub(crate) similar: Option<Similar>,
     /// What was read, once it was read.
     pub(crate) facts: Option<Facts>,
     /// Which model ran, once it ran.

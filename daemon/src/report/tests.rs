@@ -45,7 +45,7 @@ fn inferred(logits: [f32; 2], warnings: Vec<Warning>) -> Inferred {
         hu_range: [-1000.0, 1000.0],
         warnings,
     };
-    let scores = Scores { logits: logits.to_vec(), preprocess_ms: 1, infer_ms: 2 };
+    let scores = Scores { logits: logits.to_vec(), foci: Vec::new(), similar: None, preprocess_ms: 1, infer_ms: 2 };
     Inferred { subject: subject(), facts: Some(facts), scores: Ok(scores), queue_ms: 3, decode_ms: 4, throttled_ms: 0 }
 }
 
@@ -133,10 +133,9 @@ proptest! {
         let flags = flags_of(&positive);
         let written = Written::template(&flags, None);
         prop_assert_eq!(&written.disagreements, &[]);
-        let read = ctedge_models::report::read(&written.draft.text());
-        prop_assert_eq!(read.labels().as_slice(), positive.as_slice());
-        let impression = ctedge_models::report::read(&written.draft.impression);
-        prop_assert_eq!(impression.labels().as_slice(), positive.as_slice(), "{}", written.draft.impression);
+        for text in [&written.draft.text(), &written.draft.impression] {
+            prop_assert_eq!(ctedge_models::report::read(text).labels().to_vec(), positive.clone(), "{}", text);
+        }
     }
 }
 
