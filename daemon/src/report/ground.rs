@@ -1,9 +1,9 @@
 //! Whether a draft says what the flags say: it is read by the rules that label corpora, and held against them.
 
-use super::Flag;
+use super::{Flag, Focus};
 use crate::infer::{Cost, Drafted, Fault};
 use ctedge_models::labels::Label;
-use ctedge_models::report::{self, Claim};
+use ctedge_models::report::{self, Claim, Reading, Side, Statement};
 use ctedge_models::text::Draft;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -90,6 +90,8 @@ pub(crate) enum Kind {
     Denied,
     /// The draft does not speak of what is flagged, or only as of the past.
     Omitted,
+    /// The draft names one side of the patient alone, the flag comes from the other.
+    Side,
 }
 
 impl Kind {
@@ -99,24 +101,55 @@ impl Kind {
             Self::NotFlagged => "not_flagged",
             Self::Denied => "denied",
             Self::Omitted => "omitted",
+            Self::Side => "side",
         }
     }
 }
 
+/// Flags, and where each comes from, as far as the model tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// The flags.
+    pub(crate) flags: &'a [Flag],
+    /// In the same order; may be empty.
+    pub(crate) foci: &'a [Option<Focus>],
+}
+
 /// Every flag that a draft contradicts or passes over, in the order of the flags. What is said to be possible contradicts neither.
-pub(crate) fn disagreements(draft: &Draft, flags: &[Flag]) -> Vec<Disagreement> {
+pub(crate) fn disagreements(draft: &Draft, seen: Seen<'_>) -> Vec<Disagreement> {
     let said = report::read(&headed(draft));
-    let judge = |flag: &Flag| {
+    let foci = seen.foci.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let judge = |(flag, focus): (&Flag, Option<&Focus>)| {
         let kind = match (said.says(flag.label), flag.positive()) {
             (Some(Claim::Present), false) => Kind::NotFlagged,
             (Some(Claim::Absent), true) => Kind::Denied,
             (Some(Claim::Historical) | None, true) => Kind::Omitted,
+            (Some(Claim::Present), true) if focus.is_some_and(|focus| is_elsewhere(&said, flag.label, focus)) => {
+                Kind::Side
+            }
             (Some(Claim::Present | Claim::Uncertain), true)
             | (Some(Claim::Uncertain | Claim::Historical | Claim::Absent) | None, false) => return None,
         };
         Some(Disagreement { code: flag.label, kind })
     };
-    flags.iter().filter_map(judge).collect()
+    seen.flags.iter().zip(foci).filter_map(judge).collect()
+}
+
+/// How far from the middle a flag must come from before the side that a draft names can contradict it: half a heart's width. Tokens
+/// are some centimetres wide, and what lies in the middle has no side.
+const ASIDE_MM: f64 = 40.0;
+
+/// Whether a report places a finding on one side alone, and its flag comes from the other.
+fn is_elsewhere(said: &Reading, label: Label, focus: &Focus) -> bool {
+    let affirmed = |statement: &&Statement| statement.label == label && statement.claim == Claim::Present;
+    let mut sides = said.statements.iter().filter(affirmed).filter_map(|statement| statement.side);
+    let Some(side) = sides.next() else { return false };
+    sides.all(|other| other == side)
+        && match side {
+            Side::Left => focus.left_mm < -ASIDE_MM,
+            Side::Right => focus.left_mm > ASIDE_MM,
+            Side::Both => false,
+        }
 }
 
 /// A draft with the headings by which its sections are told apart.
@@ -126,14 +159,14 @@ fn headed(draft: &Draft) -> String {
 
 impl Written {
     /// A decoder's draft, held against the flags; the template where it is empty.
-    pub(crate) fn of(drafted: Drafted, flags: &[Flag]) -> Self {
+    pub(crate) fn of(drafted: Drafted, seen: Seen<'_>) -> Self {
         let Drafted { draft, truncated, tokens, cost } = drafted;
         let cut = cut(&draft);
         let (truncated, draft) = (truncated || cut != draft, cut);
         if draft.text().is_empty() {
-            return Self { cost, ..Self::template(flags, Some(Fallback::Empty)) };
+            return Self { cost, ..Self::template(seen.flags, Some(Fallback::Empty)) };
         }
-        let disagreements = disagreements(&draft, flags);
+        let disagreements = disagreements(&draft, seen);
         Self {
             draft,
             author: Author::Decoder,
@@ -149,7 +182,7 @@ impl Written {
     /// One sentence for each flag.
     pub(crate) fn template(flags: &[Flag], fallback: Option<Fallback>) -> Self {
         let draft = template(flags);
-        let disagreements = disagreements(&draft, flags);
+        let disagreements = disagreements(&draft, Seen { flags, foci: &[] });
         Self {
             draft,
             author: Author::Template,

@@ -8,7 +8,7 @@ mod tests;
 
 /// What the room on the right needs of those on the left; it names this room only.
 pub(crate) use crate::infer::{Focus, Neighbour, Similar};
-pub(crate) use ground::{Author, Disagreement, Fallback, Written};
+pub(crate) use ground::{Author, Disagreement, Fallback, Seen, Written};
 
 use crate::floor::clock;
 use crate::floor::fate::{Blame, Refusal};

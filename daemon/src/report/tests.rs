@@ -148,7 +148,7 @@ fn a_draft_is_held_against_every_flag() {
     let flags = flags_of(&positive);
     let findings = "There is emphysema in both lungs. Heart size is within normal limits. A possible nodule is seen. \
                     There is a pleural effusion on the left. No consolidation.";
-    let written = Written::of(drafted(findings, "Emphysema."), &flags);
+    let written = Written::of(drafted(findings, "Emphysema."), Seen { flags: &flags, foci: &[] });
     let told: Vec<(Label, &str)> = written.disagreements.iter().map(|one| (one.code, one.kind.name())).collect();
     let expected =
         [(Label::Cardiomegaly, "denied"), (Label::HiatalHernia, "omitted"), (Label::PleuralEffusion, "not_flagged")];
@@ -159,8 +159,30 @@ fn a_draft_is_held_against_every_flag() {
 #[test]
 fn an_empty_draft_is_none_and_an_endless_one_is_cut() {
     let flags = flags_of(&[false; 18]);
-    let empty = Written::of(drafted("", " "), &flags);
+    let empty = Written::of(drafted("", " "), Seen { flags: &flags, foci: &[] });
     assert_eq!((empty.author, empty.fallback), (Author::Template, Some(Fallback::Empty)));
-    let endless = Written::of(drafted(&"\u{e9}".repeat(20_001), "x"), &flags);
+    let endless = Written::of(drafted(&"\u{e9}".repeat(20_001), "x"), Seen { flags: &flags, foci: &[] });
     assert!(endless.truncated && endless.draft.findings.len() == 12 << 10);
+}
+
+#[test]
+fn a_side_is_held_against_where_the_flag_comes_from() {
+    let mut positive = [false; 18];
+    positive[Label::LungNodule.index()] = true;
+    let flags = flags_of(&positive);
+    let kinds = |findings: &str, left_mm: f64| {
+        let focus = Focus { centroid_mm: [0.0; 3], extent_mm: [50.0; 3], key_slice_mm: 0.0, share: 0.7, left_mm };
+        let mut foci = vec![None; 18];
+        foci[Label::LungNodule.index()] = Some(focus);
+        let written = Written::of(drafted(findings, ""), Seen { flags: &flags, foci: &foci });
+        written.disagreements.iter().map(|one| one.kind.name()).collect::<Vec<_>>()
+    };
+    let (left, both) = (
+        "There is a nodule in the left upper lobe.",
+        "There is a nodule in the left lung. A nodule lies in the right lung.",
+    );
+    assert_eq!(kinds(left, -80.0), ["side"]);
+    for (findings, left_mm) in [(left, 80.0), (left, -20.0), (both, -80.0), ("A nodule is seen.", -80.0)] {
+        assert!(kinds(findings, left_mm).is_empty(), "{findings} {left_mm}");
+    }
 }

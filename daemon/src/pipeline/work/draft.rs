@@ -5,7 +5,7 @@ use super::super::House;
 use crate::config::Config;
 use crate::floor::worker::Killed;
 use crate::infer::{Ask, Drafted, Fault, Inference, Policy, Scores, Source, Unfinished};
-use crate::report::{self, Fallback, Flag, Written};
+use crate::report::{self, Fallback, Flag, Seen, Written};
 use ctedge_models::labels::Label;
 use tracing::{error, warn};
 
@@ -36,26 +36,27 @@ pub(crate) fn drafted(
             })
         })
     };
-    let written = policed(config.draft.on_disagreement, &flags, &mut ask);
+    let seen = Seen { flags: &flags, foci: &scores.foci };
+    let written = policed(config.draft.on_disagreement, seen, &mut ask);
     (Some(written), broken)
 }
 
 /// A draft under the site's policy.
-fn policed(policy: Policy, flags: &[Flag], ask: &mut dyn FnMut(Vec<Label>) -> Result<Drafted, Fault>) -> Written {
+fn policed(policy: Policy, seen: Seen<'_>, ask: &mut dyn FnMut(Vec<Label>) -> Result<Drafted, Fault>) -> Written {
     let first = match ask(Vec::new()) {
-        Ok(drafted) => Written::of(drafted, flags),
-        Err(fault) => return Written::template(flags, Some(fault.into())),
+        Ok(drafted) => Written::of(drafted, seen),
+        Err(fault) => return Written::template(seen.flags, Some(fault.into())),
     };
     if first.disagreements.is_empty() {
         return first;
     }
     match policy {
         Policy::Mark => first,
-        Policy::Template => Written { cost: first.cost, ..Written::template(flags, Some(Fallback::Disagreement)) },
+        Policy::Template => Written { cost: first.cost, ..Written::template(seen.flags, Some(Fallback::Disagreement)) },
         // What it passes over no second attempt is made to say.
         Policy::Regenerate if first.unflagged().is_empty() => first,
         Policy::Regenerate => match ask(first.unflagged()) {
-            Ok(drafted) => Written::of(drafted, flags).instead_of(first),
+            Ok(drafted) => Written::of(drafted, seen).instead_of(first),
             Err(_fault) => first,
         },
     }
@@ -99,7 +100,7 @@ mod tests {
     fn policed_by(policy: Policy, answers: Vec<Result<Drafted, Fault>>) -> (Written, Vec<Vec<Label>>) {
         let flags = [flag(Label::Emphysema, 0.9), flag(Label::PleuralEffusion, 0.1)];
         let (mut answers, mut asked) = (VecDeque::from(answers), Vec::new());
-        let written = policed(policy, &flags, &mut |avoid| {
+        let written = policed(policy, Seen { flags: &flags, foci: &[] }, &mut |avoid| {
             asked.push(avoid);
             answers.pop_front().unwrap()
         });
