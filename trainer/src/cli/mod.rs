@@ -22,6 +22,7 @@ mod publish;
 mod root;
 mod trace;
 mod train;
+mod train_decoder;
 
 use clap::{Parser, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -58,6 +59,7 @@ enum Command {
     Prepare(prepare::Prepare),
     Init(init::Init),
     Train(train::Train),
+    TrainDecoder(train_decoder::TrainDecoder),
     Import(import::Import),
     Evaluate(evaluate::Evaluate),
     Ablate(ablate::Ablate),
@@ -84,6 +86,7 @@ impl Command {
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
+            Self::TrainDecoder(command) => command.run(progress),
             Self::Import(command) => command.run(progress),
             Self::Evaluate(command) => command.run(progress),
             Self::Ablate(command) => command.run(progress),

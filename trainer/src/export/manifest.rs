@@ -8,7 +8,7 @@ use crate::eval::Calibration;
 use crate::eval::{Checkpoint, Run, Weights};
 use crate::experiment::Experiment;
 use ctedge_models::bundle::{
-    self, Contrastive, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TextGraph, Training,
+    self, Contrastive, Golden, Graph, Manifest, Requires, SCHEMA, TextGraph, Training,
 };
 use ctedge_models::labels::Label;
 use data_encoding::HEXLOWER;
@@ -21,10 +21,12 @@ pub const VISION_FILE: &str = "vision.onnx";
 pub const TEXT_FILE: &str = "text.onnx";
 /// Path of the tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// Path of the decoder's graph that reads a volume's tokens and flags.
+pub const CROSS_FILE: &str = "cross_kv.onnx";
+/// Path of the decoder's graph that reads and writes words.
+pub const STEP_FILE: &str = "decoder_step.onnx";
 /// First ctedge that reads it.
 const CTEDGE_MIN: &str = "0.1.0";
-/// Probability at which an uncalibrated flag is raised.
-const UNCALIBRATED_THRESHOLD: f32 = 0.5;
 /// ONNX Runtime itself with its thread pools.
 const RUNTIME_MIB: u64 = 128;
 /// The measures that the manifest repeats, by their beginning.
@@ -35,6 +37,8 @@ const MAIN_MEASURES: [&str; 3] = ["flags/macro_average/", "retrieval/", "zero_sh
 pub(super) struct Graphs {
     pub(super) vision: GraphFile,
     pub(super) text: GraphFile,
+    /// A decoder's two, `cross_kv` and `decoder_step`.
+    pub(super) decoder: Option<[GraphFile; 2]>,
 }
 
 /// The manifest of a run's bundle. Its list of files stays empty: packing fills it.
@@ -56,7 +60,7 @@ pub(super) fn manifest(
         requires: requires(memory_mib(experiment, &graphs.vision)),
         files: BTreeMap::new(),
         input: experiment.input.clone(),
-        labels: flags(trained.calibration.as_ref()),
+        labels: trained.flags(),
         calibration: trained.calibration.as_ref().map(stated),
         vision: graph(VISION_FILE, plan.vision_precision(), &graphs.vision),
         text: Some(TextGraph {
@@ -90,12 +94,6 @@ fn graph(file: &str, precision: &str, GraphFile { inputs, outputs, .. }: &GraphF
         outputs: outputs.clone(),
         control_flow: Vec::new(),
     }
-}
-
-/// The flags of a bundle with or without calibration.
-fn flags(calibration: Option<&Calibration>) -> Vec<LabelSpec> {
-    let plain = |label| LabelSpec { label, threshold: UNCALIBRATED_THRESHOLD, temperature: 1.0 };
-    calibration.map_or_else(|| Label::all().map(plain).collect(), Calibration::specs)
 }
 
 /// What a manifest says of a calibration.

@@ -120,7 +120,17 @@ impl Tokenizer {
 
     /// A report's tokens. One that is longer than `text.max_tokens` loses whole sentences from its end.
     pub fn encode(&self, text: &str) -> Result<Tokens, TextError> {
-        let room = self.max_tokens.saturating_sub(2);
+        let (inner, left_out) = self.within(text, self.max_tokens.saturating_sub(2))?;
+        let ids = std::iter::once(self.begin).chain(inner).chain(std::iter::once(self.end)).collect();
+        Ok(Tokens { ids, left_out })
+    }
+
+    pub fn begin(&self) -> u32 { self.begin }
+    pub fn end(&self) -> u32 { self.end }
+    pub fn pad(&self) -> u32 { self.pad }
+    pub fn draft(&self, ids: &[u32]) -> Draft { Draft(self.library.decode(ids, true).unwrap_or_default()) }
+
+    pub fn within(&self, text: &str, room: usize) -> Result<(Vec<u32>, usize), TextError> {
         let sentences = sentences(text);
         let mut inner: Vec<u32> = Vec::new();
         let mut kept = 0;
@@ -135,8 +145,7 @@ impl Tokenizer {
             inner.extend(encoding.get_ids());
             kept += 1;
         }
-        let ids = std::iter::once(self.begin).chain(inner).chain(std::iter::once(self.end)).collect();
-        Ok(Tokens { ids, left_out: sentences.len() - kept })
+        Ok((inner, sentences.len() - kept))
     }
 
     /// Reports of one batch, padded to one length.
@@ -148,6 +157,9 @@ impl Tokenizer {
         Padded::new(reports, longest, self.pad)
     }
 }
+
+pub struct Draft(String);
+impl Draft { pub fn text(&self) -> String { self.0.clone() } }
 
 /// BERT's cleaning; accents go where case does.
 fn normalizer(text: &Text) -> BertNormalizer {
