@@ -13,5 +13,6 @@ pub mod phantom;
 pub mod preprocess;
 pub mod scan;
 pub mod spec;
+pub mod text;
 pub mod trust;
 pub mod volume;

@@ -1,6 +1,6 @@
 //! For tests: an experiment that learns in a moment, and its corpus.
 
-use crate::batch::{Cohort, Shards, Split, Tokenizer, seen};
+use crate::batch::{Cohort, Shards, Split, Tokenizer, learn, seen};
 use crate::corpus;
 use crate::experiment::Experiment;
 use crate::run::Run;
@@ -78,7 +78,7 @@ impl Classroom {
         let shards = Shards::open(&place, &experiment.input).unwrap();
         let texts = shards.cases().iter().map(|stored| &stored.case.report);
         let texts: Vec<String> = texts.map(|report| seen(&report.findings, &report.impression)).collect();
-        let tokenizer = Tokenizer::train(&texts, &experiment.text).unwrap();
+        let tokenizer = learn(&texts, &experiment.text).unwrap();
         Self { folder, experiment, shards, tokenizer }
     }
 

@@ -42,6 +42,9 @@ fn manifest() -> Manifest {
         },
         labels: Label::all().map(spec).collect(),
         calibration: None,
+        token_grid: None,
+        decoder: None,
+        evidence: None,
         vision: Graph {
             file: "vision.onnx".to_owned(),
             precision: "f32".to_owned(),

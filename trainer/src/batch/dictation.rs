@@ -64,7 +64,7 @@ impl<'a> Dictation<'a> {
 
     /// Reports of one batch, padded to the longest.
     pub fn collate(&self, reports: &[Tokens]) -> Padded {
-        self.cohort.tokenizer.collate(reports, Length::Longest)
+        Padded::of(self.cohort.tokenizer, reports, Length::Longest)
     }
 
     /// Whether a step shows the decoder its own choice in the place of a word, with this probability.

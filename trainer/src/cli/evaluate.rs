@@ -68,7 +68,7 @@ pub(super) fn shards_of(run: &Path, given: Option<&Path>) -> PathBuf {
 pub(super) fn tokenizer_of(folder: &Path, run: &Run) -> anyhow::Result<Tokenizer> {
     let path = folder.join(TOKENIZER_FILE);
     let json = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok(Tokenizer::from_json(&json, &run.experiment.text)?)
+    Ok(Tokenizer::from_json(&json, run.experiment.text.max_tokens)?)
 }
 
 impl Evaluate {

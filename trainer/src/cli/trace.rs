@@ -4,7 +4,7 @@ use super::export::Quantize;
 use super::place::Placed;
 use super::train_decoder::limits;
 use super::{Outcome, Progress};
-use crate::batch::{Length, Tokenizer};
+use crate::batch::{Length, Padded, Tokenizer};
 use crate::export::int8::{self, Quantised};
 use crate::export::{DraftTrace, TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
 use crate::run::Run;
@@ -70,7 +70,7 @@ impl Trace {
             let tokenizer = tokenizer(&trained)?;
             let tokens = tokenizer.encode(report)?;
             let traced = TextTrace::of(&pair.text, std::slice::from_ref(&tokens.ids), device)?;
-            let padded = tokenizer.collate(&[tokens], Length::Fixed);
+            let padded = Padded::of(&tokenizer, &[tokens], Length::Fixed);
             write_ids(&padded.ids, &self.out)?;
             return self.write(&[("mask", &padded.mask), ("embedding", &traced.embedding)]);
         }
@@ -131,7 +131,7 @@ impl Trace {
 
 /// The run's vocabulary.
 fn tokenizer(trained: &Trained) -> anyhow::Result<Tokenizer> {
-    Ok(Tokenizer::from_json(&trained.tokenizer, &trained.run.experiment.text)?)
+    Ok(Tokenizer::from_json(&trained.tokenizer, trained.run.experiment.text.max_tokens)?)
 }
 
 /// A folder stands for the files in it.

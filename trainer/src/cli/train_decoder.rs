@@ -7,7 +7,8 @@ use crate::batch::{Cohort, Dictation, Shards, Split, Tokenizer};
 use crate::eval::{CALIBRATION_FILE, Calibration};
 use crate::net::{Limits, Written};
 use crate::run::{
-    self, DECODER_FILE, DECODER_FOLDER, DecoderLesson, DecoderLook, DecoderRecord, DecoderWatcher, Run, Workers, train_decoder,
+    self, DECODER_FILE, DECODER_FOLDER, DecoderLesson, DecoderLook, DecoderRecord, DecoderWatcher, Ended, Run, Workers,
+    train_decoder,
 };
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -88,6 +89,15 @@ impl TrainDecoder {
         let mut live = Live { progress, tokenizer: &tokenizer, run: &run, steps: settings.steps, loss: None };
         let ended = train_decoder(&self.run, &run, &lesson, &mut live)?;
         progress.say("training has ended");
+        self.outcome(&run, &ended, (&learners, &judges))
+    }
+
+    fn outcome(
+        &self,
+        run: &Run,
+        ended: &Ended,
+        (learners, judges): (&Dictation<'_>, &Dictation<'_>),
+    ) -> anyhow::Result<Outcome> {
         let (best, score) = ended.best.context("the training ended without a look at the validation patients")?;
         let resumed = match ended.resumed_at {
             0 => String::new(),
@@ -108,7 +118,7 @@ impl TrainDecoder {
             "run": self.run, "steps": ended.steps, "resumed_at": ended.resumed_at, "best_step": best,
             "loss": -score, "perplexity": (-score).exp(), "parameters": parameters, "train_cases": cases,
             "validation_cases": judges.cohort().len(), "sentences_left_out": left_out,
-            "corpus_sha256": shards.digest(), "weights_sha256": run.checkpoint.weights.sha256(),
+            "corpus_sha256": learners.cohort().corpus_sha256(), "weights_sha256": run.checkpoint.weights.sha256(),
         });
         Ok(Outcome { text, json })
     }

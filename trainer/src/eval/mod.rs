@@ -38,7 +38,7 @@ pub use crate::run::{
 pub use crate::run::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written, raised, told_flags};
 pub(crate) use crate::run::{DENSITIES, SHORTEST_EMBEDDING, little_endian, make_folder, write as write_file};
 
-use crate::run::{self, BatchError, TextError};
+use crate::run::{self, BatchError, TokenizerError};
 use burn::tensor::TensorReadError;
 use metrics::MetricsError;
 use std::io;
@@ -95,7 +95,7 @@ pub enum EvalError {
     Prompt {
         /// Why.
         #[source]
-        source: TextError,
+        source: TokenizerError,
     },
     /// A file could not be read.
     #[error("{} cannot be read; `ctedge-trainer evaluate` writes the calibration, `train` the tables", path.display())]

@@ -2,7 +2,7 @@
 
 use super::card::{CARD_FILE, card};
 use super::int8::{Cost, Quantised};
-use super::manifest::{Graphs, manifest, text_properties, vision_properties};
+use super::manifest::{DecoderGraphs, Graphs, manifest, step, text_properties, vision_properties};
 use super::onnx::{Draft, cross_kv, decoder_step, text, vision};
 use super::trace::phantom_tensor;
 use super::{CROSS_FILE, ExportError, STEP_FILE, TEXT_FILE, TOKENIZER_FILE, Trace, Trained, VISION_FILE};
@@ -72,9 +72,14 @@ impl Exported {
         let text = stored(text(&pair.text)?)?.file(&text_properties(trained));
         let tokens = pair.vision.tokens();
         let both = |network: ReportDecoder| {
-            let [cross, step] = [cross_kv(&network, tokens)?, decoder_step(&network, tokens)?].map(stored);
+            let stated = step(&network, tokens, plan);
+            let [cross, written] = [cross_kv(&network, tokens)?, decoder_step(&network, &stated)?].map(stored);
             let properties = text_properties(trained);
-            Ok::<_, ExportError>([cross?.file(&properties), step?.file(&properties)])
+            Ok::<_, ExportError>(DecoderGraphs {
+                cross: cross?.file(&properties),
+                step: written?.file(&properties),
+                stated,
+            })
         };
         let decoder = trained.decoder(&device::cpu())?.map(both).transpose()?;
         let golden = golden(trained, &pair.vision, plan)?;
@@ -85,7 +90,7 @@ impl Exported {
             (TEXT_FILE, graphs.text.bytes),
             (TOKENIZER_FILE, trained.tokenizer.clone().into_bytes()),
         ]);
-        if let Some([cross, step]) = graphs.decoder {
+        if let Some(DecoderGraphs { cross, step, .. }) = graphs.decoder {
             files.extend([(CROSS_FILE, cross.bytes), (STEP_FILE, step.bytes)]);
         }
         files.insert(CARD_FILE, card(trained, plan, &manifest, &files).into_bytes());

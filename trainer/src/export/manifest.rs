@@ -5,12 +5,12 @@ use super::onnx::{GraphFile, OPSET};
 use super::trained::Evaluated;
 use super::{ExportError, Trained};
 use crate::eval::Calibration;
-use crate::eval::{Checkpoint, Run, Weights};
+use crate::eval::{Checkpoint, ReportDecoder, Run, Weights};
 use crate::experiment::Experiment;
 use ctedge_models::bundle::{
-    self, Contrastive, Golden, Graph, Manifest, Requires, SCHEMA, TextGraph, Training,
+    self, Contrastive, Decoder, Golden, Graph, Manifest, Requires, SCHEMA, StepGraph, TextGraph, Training,
 };
-use ctedge_models::labels::Label;
+use ctedge_models::labels::{LABEL_COUNT, Label};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -37,8 +37,43 @@ const MAIN_MEASURES: [&str; 3] = ["flags/macro_average/", "retrieval/", "zero_sh
 pub(super) struct Graphs {
     pub(super) vision: GraphFile,
     pub(super) text: GraphFile,
-    /// A decoder's two, `cross_kv` and `decoder_step`.
-    pub(super) decoder: Option<[GraphFile; 2]>,
+    pub(super) decoder: Option<DecoderGraphs>,
+}
+
+/// The graphs of a decoder.
+#[derive(Debug)]
+pub(super) struct DecoderGraphs {
+    pub(super) cross: GraphFile,
+    pub(super) step: GraphFile,
+    /// What the manifest says of the latter.
+    pub(super) stated: StepGraph,
+}
+
+impl DecoderGraphs {
+    /// Bytes while a report is drafted: the weights twice, keys and values of the memory and, twice (before a step and after it),
+    /// of the longest report.
+    fn bytes(&self) -> usize {
+        let StepGraph { layers, heads, head_width, memory, max_tokens, .. } = self.stated;
+        let kept = 2 * 4 * layers * heads * head_width * (memory + 2 * max_tokens);
+        2 * (self.cross.bytes.len() + self.step.bytes.len()) + kept
+    }
+}
+
+/// What a manifest says of a decoder's step over so many tokens of a volume.
+pub(super) fn step(decoder: &ReportDecoder, tokens: usize, plan: &Plan) -> StepGraph {
+    let ([vocabulary, dim], [max_tokens, _]) = (decoder.word.weight.dims(), decoder.position.weight.dims());
+    let heads = decoder.blocks.first().map_or(1, |block| block.self_attention.heads);
+    StepGraph {
+        file: STEP_FILE.into(),
+        precision: plan.precision.name().into(),
+        opset: OPSET,
+        layers: decoder.blocks.len(),
+        heads,
+        head_width: dim / heads.max(1),
+        memory: tokens + LABEL_COUNT,
+        vocabulary,
+        max_tokens,
+    }
 }
 
 /// The manifest of a run's bundle. Its list of files stays empty: packing fills it.
@@ -57,7 +92,7 @@ pub(super) fn manifest(
         serial: identity.serial,
         created: plan.created.clone(),
         install_before: None,
-        requires: requires(memory_mib(experiment, &graphs.vision)),
+        requires: requires(memory_mib(experiment, graphs)),
         files: BTreeMap::new(),
         input: experiment.input.clone(),
         labels: trained.flags(),
@@ -68,6 +103,13 @@ pub(super) fn manifest(
             tokenizer: TOKENIZER_FILE.into(),
             contrastive: contrastive(&checkpoint.weights)?,
         }),
+        token_grid: None,
+        decoder: graphs.decoder.as_ref().map(|decoder| Decoder {
+            cross: graph(CROSS_FILE, plan.precision.name(), &decoder.cross),
+            step: decoder.stated.clone(),
+            tokenizer: TOKENIZER_FILE.into(),
+        }),
+        evidence: None,
         training: training(checkpoint, trained.evaluated.as_ref()),
         golden,
         intended_use: identity.intended_use.clone(),
@@ -154,13 +196,15 @@ fn training(checkpoint: &Checkpoint, evaluated: Option<&Evaluated>) -> Training 
     }
 }
 
-/// The runtime, the weights twice (file and packed for the processor), the input twice, and the attention scores of one
-/// block before and after softmax, which are the largest values in between.
-fn memory_mib(experiment: &Experiment, graph: &GraphFile) -> u64 {
+/// The runtime, the weights twice (file and packed for the processor), the input twice, the attention scores of one
+/// block before and after softmax, which are the largest values in between, and what a decoder adds.
+fn memory_mib(experiment: &Experiment, graphs: &Graphs) -> u64 {
+    let graph = &graphs.vision;
     let input: usize = experiment.input.grid.size().iter().product();
     let saliency = graph.outputs.iter().find(|output| output.name == "saliency");
     let tokens: usize = saliency.map_or(0, |output| output.shape.iter().product());
     let scores = tokens * tokens * experiment.vision.heads;
-    let bytes = 2 * graph.bytes.len() + 2 * 4 * input + 2 * 4 * scores;
+    let decoder = graphs.decoder.as_ref().map_or(0, DecoderGraphs::bytes);
+    let bytes = 2 * graph.bytes.len() + 2 * 4 * input + 2 * 4 * scores + decoder;
     RUNTIME_MIB + u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(1 << 20)
 }

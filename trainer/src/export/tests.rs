@@ -7,7 +7,7 @@ use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, 
 use crate::fixture;
 use ctedge_models::bundle::{self, Manifest, VerifiedBundle};
 use ctedge_models::labels::Label;
-use ctedge_models::onnx::proto::{FLOAT, FLOAT16, Graph, INT8, INT64, Model, Node, Tensor, ValueInfo};
+use ctedge_models::onnx::proto::{FLOAT, FLOAT16, Graph, INT8, INT64, Length, Model, Node, Tensor, ValueInfo};
 use ctedge_models::spec::Grid;
 use ctedge_models::trust::TrustedKeys;
 use data_encoding::HEXLOWER;
@@ -80,7 +80,9 @@ fn decoders() -> [Draft; 2] {
     let experiment = fixture::experiment(&["decoder.max_tokens = 16"]);
     let run = Run::init(experiment, VOCABULARY).unwrap();
     let decoder: ReportDecoder = run.decoder(&run.untrained_decoder().unwrap(), &cpu()).unwrap();
-    [cross_kv(&decoder, 12).unwrap(), decoder_step(&decoder, 12).unwrap()]
+    let plan = Plan { created: String::new(), precision: Precision::F32, int8: None };
+    let stated = manifest::step(&decoder, 12, &plan);
+    [cross_kv(&decoder, 12).unwrap(), decoder_step(&decoder, &stated).unwrap()]
 }
 
 /// Every graph that is written of small towers.
@@ -516,8 +518,12 @@ fn the_committed_graph_answers_the_golden_test_in_todays_code() {
 #[test]
 fn the_graphs_of_a_decoder_have_three_open_axes_and_keep_what_is_kept() {
     let [cross, step] = decoders().map(|draft| model(draft).graph.unwrap());
+    let length = |length: &Length| match length {
+        Length::Fixed(length) => length.to_string(),
+        Length::Named(name) => name.clone(),
+    };
     let shapes = |ports: &[ValueInfo]| -> Vec<String> {
-        let shape = |port: &ValueInfo| port.axes().into_iter().map(|axis| format!("{axis}")).collect::<Vec<_>>().join(",");
+        let shape = |port: &ValueInfo| port.axes().unwrap().iter().map(length).collect::<Vec<_>>().join(",");
         ports.iter().map(|port| format!("{} {}", port.name, shape(port))).collect()
     };
     let kept = |name: &str, length: &str| -> Vec<String> {

@@ -23,11 +23,11 @@ mod words;
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
     ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, Features, FeaturesError, Knowledge, LAYER_NORM_EPSILON,
-    Length, PATCH_EPSILON, PRESENT, Pair, Presence, Recorder, Shown, Split, TextError, TokenGrid, Tokenizer, Tokens,
-    Tower, Weights, WeightsError, initial, prompt, seen,
+    Length, PATCH_EPSILON, PRESENT, Padded, Pair, Presence, Recorder, Shown, Split, TokenGrid, Tokenizer,
+    TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
 };
 pub use crate::net::{
-    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, Padded, ReportDecoder, Written, initial_decoder,
+    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder,
     raised, told_flags,
 };
 pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};

@@ -21,7 +21,8 @@ mod weights;
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::batch::{
     ABSENT, Batch, BatchError, Case, Cohort, Dictated, Dictation, Features, FeaturesError, Format, Knowledge, Length,
-    PRESENT, Padded, Presence, Recorder, Shown, Split, TextError, Tokenizer, Tokens, prompt, raised, seen, told_flags,
+    PRESENT, Padded, Presence, Recorder, Shown, Split, Tokenizer, TokenizerError, Tokens, prompt, raised, seen,
+    told_flags,
 };
 pub use decoder::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written};
 pub use init::{initial, initial_decoder};

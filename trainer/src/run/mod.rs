@@ -37,7 +37,8 @@ pub use train::{Ended, Lesson, Watcher, objective, train};
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
     ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, PRESENT,
-    Pair, Presence, Split, TextError, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
+    Padded, Pair, Presence, Split, Tokenizer, TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt,
+    seen,
 };
 pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{

@@ -6,28 +6,11 @@ use crate::eval::{Array, Weights, little_endian};
 use crate::export::ExportError;
 use burn::module::Module;
 use ctedge_models::bundle::TensorIo;
-use ctedge_models::onnx::proto::{
-    Attribute, Dimension, FLOAT, Graph, INT64, Kind, Length, Node, Shape, Tensor, TensorType, Type, ValueInfo,
-};
+use ctedge_models::onnx::proto::{Attribute, FLOAT, Graph, INT64, Node, Tensor, ValueInfo};
 use std::collections::BTreeSet;
 
 /// Name of a value in the graph.
 pub(super) type Value = String;
-
-/// Length of an axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Axis {
-    /// Always this one.
-    Fixed(usize),
-    /// The caller's choice; axes of one name have one length.
-    Open(&'static str),
-}
-
-impl From<usize> for Axis {
-    fn from(length: usize) -> Self {
-        Self::Fixed(length)
-    }
-}
 
 /// A graph under construction, and the parameters it is made of.
 #[derive(Debug)]
@@ -49,27 +32,31 @@ impl Builder {
     }
 
     /// An input of floats.
-    pub(super) fn input<A: Copy + Into<Axis>>(&mut self, name: &str, shape: &[A]) -> Result<Value, ExportError> {
+    pub(super) fn input(&mut self, name: &str, shape: &[usize]) -> Result<Value, ExportError> {
         self.declare(name, shape, FLOAT)
     }
 
     /// An input of 64-bit whole numbers.
-    pub(super) fn whole_input<A: Copy + Into<Axis>>(&mut self, name: &str, shape: &[A]) -> Result<Value, ExportError> {
+    pub(super) fn whole_input(&mut self, name: &str, shape: &[usize]) -> Result<Value, ExportError> {
         self.declare(name, shape, INT64)
     }
 
-    fn declare<A: Copy + Into<Axis>>(&mut self, name: &str, shape: &[A], kind: i32) -> Result<Value, ExportError> {
-        let (port, io) = port(name, shape, kind)?;
-        self.graph.input.push(port);
-        self.inputs.push(io);
+    fn declare(&mut self, name: &str, shape: &[usize], kind: i32) -> Result<Value, ExportError> {
+        self.graph.input.push(ValueInfo::tensor(name, &lengths(shape)?, kind));
+        self.inputs.push(TensorIo { name: name.into(), shape: shape.to_vec() });
         Ok(name.into())
     }
 
+    /// Declares inputs and outputs whose shapes a manifest states by other numbers. Values get these names where they are made.
+    pub(super) fn ports(&mut self, (inputs, outputs): (Vec<ValueInfo>, Vec<ValueInfo>)) {
+        self.graph.input.extend(inputs);
+        self.graph.output.extend(outputs);
+    }
+
     /// Makes a value an output of floats; a value gets its output name where it is made.
-    pub(super) fn output<A: Copy + Into<Axis>>(&mut self, value: &Value, shape: &[A]) -> Result<(), ExportError> {
-        let (port, io) = port(value, shape, FLOAT)?;
-        self.graph.output.push(port);
-        self.outputs.push(io);
+    pub(super) fn output(&mut self, value: &Value, shape: &[usize]) -> Result<(), ExportError> {
+        self.graph.output.push(ValueInfo::tensor(value, &lengths(shape)?, FLOAT));
+        self.outputs.push(TensorIo { name: value.clone(), shape: shape.to_vec() });
         Ok(())
     }
 
@@ -149,21 +136,6 @@ impl Builder {
         let Self { graph, wide, inputs, outputs, .. } = self;
         Draft { graph, wide, inputs, outputs }
     }
-}
-
-/// An input or output as a graph declares it and as a manifest lists it.
-fn port<A: Copy + Into<Axis>>(name: &str, shape: &[A], kind: i32) -> Result<(ValueInfo, TensorIo), ExportError> {
-    let axes: Vec<Axis> = shape.iter().map(|&axis| axis.into()).collect();
-    let length = |axis: &Axis| match *axis {
-        Axis::Fixed(length) => Ok(Length::Fixed(i64::try_from(length).map_err(|source| ExportError::Length { length, source })?)),
-        Axis::Open(name) => Ok(Length::Named(name.into())),
-    };
-    let lengths = axes.iter().map(length).collect::<Result<Vec<_>, ExportError>>()?;
-    let dim = lengths.into_iter().map(|length| Dimension { length: Some(length) }).collect();
-    let tensor = TensorType { elem_type: kind, shape: Some(Shape { dim }) };
-    let port = ValueInfo { name: name.into(), r#type: Some(Type { kind: Some(Kind::Tensor(tensor)) }) };
-    let fixed = |axis: &Axis| match *axis { Axis::Fixed(length) => length, Axis::Open(_) => 0 };
-    Ok((port, TensorIo { name: name.into(), shape: axes.iter().map(fixed).collect() }))
 }
 
 pub(super) fn lengths(shape: &[usize]) -> Result<Vec<i64>, ExportError> {

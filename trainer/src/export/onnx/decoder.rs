@@ -5,10 +5,11 @@
 //! mask, so that no arithmetic of shapes is in the graph.
 
 use super::Draft;
-use super::builder::{Axis, Builder, Value};
+use super::builder::{Builder, Value};
 use super::layers::Heads;
 use crate::eval::{DECODER_NORM_EPSILON, ReportDecoder};
 use crate::export::ExportError;
+use ctedge_models::bundle::StepGraph;
 use ctedge_models::labels::LABEL_COUNT;
 use ctedge_models::onnx::proto::Attribute;
 
@@ -34,42 +35,18 @@ pub fn cross_kv(decoder: &ReportDecoder, tokens: usize) -> Result<Draft, ExportE
     Ok(graph.finish())
 }
 
-/// Writes what reads the next words. Inputs: `input_ids` and `position_ids` `[1, new]` (64-bit whole numbers), `mask`
-/// `[1, 1, new, all]`, which is added to the scores, the keys and values of the words before, `past_k_0`, `past_v_0`, ...
-/// `[1, heads, past, D / heads]`, and what `cross_kv` has written. Outputs: `logits` `[1, new, V]`, and keys and values with the
-/// new words' behind those before, `present_k_0`, `present_v_0`, ... `[1, heads, all, D / heads]`.
-pub fn decoder_step(decoder: &ReportDecoder, tokens: usize) -> Result<Draft, ExportError> {
-    let writer = Writer::new(decoder, tokens)?;
+/// Writes what reads the next words. Its inputs and outputs are those of [`StepGraph::ports`].
+pub fn decoder_step(decoder: &ReportDecoder, stated: &StepGraph) -> Result<Draft, ExportError> {
+    let writer = Writer::new(decoder, stated.memory.saturating_sub(LABEL_COUNT))?;
     let mut graph = Builder::new("scale-vlp decoder, step", decoder)?;
-    let new = [Axis::Fixed(1), Axis::Open("new")];
-    let ids = graph.whole_input("input_ids", &new)?;
-    let places = graph.whole_input("position_ids", &new)?;
-    let [one, rows] = new;
-    let mask = graph.input("mask", &[one, one, rows, Axis::Open("all")])?;
-    let pairs = |graph: &mut Builder, [key, value]: [&str; 2], shape: [Axis; 4]| {
-        let pair = |index: usize| -> Result<[Value; 2], ExportError> {
-            Ok([
-                graph.input(&format!("{key}_{index}"), &shape)?,
-                graph.input(&format!("{value}_{index}"), &shape)?,
-            ])
-        };
-        (0..writer.depth).map(pair).collect::<Result<Vec<_>, _>>()
-    };
-    let past = pairs(&mut graph, ["past_k", "past_v"], writer.kept("past"))?;
-    let cross = pairs(&mut graph, ["cross_k", "cross_v"], writer.cross())?;
-    let mut words = writer.words(&mut graph, &ids, &places)?;
-    for (index, (past, cross)) in past.iter().zip(&cross).enumerate() {
-        words = writer.block(&mut graph, &words, (index, &mask), (past, cross))?;
+    graph.ports(stated.ports());
+    let mut words = writer.words(&mut graph)?;
+    for index in 0..writer.depth {
+        words = writer.block(&mut graph, &words, index)?;
     }
     let normed = graph.layer_norm("norm", &words, "norm", DECODER_NORM_EPSILON)?;
     let table = graph.transpose("word/turned", &"word.weight".to_owned(), &[1, 0]);
-    let logits = graph.matmul("logits", &normed, &table);
-    graph.output(&logits, &[one, rows, Axis::Fixed(writer.vocabulary)])?;
-    for index in 0..writer.depth {
-        for name in ["present_k", "present_v"] {
-            graph.output(&format!("{name}_{index}"), &writer.kept("all"))?;
-        }
-    }
+    graph.matmul("logits", &normed, &table);
     Ok(graph.finish())
 }
 
@@ -77,30 +54,23 @@ struct Writer {
     /// Rows of the memory, and how words are cut.
     heads: Heads,
     depth: usize,
-    vocabulary: usize,
     /// Tokens of a volume and their width.
     seen: [usize; 2],
 }
 
 impl Writer {
     fn new(decoder: &ReportDecoder, tokens: usize) -> Result<Self, ExportError> {
-        let [vocabulary, dim] = decoder.word.weight.dims();
+        let [_, dim] = decoder.word.weight.dims();
         let [width, _] = decoder.memory.project.weight.dims();
         let first = decoder.blocks.first().ok_or_else(|| ExportError::Missing { name: "blocks.0".into() })?;
         let heads = Heads { tokens: tokens + LABEL_COUNT, count: first.self_attention.heads, dim };
-        Ok(Self { heads, depth: decoder.blocks.len(), vocabulary, seen: [tokens, width] })
+        Ok(Self { heads, depth: decoder.blocks.len(), seen: [tokens, width] })
     }
 
     /// Shape of keys or values over the memory.
-    fn cross(&self) -> [Axis; 4] {
+    fn cross(&self) -> [usize; 4] {
         let Heads { tokens, count, dim } = self.heads;
-        [1, count, tokens, dim / count].map(Axis::Fixed)
-    }
-
-    /// Shape of keys or values of words.
-    fn kept(&self, which: &'static str) -> [Axis; 4] {
-        let [one, heads, _, width] = self.cross();
-        [one, heads, Axis::Open(which), width]
+        [1, count, tokens, dim / count]
     }
 
     /// Rows of the tokens and of the flags, `[1, T + 18, D]`.
@@ -129,30 +99,24 @@ impl Writer {
     }
 
     /// Ids and places to words `[1, new, D]`.
-    fn words(&self, graph: &mut Builder, ids: &Value, places: &Value) -> Result<Value, ExportError> {
-        let [word, place] = [("word", ids), ("position", places)].map(|(name, ids)| {
+    fn words(&self, graph: &mut Builder) -> Result<Value, ExportError> {
+        let [word, place] = [("word", "input_ids"), ("position", "position_ids")].map(|(name, ids)| {
             let table = graph.weight(&format!("{name}.weight"))?;
-            Ok::<_, ExportError>(graph.node("Gather", name, &[&table, ids], Vec::new()))
+            Ok::<_, ExportError>(graph.node("Gather", name, &[&table, &ids.to_owned()], Vec::new()))
         });
         Ok(graph.add("words", &word?, &place?))
     }
 
-    fn block(
-        &self,
-        graph: &mut Builder,
-        words: &Value,
-        (index, mask): (usize, &Value),
-        (past, cross): (&[Value; 2], &[Value; 2]),
-    ) -> Result<Value, ExportError> {
+    fn block(&self, graph: &mut Builder, words: &Value, index: usize) -> Result<Value, ExportError> {
         let path = format!("blocks.{index}");
         let norm = |graph: &mut Builder, name: &str, words: &Value| {
             graph.layer_norm(&format!("{path}/{name}"), words, &format!("{path}.{name}"), DECODER_NORM_EPSILON)
         };
         let normed = norm(graph, "norm_self", words)?;
-        let found = self.look_back(graph, &normed, (index, mask), past)?;
+        let found = self.look_back(graph, &normed, index)?;
         let words = graph.add(&format!("{path}/looked_back"), words, &found);
         let normed = norm(graph, "norm_cross", &words)?;
-        let found = self.look(graph, &normed, index, cross)?;
+        let found = self.look(graph, &normed, index)?;
         let words = graph.add(&format!("{path}/looked"), &words, &found);
         let normed = norm(graph, "norm_mlp", &words)?;
         let down = graph.perceptron(&path, &normed)?;
@@ -160,13 +124,7 @@ impl Writer {
     }
 
     /// Words look at themselves and those before; names the new keys and values.
-    fn look_back(
-        &self,
-        graph: &mut Builder,
-        words: &Value,
-        (index, mask): (usize, &Value),
-        past: &[Value; 2],
-    ) -> Result<Value, ExportError> {
+    fn look_back(&self, graph: &mut Builder, words: &Value, index: usize) -> Result<Value, ExportError> {
         let (path, parameters) = (format!("blocks.{index}/self_attention"), format!("blocks.{index}.self_attention"));
         let fused = graph.linear(&format!("{path}/qkv"), words, &format!("{parameters}.qkv"))?;
         let sizes = graph.whole(&format!("{path}/qkv/sizes"), &[self.heads.dim; 3])?;
@@ -174,31 +132,26 @@ impl Writer {
         graph.split(&format!("{path}/qkv/split"), &fused, &sizes, &names);
         let [query, key, value] = names;
         let query = self.query(graph, &query)?;
-        let [old_key, old_value] = past;
-        let [key, value] = [("present_k", old_key, key), ("present_v", old_value, value)].map(|(name, old, new)| {
+        let [key, value] = [("k", key), ("v", value)].map(|(part, new)| {
             let parted = self.parted(graph, &new)?;
             let turned = graph.transpose(&format!("{new}/turned"), &parted, &[0, 2, 1, 3]);
             let behind = vec![Attribute::int("axis", 2)];
-            Ok::<_, ExportError>(graph.node("Concat", &format!("{name}_{index}"), &[old, &turned], behind))
+            let (past, present) = (format!("past_{part}_{index}"), format!("present_{part}_{index}"));
+            Ok::<_, ExportError>(graph.node("Concat", &present, &[&past, &turned], behind))
         });
         let key = graph.transpose(&format!("{path}/key/across"), &key?, &[0, 1, 3, 2]);
-        let mixed = graph.mixed(&path, [query, key, value?], Some(mask), &[0, 0, self.heads.dim])?;
+        let mixed = graph.mixed(&path, [query, key, value?], Some(&"mask".to_owned()), &[0, 0, self.heads.dim])?;
         graph.linear(&format!("{path}/out"), &mixed, &format!("{parameters}.out"))
     }
 
     /// Words look at the memory.
-    fn look(
-        &self,
-        graph: &mut Builder,
-        words: &Value,
-        index: usize,
-        [key, value]: &[Value; 2],
-    ) -> Result<Value, ExportError> {
+    fn look(&self, graph: &mut Builder, words: &Value, index: usize) -> Result<Value, ExportError> {
         let (path, parameters) = (format!("blocks.{index}/cross_attention"), format!("blocks.{index}.cross_attention"));
         let query = graph.linear(&format!("{path}/query"), words, &format!("{parameters}.query"))?;
         let query = self.query(graph, &query)?;
-        let key = graph.transpose(&format!("{path}/key/across"), key, &[0, 1, 3, 2]);
-        let mixed = graph.mixed(&path, [query, key, value.clone()], None, &[0, 0, self.heads.dim])?;
+        let [key, value] = ["k", "v"].map(|part| format!("cross_{part}_{index}"));
+        let key = graph.transpose(&format!("{path}/key/across"), &key, &[0, 1, 3, 2]);
+        let mixed = graph.mixed(&path, [query, key, value], None, &[0, 0, self.heads.dim])?;
         graph.linear(&format!("{path}/out"), &mixed, &format!("{parameters}.out"))
     }
 

@@ -1,6 +1,6 @@
 //! One step's gradients of a decoder: a sum over words, so that micro-batches only have to be added up.
 
-use super::super::{Dictated, Dictation, ReportDecoder, Workers};
+use super::super::{Dictated, Dictation, ReportDecoder, Tokens, Workers};
 use crate::device::Tape;
 use crate::experiment;
 use crate::loss::{Padded, word_loss};
@@ -25,6 +25,9 @@ pub(super) struct Part {
     own: Option<Tensor<2>>,
 }
 
+/// Reports and places of some cases, the tokens that they are seen as, and the flags that are told of them.
+type Rows<'a> = ((&'a [Tokens], &'a [usize]), (&'a [Vec<f32>], &'a [[f32; LABEL_COUNT]]));
+
 /// Loss and gradients of a batch.
 pub(super) struct Gradients {
     pub(super) parameters: GradientsParams,
@@ -44,8 +47,7 @@ pub(super) fn cut(
     let words = batch.reports.iter().map(|report| report.ids.len().saturating_sub(1)).sum();
     let reports = batch.reports.chunks(micro_batch).zip(batch.places.chunks(micro_batch));
     let shown = batch.tokens.chunks(micro_batch).zip(batch.flags.chunks(micro_batch));
-    let part = |((reports, places), (tokens, flags)): (_, (&[Vec<f32>], &[[f32; LABEL_COUNT]]))| {
-        let (reports, places): (&[super::super::Tokens], &[usize]) = (reports, places);
+    let part = |((reports, places), (tokens, flags)): Rows<'_>| {
         let Padded { ids, mask, shape: [count, length] } = dictation.collate(reports);
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [count, length]), device);
         let mask = Tensor::<2>::from_data(TensorData::new(mask, [count, length]), device);

@@ -1,13 +1,18 @@
 //! The manifest: what a bundle holds and what it asks for. Its bytes are covered by the bundle's signature.
 
-use super::admission::ms;
-use crate::labels::{LABEL_COUNT, Label};
-use crate::onnx::CONTROL_FLOW;
+mod check;
+mod decoder;
+mod evidence;
+
+pub(super) use check::version_of;
+pub use decoder::{Decoder, StepGraph};
+pub use evidence::{Evidence, Novelty};
+
+use crate::labels::Label;
 use crate::phantom::Recipe;
 use crate::spec::PreprocessSpec;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
+use std::collections::BTreeMap;
 
 /// The format of manifest that this version reads and writes.
 pub const SCHEMA: &str = "ctedge-bundle/1";
@@ -45,6 +50,16 @@ pub struct Manifest {
     /// The report graph, with which volumes are compared with sentences; a bundle without it has flags alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextGraph>,
+    /// How the volume graph's tokens divide the tensor: how many there are along (z, y, x). Without it nothing that a token says
+    /// has a place in the patient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_grid: Option<[usize; 3]>,
+    /// The graphs that draft a report; a bundle without them drafts none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<Decoder>,
+    /// Reference cases that a series is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
     /// What the weights were trained on and what is known of their quality.
     pub training: Training,
     /// The device's self-test: a synthetic volume and the outputs that the trainer computed for it.
@@ -141,7 +156,7 @@ pub struct Graph {
     /// Inputs by name; for the volume graph one, `volume`, `[1, 1, z, y, x]`.
     pub inputs: Vec<TensorIo>,
     /// Outputs by name; for the volume graph `logits` `[1, labels]`, and where it has them `embedding` `[1, E]`, `tokens`
-    /// `[1, T, C]` and `saliency` `[1, T]`.
+    /// `[1, T, C]`, `saliency` `[1, T]` and `flag_saliency` `[1, labels, T]`.
     pub outputs: Vec<TensorIo>,
     /// Which of `If`, `Loop`, `Scan` and `SequenceMap` the graph may use; absent where it uses none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -186,141 +201,4 @@ pub struct Golden {
     pub logits: Vec<f32>,
     /// Largest allowed absolute difference of a logit on the device.
     pub tolerance: f32,
-}
-
-/// Number formats of weights.
-const PRECISIONS: [&str; 3] = ["f32", "f16", "int8"];
-/// Names that the volume graph's outputs may have, in the order of the manifest; it must have [`LOGITS`].
-const OUTPUTS: [&str; 4] = ["embedding", "logits", "tokens", "saliency"];
-const LOGITS: &str = "logits";
-
-impl Manifest {
-    /// Checks what the types cannot say. Returns the first thing that is wrong.
-    pub fn check(&self) -> Result<(), String> {
-        self.check_identity()?;
-        self.input.check().map_err(|error| error.to_string())?;
-        self.check_labels()?;
-        self.check_vision()?;
-        self.check_golden()?;
-        self.check_text()?;
-        for path in self.files.keys() {
-            let plain = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
-            if !plain || path == "manifest.json" || path.contains('\\') {
-                return Err(format!("{path:?} is no path for a file of a bundle"));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_identity(&self) -> Result<(), String> {
-        if self.schema != SCHEMA {
-            return Err(format!("schema {:?} is not {SCHEMA:?}, the one this version reads", self.schema));
-        }
-        let name_ok = (1..=64).contains(&self.name.len())
-            && self.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if !name_ok {
-            return Err(format!("name {:?} must be 1 to 64 of a-z, 0-9 and -", self.name));
-        }
-        if [Some(&self.created), self.install_before.as_ref()].into_iter().flatten().any(|time| ms(time).is_none()) {
-            return Err("created and install_before must be times as in RFC 3339".to_owned());
-        }
-        let Requires { ctedge_min, ctedge_below, onnxruntime_min, .. } = &self.requires;
-        let versions = [Some(&self.version), Some(ctedge_min), ctedge_below.as_ref(), onnxruntime_min.as_ref()];
-        match versions.into_iter().flatten().find(|version| version_of(version).is_none()) {
-            Some(version) => Err(format!("version {version:?} must be MAJOR.MINOR.PATCH")),
-            None => Ok(()),
-        }
-    }
-
-    fn check_labels(&self) -> Result<(), String> {
-        let unique: BTreeSet<Label> = self.labels.iter().map(|spec| spec.label).collect();
-        if unique.len() != self.labels.len() || self.labels.is_empty() || self.labels.len() > LABEL_COUNT {
-            return Err("labels must be 1 to 18 different ones".to_owned());
-        }
-        for spec in &self.labels {
-            let sound = spec.threshold > 0.0 && spec.threshold <= 1.0 && spec.temperature > 0.0;
-            if !sound || !spec.temperature.is_finite() {
-                return Err(format!("{}: threshold must lie in (0, 1], temperature be positive", spec.label.name()));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_graph(&self, which: &str, graph: &Graph) -> Result<(), String> {
-        if !self.files.contains_key(&graph.file) {
-            return Err(format!("the {which} graph {:?} is not among the files", graph.file));
-        }
-        if !PRECISIONS.contains(&graph.precision.as_str()) {
-            return Err(format!("the {which} graph's precision {:?} is none of {PRECISIONS:?}", graph.precision));
-        }
-        let declared: BTreeSet<&str> = graph.control_flow.iter().map(String::as_str).collect();
-        if declared.len() != graph.control_flow.len() || !declared.iter().all(|name| CONTROL_FLOW.contains(name)) {
-            return Err(format!("the {which} graph's control_flow must be different ones of {CONTROL_FLOW:?}"));
-        }
-        Ok(())
-    }
-
-    fn check_text(&self) -> Result<(), String> {
-        let Some(TextGraph { graph, tokenizer, contrastive }) = &self.text else { return Ok(()) };
-        self.check_graph("report", graph)?;
-        if !self.files.contains_key(tokenizer) {
-            return Err(format!("the tokenizer {tokenizer:?} is not among the files"));
-        }
-        let reads = match graph.inputs.as_slice() {
-            [ids, mask] => ids.name == "ids" && mask.name == "mask" && ids.shape == mask.shape && ids.shape.len() == 2,
-            _ => false,
-        };
-        if !reads {
-            return Err("the report graph must have two inputs, `ids` and `mask`, both [1, L]".to_owned());
-        }
-        let says = matches!(graph.outputs.as_slice(), [output] if output.name == "embedding");
-        if !says || width(graph) != width(&self.vision) {
-            return Err("the report graph must have one output, `embedding`, as wide as the volume graph's".to_owned());
-        }
-        if !(contrastive.scale > 0.0 && contrastive.scale.is_finite() && contrastive.bias.is_finite()) {
-            return Err("contrastive: scale must be positive, bias finite".to_owned());
-        }
-        Ok(())
-    }
-
-    fn check_vision(&self) -> Result<(), String> {
-        self.check_graph("volume", &self.vision)?;
-        let [z, y, x] = self.input.grid.size();
-        let fits = matches!(self.vision.inputs.as_slice(), [input] if input.name == "volume" && input.shape == [1, 1, z, y, x]);
-        if !fits {
-            return Err(format!("the volume graph must have one input `volume` of [1, 1, {z}, {y}, {x}]"));
-        }
-        let mut known = OUTPUTS.iter();
-        let is_in_order = self.vision.outputs.iter().all(|output| known.any(|name| *name == output.name));
-        let logits = self.vision.outputs.iter().find(|output| output.name == LOGITS);
-        if !is_in_order || logits.is_none() {
-            return Err(format!(
-                "the volume graph's outputs must be {LOGITS:?} and any others of {OUTPUTS:?}, in this order"
-            ));
-        }
-        if logits.is_none_or(|output| output.shape != [1, self.labels.len()]) {
-            return Err(format!("`logits` must be [1, {}], one a label", self.labels.len()));
-        }
-        Ok(())
-    }
-
-    fn check_golden(&self) -> Result<(), String> {
-        let golden = &self.golden;
-        let finite = golden.logits.iter().all(|logit| logit.is_finite());
-        if golden.logits.len() != self.labels.len() || !finite || !(golden.tolerance > 0.0 && golden.tolerance <= 1.0) {
-            return Err("golden: one finite logit a label, and a tolerance in (0, 1]".to_owned());
-        }
-        Ok(())
-    }
-}
-
-/// Width of a graph's embeddings.
-fn width(graph: &Graph) -> Option<&Vec<usize>> {
-    graph.outputs.iter().find(|output| output.name == "embedding").map(|output| &output.shape)
-}
-
-/// `MAJOR.MINOR.PATCH` as numbers.
-pub(super) fn version_of(text: &str) -> Option<[u32; 3]> {
-    let parts: Vec<u32> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
-    parts.try_into().ok()
 }
