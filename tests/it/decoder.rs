@@ -67,13 +67,17 @@ fn a_decoder_drafts_the_same_in_onnx_runtime_as_in_the_trainer() {
 
     desk.told(&["trace".as_ref(), &run, "--draft".as_ref(), "--out".as_ref(), &desk.at("phantom")]);
     let random = ["--random".as_ref(), "5".as_ref()];
-    desk.told(&[&["trace".as_ref(), &*run, "--draft".as_ref(), "--out".as_ref(), &desk.at("noise")], random.as_slice()].concat());
+    desk.told(
+        &[&["trace".as_ref(), &*run, "--draft".as_ref(), "--out".as_ref(), &desk.at("noise")], random.as_slice()]
+            .concat(),
+    );
     desk.agrees("f32", "1e-4");
     desk.agrees("f16", "2e-2");
 
     let evaluated = desk.told(&["evaluate".as_ref(), &run, "--replicates".as_ref(), "20".as_ref()]);
     let drafts = &evaluated["drafts"];
     assert!(drafts["decoder"]["language"]["bleu_4"]["value"].is_number(), "{drafts}");
+    assert!(drafts["decoder"]["findings"]["micro_f1"]["baseline"].is_number(), "{drafts}");
     assert!(drafts["examples"][0]["decoder"].is_string(), "{drafts}");
     let page = fs::read_to_string(run.join("evaluation/evaluation.html")).unwrap();
     assert!(page.contains("<td>Decoder"), "the page shows its row");

@@ -41,6 +41,7 @@ mod preset;
 mod privacy;
 mod pseudonyms;
 mod receive;
+mod reports;
 mod rooms;
 mod scene;
 mod syntax;

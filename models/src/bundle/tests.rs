@@ -42,9 +42,6 @@ fn manifest() -> Manifest {
         },
         labels: Label::all().map(spec).collect(),
         calibration: None,
-        token_grid: None,
-        decoder: None,
-        evidence: None,
         vision: Graph {
             file: "vision.onnx".to_owned(),
             precision: "f32".to_owned(),
@@ -59,6 +56,9 @@ fn manifest() -> Manifest {
             control_flow: Vec::new(),
         },
         text: None,
+        token_grid: None,
+        decoder: None,
+        evidence: None,
         training: Training {
             trained: false,
             method: "none".to_owned(),

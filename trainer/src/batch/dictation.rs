@@ -46,7 +46,8 @@ impl<'a> Dictation<'a> {
     ) -> Result<Self, BatchError> {
         let written = |case: &Case| {
             let sections = [case.report.findings.as_str(), &case.report.impression];
-            target(cohort.tokenizer, sections, settings.max_tokens).map_err(|source| BatchError::Text { case: case.id.clone(), source })
+            target(cohort.tokenizer, sections, settings.max_tokens)
+                .map_err(|source| BatchError::Text { case: case.id.clone(), source })
         };
         let targets = cohort.cases().map(written).collect::<Result<_, _>>()?;
         Ok(Self { cohort, settings, specs, features, targets, seed: experiment.seed })

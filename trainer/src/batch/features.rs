@@ -120,7 +120,9 @@ impl Recorder {
     /// # Errors
     /// They cannot be written.
     pub fn add(&mut self, values: &[f32]) -> Result<(), FeaturesError> {
-        self.file.write_all(&self.format.written(values)).map_err(|source| FeaturesError { path: self.path.clone(), source })
+        self.file
+            .write_all(&self.format.written(values))
+            .map_err(|source| FeaturesError { path: self.path.clone(), source })
     }
 
     /// Ends the file.

@@ -2,8 +2,8 @@
 //! them, and flags, so that a decoder does not rely on them.
 
 use super::order::{below, stream};
-use crate::experiment;
 use super::{Presence, prompt};
+use crate::experiment;
 use ctedge_models::labels::{LABEL_COUNT, Label};
 use rand_chacha::ChaCha8Rng;
 

@@ -13,6 +13,7 @@ mod export;
 mod fleet;
 mod import;
 mod init;
+mod label;
 mod live;
 mod permit;
 mod phantom;
@@ -58,6 +59,7 @@ enum Command {
     Phantom(phantom::Phantom),
     Prepare(prepare::Prepare),
     Init(init::Init),
+    Label(label::LabelReports),
     Train(train::Train),
     TrainDecoder(train_decoder::TrainDecoder),
     Import(import::Import),
@@ -85,6 +87,7 @@ impl Command {
             Self::Phantom(command) => command.run(progress),
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
+            Self::Label(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
             Self::TrainDecoder(command) => command.run(progress),
             Self::Import(command) => command.run(progress),

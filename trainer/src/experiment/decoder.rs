@@ -70,7 +70,11 @@ impl Decoder {
         let longest = (8..=4096).contains(&self.max_tokens);
         expect(longest, "decoder.max_tokens", format!("{} is not 8 to 4096", self.max_tokens));
         let frozen = self.tune == Tune::Frozen;
-        expect(frozen, "decoder.tune", "the volume tower rests while a decoder learns: \"frozen\" is all there is".into());
+        expect(
+            frozen,
+            "decoder.tune",
+            "the volume tower rests while a decoder learns: \"frozen\" is all there is".into(),
+        );
     }
 
     fn check_telling(&self, expect: &mut Expect<'_>) {

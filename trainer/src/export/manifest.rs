@@ -5,7 +5,7 @@ use super::onnx::{GraphFile, OPSET};
 use super::trained::Evaluated;
 use super::{ExportError, Trained};
 use crate::eval::Calibration;
-use crate::eval::{Checkpoint, ReportDecoder, Run, Weights};
+use crate::eval::{Checkpoint, ReportDecoder, Run, TokenGrid, Weights};
 use crate::experiment::Experiment;
 use ctedge_models::bundle::{
     self, Contrastive, Decoder, Golden, Graph, Manifest, Requires, SCHEMA, StepGraph, TextGraph, Training,
@@ -103,7 +103,7 @@ pub(super) fn manifest(
             tokenizer: TOKENIZER_FILE.into(),
             contrastive: contrastive(&checkpoint.weights)?,
         }),
-        token_grid: None,
+        token_grid: Some(TokenGrid::new(&experiment.input.grid, experiment.vision.patch).count),
         decoder: graphs.decoder.as_ref().map(|decoder| Decoder {
             cross: graph(CROSS_FILE, plan.precision.name(), &decoder.cross),
             step: decoder.stated.clone(),

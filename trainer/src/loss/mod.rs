@@ -27,8 +27,8 @@ pub use crate::net::{
     TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
 };
 pub use crate::net::{
-    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder,
-    raised, told_flags,
+    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder, raised,
+    told_flags,
 };
 pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{Outputs, TEXT_NORM_EPSILON};

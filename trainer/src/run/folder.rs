@@ -32,7 +32,8 @@ pub(super) fn keep(place: &Path, snapshot: &Snapshot, count: usize) -> Result<()
 pub(super) fn newest(place: &Path, card: &Checkpoint) -> Result<Option<Snapshot>, RunError> {
     let Some(path) = listed(place)?.pop() else { return Ok(None) };
     let bytes = fs::read(&path).map_err(|source| RunError::Open { path: path.clone(), source })?;
-    let snapshot = Snapshot::from_bytes(&bytes).map_err(|source| RunError::Checkpoint { path: path.clone(), source })?;
+    let snapshot =
+        Snapshot::from_bytes(&bytes).map_err(|source| RunError::Checkpoint { path: path.clone(), source })?;
     card.joins(&snapshot.checkpoint, &path)?;
     Ok(Some(snapshot))
 }

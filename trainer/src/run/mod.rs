@@ -37,14 +37,14 @@ pub use train::{Ended, Lesson, Watcher, objective, train};
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
     ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, PRESENT,
-    Padded, Pair, Presence, Split, Tokenizer, TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt,
-    seen,
+    Padded, Pair, Presence, Split, TokenGrid, Tokenizer, TokenizerError, Tokens, Tower, Weights, WeightsError, initial,
+    prompt, seen,
 };
-pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{
     Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Limits, ReportDecoder, Written, initial_decoder, raised,
     told_flags,
 };
+pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};
 
 use crate::experiment::{Experiment, ExperimentError};

@@ -69,7 +69,8 @@ fn a_checkpoint_has_one_form() {
     let array = |values: &[f32]| Array { shape: vec![values.len()], values: values.to_vec() };
     let arrays = [("b.weight", array(&[1.0, -0.0])), ("a", array(&[f32::MIN_POSITIVE]))];
     let weights = Weights(arrays.map(|(name, array)| (name.to_owned(), array)).into());
-    let checkpoint = Checkpoint { weights, experiment_sha256: "00".into(), steps: 3, data: "phantoms".into(), pair_sha256: None };
+    let checkpoint =
+        Checkpoint { weights, experiment_sha256: "00".into(), steps: 3, data: "phantoms".into(), pair_sha256: None };
     let bytes = checkpoint.to_bytes().unwrap();
     assert_eq!(bytes, checkpoint.to_bytes().unwrap());
     assert_eq!(Checkpoint::from_bytes(&bytes).unwrap(), checkpoint);

@@ -1,6 +1,6 @@
 //! What the types of a manifest cannot say.
 
-use super::{Evidence, Graph, Manifest, Requires, SCHEMA, TextGraph};
+use super::{Graph, Manifest, Requires, SCHEMA, TextGraph};
 use crate::bundle::admission::ms;
 use crate::labels::{LABEL_COUNT, Label};
 use crate::onnx::CONTROL_FLOW;

@@ -210,8 +210,12 @@ impl Evaluation {
         let retrieval = found.filter_map(|row| {
             Some((format!("R@1 of {pool}, {}", row.direction.name()), row.measures.get("recall_at_1").copied()?))
         });
-        let drafted = self.drafts.as_ref().and_then(|drafts| drafts.nearest.findings.get("micro_f1").copied());
-        flags.chain(retrieval).chain(drafted.map(|measure| ("label F1 of drafts".to_owned(), measure))).collect()
+        let found = |row: &DraftRow| row.findings.get("micro_f1").copied();
+        let nearest = self.drafts.as_ref().and_then(|drafts| found(&drafts.nearest));
+        let nearest = nearest.map(|measure| ("label F1 of drafts".to_owned(), measure));
+        let decoder = self.drafts.as_ref().and_then(|drafts| found(drafts.decoder.as_ref()?));
+        let decoder = decoder.map(|measure| ("label F1 of the decoder's drafts".to_owned(), measure));
+        flags.chain(retrieval).chain(nearest).chain(decoder).collect()
     }
 }
 

@@ -136,10 +136,7 @@ fn drafts(drafts: &Drafts) -> Node {
     };
     let head = (!drafts.examples.is_empty()).then(|| tag("h3").add("Examples, synthetic"));
     let examples = head.into_iter().chain(drafts.examples.iter().map(example));
-    section(
-        "Drafts",
-        [paragraph(about)].into_iter().chain(tables::drafts(drafts)).chain(examples),
-    )
+    section("Drafts", [paragraph(about)].into_iter().chain(tables::drafts(drafts)).chain(examples))
 }
 
 fn cost(cost: &Cost) -> Node {

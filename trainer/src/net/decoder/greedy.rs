@@ -29,12 +29,7 @@ impl ReportDecoder {
     ///
     /// # Errors
     /// A word cannot be read back from the device.
-    pub fn greedy(
-        &self,
-        tokens: Tensor<3>,
-        flags: Tensor<2>,
-        limits: Limits,
-    ) -> Result<Vec<Written>, TensorReadError> {
+    pub fn greedy(&self, tokens: Tensor<3>, flags: Tensor<2>, limits: Limits) -> Result<Vec<Written>, TensorReadError> {
         let ([batch, ..], device) = (tokens.dims(), tokens.device());
         let mut written = vec![Written { ids: vec![limits.start], is_whole: false }; batch];
         let mut cache = self.begin(tokens, flags);

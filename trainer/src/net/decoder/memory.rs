@@ -50,7 +50,8 @@ impl FlagRows {
     /// Flags `[B, 18]` to rows `[B, 18, D]`.
     pub fn forward(&self, flags: Tensor<2>) -> Tensor<3> {
         let told = flags.unsqueeze_dim::<3>(2);
-        let [base, present, absent] = [&self.base, &self.present, &self.absent].map(|table| table.val().unsqueeze::<3>());
+        let [base, present, absent] =
+            [&self.base, &self.present, &self.absent].map(|table| table.val().unsqueeze::<3>());
         base + activation::relu(told.clone()) * present + activation::relu(-told) * absent
     }
 }

@@ -98,7 +98,8 @@ fn greedy_decoding_is_the_full_pass_again_and_again() {
     for (row, report) in (0..).zip(&written) {
         let mut ids = vec![2];
         while ids.len() < 32 && ids.iter().filter(|&&id| id == 3).count() < 2 {
-            let mut cache = decoder.begin(tokens.clone().slice_dim(0, row..row + 1), flags.clone().slice_dim(0, row..row + 1));
+            let mut cache =
+                decoder.begin(tokens.clone().slice_dim(0, row..row + 1), flags.clone().slice_dim(0, row..row + 1));
             let shown = Tensor::from_data(TensorData::new(ids.clone(), [1, ids.len()]), &cpu());
             let logits = decoder.forward(shown, &mut cache).slice_dim(1, ids.len() - 1..ids.len());
             ids.push(logits.argmax(2).into_scalar::<u32>());

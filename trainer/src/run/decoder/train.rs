@@ -107,8 +107,7 @@ pub fn train_decoder(
     let (folder, best) = (place.join(DECODER_FOLDER), place.join(DECODER_FILE));
     make_folder(&folder)?;
     let (card, first) = (run.decoder_card(), run.untrained_decoder()?);
-    let keeper =
-        Keeper { folder: &folder, best: &best, card: &card, count: run.experiment.training.keep_checkpoints };
+    let keeper = Keeper { folder: &folder, best: &best, card: &card, count: run.experiment.training.keep_checkpoints };
     let optimiser = Optimiser::new(settings.weight_decay, settings.clip_norm);
     let network = run.decoder(&first, &device)?;
     let mut standing = Standing::new(&keeper, network, optimiser, &device)?;
@@ -209,9 +208,8 @@ impl Teacher<'_> {
             words += count;
             let wanted = self.lesson.drafts.saturating_sub(drafts.len()).min(round.len());
             if wanted > 0 {
-                let drafted = workers.each(&parts, |part: &Part| {
-                    decoder.greedy(part.shaped(decoder), part.flags.clone(), limits)
-                });
+                let drafted = workers
+                    .each(&parts, |part: &Part| decoder.greedy(part.shaped(decoder), part.flags.clone(), limits));
                 let drafted: Vec<Vec<Written>> = drafted.into_iter().collect::<Result<_, _>>()?;
                 drafts.extend(round.iter().copied().zip(drafted.concat()).take(wanted));
             }

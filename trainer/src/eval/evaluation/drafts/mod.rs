@@ -86,7 +86,7 @@ pub(super) fn drafts(
         Judge { examined, drafts: places.iter().filter_map(taken).collect() }.row(bootstrap)
     };
     let own = |texts: &[String]| {
-        let drafts = texts.iter().map(|text| Drafted { text: text.clone(), labels: written::asserted(text) });
+        let drafts = texts.iter().map(|text| Drafted { text: text.clone(), labels: Some(written::asserted(text)) });
         Judge { examined, drafts: drafts.collect() }.row(bootstrap)
     };
     let texts = examined.cases().zip(&nearest).filter_map(|(case, &place)| Some((case, library.case(place)?)));

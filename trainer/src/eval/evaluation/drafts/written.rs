@@ -7,6 +7,7 @@ use crate::run::{self, Checkpoint, Cohort, Input, Limits, Outputs, Pair, ReportD
 use burn::tensor::{Tensor, TensorData};
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::LABEL_COUNT;
+use ctedge_models::report;
 
 /// What is written for each case of the examined patients: greedily, told the flags that the tower raises at the thresholds
 /// of its calibration. `done` is told how many have been.
@@ -35,9 +36,9 @@ pub(in super::super) fn written(
     Ok(drafts)
 }
 
-/// The findings that a drafted text asserts, where somebody can read them.
-pub(super) fn asserted(_draft: &str) -> Option<[bool; LABEL_COUNT]> {
-    None
+/// The findings that a drafted text asserts, as the rules of [`report::read`] read them.
+pub(super) fn asserted(draft: &str) -> [bool; LABEL_COUNT] {
+    report::read(draft).labels()
 }
 
 /// Who writes.
