@@ -20,6 +20,7 @@ mod choice;
 mod code;
 mod commands;
 mod crash;
+mod decoder;
 mod delivery;
 mod door;
 mod evidence;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 /// What makes the committed preset small.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 18] = [
     "input.grid.spacing.size = [16, 32, 32]",
     "input.grid.spacing.spacing_mm = [20.0, 12.0, 12.0]",
     "data.test_share = 0.0",
@@ -22,6 +22,10 @@ const SMALL: [&str; 14] = [
     "text.heads = 2",
     "text.depth = 1",
     "text.vocabulary = 256",
+    "decoder.dim = 24",
+    "decoder.heads = 2",
+    "decoder.depth = 2",
+    "decoder.max_tokens = 96",
     "golden = { seed = 18, size = [48, 40, 24], spacing_mm = [8.0, 8.0, 14.0], findings = [] }",
 ];
 

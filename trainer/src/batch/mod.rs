@@ -5,18 +5,22 @@
 //! interrupted goes on with the very batch it had not finished. Owns nothing on disk.
 
 mod augment;
+mod dictation;
 mod features;
 mod knowledge;
 mod order;
 mod told;
 
-pub use features::{Features, FeaturesError, Recorder};
+pub use dictation::{Dictated, Dictation, raised};
+pub use features::{Features, FeaturesError, Format, Recorder};
 pub use knowledge::{Knowledge, ReportVectors};
+pub use told::told_flags;
 
 /// What the rooms on the right need of corpus and text; they name this room only.
 pub use crate::corpus::{Case, CorpusError, Shards, Split, Stored};
 pub use crate::text::{
     ABSENT, Length, PRESENT, Padded, Presence, Tokenizer, TokenizerError, Tokens, from_vocabulary, learn, prompt, seen,
+    target,
 };
 
 use crate::experiment::Experiment;

@@ -23,6 +23,7 @@ mod publish;
 mod root;
 mod trace;
 mod train;
+mod train_decoder;
 
 use clap::{Parser, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -60,6 +61,7 @@ enum Command {
     Init(init::Init),
     Label(label::LabelReports),
     Train(train::Train),
+    TrainDecoder(train_decoder::TrainDecoder),
     Import(import::Import),
     Evaluate(evaluate::Evaluate),
     Ablate(ablate::Ablate),
@@ -87,6 +89,7 @@ impl Command {
             Self::Init(command) => command.run(progress),
             Self::Label(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
+            Self::TrainDecoder(command) => command.run(progress),
             Self::Import(command) => command.run(progress),
             Self::Evaluate(command) => command.run(progress),
             Self::Ablate(command) => command.run(progress),

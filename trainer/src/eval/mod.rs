@@ -35,6 +35,7 @@ pub use crate::run::{
     Array, BertTower, Checkpoint, Detectors, LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, Pair, Run, RunError,
     TEXT_NORM_EPSILON, TOKENIZER_FILE, TokenGrid, Tower, Weights, WeightsError, initial,
 };
+pub use crate::run::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written, raised, told_flags};
 pub(crate) use crate::run::{DENSITIES, SHORTEST_EMBEDDING, little_endian, make_folder, write as write_file};
 
 use crate::run::{self, BatchError, TokenizerError};

@@ -1,12 +1,13 @@
 //! Reports as numbers: which text the report tower sees, and how it becomes tokens.
 //!
 //! In: the sections of a report, and `[text]` of the experiment. Out: token ids with `[CLS]` and `[SEP]`, padded batches
-//! and their masks. It owns `tokenizer.json`, which Python's `tokenizers` reads as it is, and never cuts a report
+//! and their masks, and what a decoder learns to write. It owns `tokenizer.json`, which Python's `tokenizers` reads as it is, and never cuts a report
 //! without counting what was left out.
 
 mod collate;
 mod prompts;
 mod sections;
+mod target;
 mod tokenizer;
 mod vocabulary;
 
@@ -14,6 +15,7 @@ pub use collate::{Length, Padded};
 pub use ctedge_models::text::{Tokenizer, TokenizerError, Tokens};
 pub use prompts::{ABSENT, PRESENT, Presence, prompt};
 pub use sections::seen;
+pub use target::target;
 pub use tokenizer::{from_vocabulary, learn};
 
 use std::path::PathBuf;
