@@ -1,5 +1,3 @@
-#![expect(clippy::float_cmp, reason = "numbers that must come out exact")]
-
 use super::*;
 use crate::device::cpu;
 use crate::experiment::Experiment;
