@@ -73,7 +73,9 @@ fn experiment() -> String {
     let mut table = preset::changed(&SHAPES);
     // What their networks do not have.
     let vision = table["vision"].as_table_mut().unwrap();
-    vision.remove("densities");
+    for key in ["densities", "detectors", "coarse", "flag_queries"] {
+        vision.remove(key);
+    }
     vision.extend([("patch_norm".to_owned(), false.into()), ("places".to_owned(), 0.into())]);
     table.to_string()
 }

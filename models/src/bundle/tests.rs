@@ -52,6 +52,7 @@ fn manifest() -> Manifest {
                 io("logits", &[1, 18]),
                 io("tokens", &[1, 2, 3]),
                 io("saliency", &[1, 2]),
+                io("flag_saliency", &[1, 18, 2]),
             ],
             control_flow: Vec::new(),
         },
@@ -337,6 +338,36 @@ fn with_text() -> Manifest {
         manifest.files.insert(name.to_owned(), FileEntry { bytes: 1, sha256: "0".repeat(64) });
     }
     manifest
+}
+
+#[test]
+fn shares_of_flags_have_a_row_a_label_and_a_column_a_token() {
+    type Change = fn(&mut Vec<TensorIo>);
+    let with = |change: Change| {
+        let mut manifest = with_text();
+        change(&mut manifest.vision.outputs);
+        manifest.check()
+    };
+    let sound: [Change; 4] = [
+        |_| {},
+        |outputs| drop(outputs.remove(4)),
+        |outputs| drop(outputs.remove(3)),
+        |outputs| drop(outputs.remove(2)),
+    ];
+    for change in sound {
+        with(change).unwrap();
+    }
+    let changes: [Change; 6] = [
+        |outputs| outputs[4].shape = vec![1, 17, 2],
+        |outputs| outputs[4].shape = vec![1, 18, 3],
+        |outputs| outputs[4].shape = vec![1, 18],
+        |outputs| outputs[3].shape = vec![1, 3],
+        |outputs| outputs[3].shape = vec![1],
+        |outputs| drop(outputs.drain(2..4)),
+    ];
+    for change in changes {
+        assert!(with(change).unwrap_err().contains("flag_saliency"));
+    }
 }
 
 #[test]

@@ -77,6 +77,11 @@ impl Tokenizer {
         self.pad
     }
 
+    /// Id of a piece or mark, where the vocabulary has it.
+    pub fn id(&self, piece: &str) -> Option<u32> {
+        self.library.token_to_id(piece)
+    }
+
     /// Longest report in tokens, both marks included.
     pub fn max_tokens(&self) -> usize {
         self.max_tokens

@@ -62,7 +62,7 @@ impl Desk {
 /// What an export writes beside the manifest.
 const FILES: [&str; 4] = ["CARD.md", "text.onnx", "tokenizer.json", "vision.onnx"];
 
-const BUNDLE: &str = "bundles/scale-vlp-tiny-0.3.0.ctb";
+const BUNDLE: &str = "bundles/scale-vlp-tiny-0.4.0.ctb";
 
 #[test]
 fn from_an_experiment_to_a_bundle_that_a_device_opens() {
@@ -256,9 +256,8 @@ fn links_and_hidden_files_stay_out_of_a_bundle() {
 fn a_trace_holds_input_and_outputs_as_plain_numbers() {
     let desk = Desk::packed();
     desk.done(&["trace @run --out @phantom", "trace @run --random 5 --out @random"]);
-    for (name, numbers) in
-        [("volume", 16 * 32 * 32), ("embedding", 16), ("logits", 18), ("tokens", 8 * 24), ("saliency", 8)]
-    {
+    let shapes = [("volume", 16 * 32 * 32), ("embedding", 16), ("logits", 18), ("tokens", 8 * 24), ("saliency", 8)];
+    for (name, numbers) in shapes.into_iter().chain([("flag_saliency", 18 * 8)]) {
         for trace in ["phantom", "random"] {
             let bytes = fs::read(desk.at(trace).join(format!("{name}.f32"))).unwrap();
             assert_eq!(bytes.len(), 4 * numbers, "{trace} {name}");

@@ -1,13 +1,14 @@
 //! From logits to flags: a temperature and a threshold for each label, learned on validation patients.
 //!
 //! **Temperature**: the divisor of logits of the least negative log-likelihood ([`Temperature::fit`]). **Threshold**: the
-//! probability of the largest `J = sensitivity + specificity - 1` ([`youden`]), which asks for no guess of how much worse a
-//! missed finding is than a false one; it lies midway between the lowest case that is called and the highest that is not, so
+//! probability of the largest F1 ([`best_f1`]), since what is called becomes a sentence of a draft, where a finding that is not
+//! there is as wrong as one that is missing: `sensitivity + specificity - 1`, chosen before, calls three of a rare finding
+//! for each that is there. It lies midway between the lowest case that is called and the highest that is not, so
 //! that rounding on another machine changes no call. A label whose validation patients are all of one class, or all have
 //! one score, teaches neither: its temperature is 1 and its threshold 0.5, and `fitted` is false.
 
 use super::EvalError;
-use super::metrics::{Isotonic, Scored, Temperature, scored, youden};
+use super::metrics::{Isotonic, Scored, Temperature, best_f1, scored};
 use super::said::Labelled;
 use crate::run;
 use ctedge_models::bundle::LabelSpec;
@@ -68,7 +69,7 @@ impl LabelCalibration {
         let warmed = Self { temperature: narrow(temperature.value()), ..unfitted };
         let probabilities: Vec<f64> = logits.iter().map(|case| warmed.probability(case.score())).collect();
         let truth: Vec<bool> = logits.iter().map(Scored::is_positive).collect();
-        let Some(best) = youden(&scored(&probabilities, &truth)?) else { return Ok(unfitted) };
+        let Some(best) = best_f1(&scored(&probabilities, &truth)?) else { return Ok(unfitted) };
         let below = probabilities.iter().copied().filter(|&other| other < best.threshold).fold(0.0, f64::max);
         let threshold = narrow(f64::midpoint(below, best.threshold));
         // Only a network that is sure beyond what 32 bits can say has such a threshold.

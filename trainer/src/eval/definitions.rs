@@ -25,7 +25,7 @@ pub(super) const DEFINITIONS: [(&str, &str); 33] = [
     ),
     (
         "f1",
-        "2 TP / (2 TP + FP + FN) at the label's threshold, which was chosen on validation patients (Youden's J). \
+        "2 TP / (2 TP + FP + FN) at the label's threshold, which was chosen on validation patients (the largest F1 there). \
          Baseline: always positive.",
     ),
     (

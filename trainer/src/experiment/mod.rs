@@ -11,7 +11,7 @@ mod towers;
 pub use data::{Augment, Corpus, Data};
 pub use decoder::Decoder;
 pub use learning::{Duplicates, Knowledge, KnowledgeSource, Loss, Pairs, Rate, Spatial, Training};
-pub use towers::{Positions, Text, TextPool, Tune, Vision};
+pub use towers::{Positions, Text, TextPool, Tune, Vision, Windows};
 
 use ctedge_models::phantom::Recipe;
 use ctedge_models::spec::PreprocessSpec;
@@ -282,7 +282,8 @@ mod tests {
         let ExperimentError::Invalid { problems } = &error else { panic!("{error}") };
         let keys: Vec<&str> = problems.iter().map(|problem| problem.key).collect();
         let expected = ["model.name", "model.version", "model.serial", "input", "vision.patch"];
-        let of_vision = ["vision.heads", "vision.depth", "vision.densities"];
+        let of_vision =
+            ["vision.heads", "vision.depth", "vision.densities", "vision.coarse", "vision.detectors.window"];
         assert_eq!(keys, [&expected[..], &of_vision].concat());
         assert!(expected.iter().all(|key| error.to_string().contains(key)), "{error}");
         assert!(error.to_string().contains("window_hu"), "{error}");
@@ -311,6 +312,6 @@ mod tests {
     fn a_patch_that_makes_too_many_tokens_is_refused() {
         let text = changed(&["vision.patch = [1, 2, 2]", "vision.densities = [1, 1, 1]"]);
         let error = Experiment::parse(&text).unwrap_err().to_string();
-        assert!(error.contains("vision.patch") && error.contains("102400 tokens"), "{error}");
+        assert!(error.contains("vision.patch") && error.contains("229376 tokens"), "{error}");
     }
 }

@@ -33,10 +33,32 @@ pub struct Vision {
     /// the patch. Without it a token is told the projection of its voxels alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub densities: Option<[usize; 3]>,
+    /// Detectors of what is small and lies anywhere in a patch, which its token is told of; may be left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detectors: Option<Windows>,
+    /// Edges (z, y, x) of the blocks whose means the projection of a patch reads instead of their voxels; they divide the patch.
+    /// Without it the projection reads every voxel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<[usize; 3]>,
+    /// Whether each flag weighs the tokens by a query of its own, besides what it reads of all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flag_queries: bool,
     /// Channels of a token that embedding and flags read in its place, besides the mean over all tokens; 0 for none.
     pub places: usize,
     /// Which of its parameters learn.
     pub tune: Tune,
+}
+
+/// `vision.detectors`: what a small network looks at, everywhere in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Windows {
+    /// Edges of a window in voxels (z, y, x); they divide the patch.
+    pub window: [usize; 3],
+    /// Edges of a window's blocks, each of which is looked at by itself first; they divide the window.
+    pub block: [usize; 3],
+    /// Answers of a window; a block has half as many.
+    pub width: usize,
 }
 
 /// How a token learns where it lies.
@@ -117,9 +139,21 @@ impl Vision {
         expect((1..=8).contains(&self.mlp_ratio), "vision.mlp_ratio", format!("{} is not 1 to 8", self.mlp_ratio));
         let width = (1..=4096).contains(&self.embedding);
         expect(width, "vision.embedding", format!("{} is not 1 to 4096", self.embedding));
+        let mut parts = |whole: [usize; 3], part: [usize; 3], key: &'static str| {
+            let divides = whole.iter().zip(part).all(|(&edge, step)| step > 0 && edge % step == 0);
+            expect(divides, key, format!("{part:?} does not divide {whole:?}"));
+        };
         if let Some(block) = self.densities {
-            let divides = patch.iter().zip(block).all(|(&edge, step)| step > 0 && edge % step == 0);
-            expect(divides, "vision.densities", format!("{block:?} does not divide the patch {patch:?}"));
+            parts(patch, block, "vision.densities");
+        }
+        if let Some(block) = self.coarse {
+            parts(patch, block, "vision.coarse");
+        }
+        if let Some(Windows { window, block, width }) = self.detectors {
+            parts(patch, window, "vision.detectors.window");
+            parts(window, block, "vision.detectors.block");
+            let message = format!("{width} is not 2 to 4096");
+            expect((2..=4096).contains(&width), "vision.detectors.width", message);
         }
         expect(self.places <= self.dim, "vision.places", format!("{} is above dim {}", self.places, self.dim));
         self.tune.check("vision.tune", self.dim, expect);

@@ -3,7 +3,7 @@ use super::onnx::{Columns, Draft, Steps, cross_kv, decoder_step, text, vision};
 use super::*;
 use crate::device::cpu;
 use crate::eval::{Array, Pair, ReportDecoder, Run, Tower, Weights, initial};
-use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision};
+use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision, Windows};
 use crate::fixture;
 use ctedge_models::bundle::{self, Manifest, VerifiedBundle};
 use ctedge_models::labels::Label;
@@ -35,6 +35,13 @@ fn small(positions: Positions, pool: TextPool) -> Experiment {
         class_token: positions == Positions::Learned,
         patch_norm: positions == Positions::Learned,
         densities: (positions == Positions::Learned).then_some([1, 2, 2]),
+        detectors: (positions == Positions::Learned).then_some(Windows {
+            window: [2, 2, 4],
+            block: [1, 2, 2],
+            width: 4,
+        }),
+        coarse: (positions == Positions::Learned).then_some([1, 2, 2]),
+        flag_queries: positions == Positions::Learned,
         places: 3,
         tune: Tune::Full,
     };
@@ -120,10 +127,11 @@ fn inputs_and_outputs_have_fixed_shapes_and_equal_the_manifests() {
     let expected = [("embedding", vec![1, 10]), ("logits", vec![1, 18]), ("tokens", vec![1, 12, 24])];
     let mut expected: Vec<(String, Vec<i64>)> = expected.into_iter().map(|(name, s)| (name.into(), s)).collect();
     expected.push(("saliency".into(), vec![1, 12]));
+    expected.push(("flag_saliency".into(), vec![1, 18, 12]));
     assert_eq!(listed(&decoded.output), expected);
     assert_eq!(listed(&decoded.input), [("volume".into(), vec![1, 1, 4, 8, 12])]);
     let names: Vec<&str> = graph.outputs.iter().map(|output| output.name.as_str()).collect();
-    assert_eq!(names, ["embedding", "logits", "tokens", "saliency"]);
+    assert_eq!(names, ["embedding", "logits", "tokens", "saliency", "flag_saliency"]);
     assert_eq!(graph.outputs[2].shape, [1, 12, 24]);
     assert_eq!(graph.inputs[0].shape, [1, 1, 4, 8, 12]);
 }

@@ -46,6 +46,8 @@ pub struct Trace {
     pub tokens: Vec<f32>,
     /// `[1, T]`.
     pub saliency: Vec<f32>,
+    /// What each token adds to each flag, `[1, 18, T]`.
+    pub flag_saliency: Vec<f32>,
     /// `[1, C]`, where the tower has a class token.
     pub class: Option<Vec<f32>>,
 }
@@ -54,12 +56,13 @@ impl Trace {
     /// Runs a tower on one preprocessed volume.
     pub fn of(tower: &Tower, volume: Vec<f32>, device: &Device) -> Result<Self, ExportError> {
         let outputs = tower.forward(input(tower, &volume, device)?);
-        Self::read(volume, outputs)
+        Self::read(tower, volume, outputs)
     }
 
     /// Reads what a tower has said of one volume.
-    pub(super) fn read(volume: Vec<f32>, outputs: Outputs) -> Result<Self, ExportError> {
+    pub(super) fn read(tower: &Tower, volume: Vec<f32>, outputs: Outputs) -> Result<Self, ExportError> {
         Ok(Self {
+            flag_saliency: read(tower.flag_saliency(&outputs).try_into_vec_as())?,
             volume,
             embedding: read(outputs.embedding.try_into_vec_as())?,
             logits: read(outputs.logits.try_into_vec_as())?,
@@ -78,6 +81,7 @@ impl Trace {
             ("logits", &self.logits),
             ("tokens", &self.tokens),
             ("saliency", &self.saliency),
+            ("flag_saliency", &self.flag_saliency),
         ];
         always.into_iter().chain(class).collect()
     }

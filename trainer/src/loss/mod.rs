@@ -31,7 +31,7 @@ pub use crate::net::{
     told_flags,
 };
 pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
-pub use crate::net::{Outputs, TEXT_NORM_EPSILON};
+pub use crate::net::{Detectors, Outputs, TEXT_NORM_EPSILON};
 pub use flags::flag_loss;
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};
 pub use spatial::{Moments, spatial_kernel};

@@ -6,10 +6,10 @@
 )]
 
 use super::text::TEXT_NORM_EPSILON;
-use super::vision::patches;
+use super::vision::{coarsened, patches};
 use super::*;
 use crate::device::cpu;
-use crate::experiment::{Experiment, Positions, Text, TextPool, Tune, Vision};
+use crate::experiment::{Experiment, Positions, Text, TextPool, Tune, Vision, Windows};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor, TensorData};
 use ctedge_models::spec::Grid;
@@ -33,6 +33,9 @@ fn small() -> Experiment {
         class_token: false,
         patch_norm: false,
         densities: None,
+        detectors: None,
+        coarse: None,
+        flag_queries: false,
         places: 0,
         tune: Tune::Full,
     };
@@ -115,6 +118,94 @@ fn embeddings_are_unit_vectors_and_saliency_sums_to_one() {
         assert!((sum - 1.0).abs() < 1e-5, "{sum}");
     }
     assert!(values(outputs.saliency).iter().all(|weight| *weight > 0.0));
+}
+
+/// Sums of the flags' shares over the tokens plus the bias, and the logits, of a tower whose flags have biases.
+fn told_and_summed(experiment: &Experiment) -> (Vec<f32>, Vec<f32>) {
+    let mut weights = initial(experiment, VOCABULARY).unwrap();
+    let bias = weights.0.get_mut("vision.flags.bias").unwrap();
+    bias.values = (0..18u8).map(|flag| f32::from(flag) / 4.0 - 2.0).collect();
+    let tower = Pair::new(experiment, VOCABULARY, &weights, &cpu()).unwrap().vision;
+    let said = tower.forward(volumes());
+    let shares = tower.flag_saliency(&said);
+    assert_eq!(shares.dims(), [2, 18, 12]);
+    let bias = tower.flags.bias.clone().unwrap().val().unsqueeze::<2>();
+    (values(said.logits), values(shares.sum_dim(2).squeeze_dim::<2>(2) + bias))
+}
+
+#[test]
+fn what_the_tokens_add_to_a_flag_and_its_bias_are_its_logit() {
+    for seed in 0..4 {
+        for places in [0, 5] {
+            for class_token in [false, true] {
+                let mut experiment = with_seed(seed);
+                (experiment.vision.places, experiment.vision.class_token) = (places, class_token);
+                experiment.vision.flag_queries = seed % 2 == 1;
+                let (logits, sums) = told_and_summed(&experiment);
+                let apart = logits.iter().zip(&sums).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(apart < 1e-5, "seed {seed}, {places} places: {apart}");
+            }
+        }
+    }
+}
+
+/// Windows that the small tower's patches hold several of.
+fn windows() -> Windows {
+    Windows { window: [2, 2, 4], block: [1, 2, 2], width: 4 }
+}
+
+/// What a perceptron makes of a row, number by number.
+fn by_hand(mlp: &Mlp, row: &[f32]) -> Vec<f32> {
+    let layer = |layer: &burn::nn::Linear, row: &[f32]| -> Vec<f32> {
+        let (weight, bias) = (values(layer.weight.val()), values(layer.bias.clone().unwrap().val()));
+        let product = |column: usize| {
+            row.iter().enumerate().map(|(index, value)| value * weight[index * bias.len() + column]).sum::<f32>()
+        };
+        (0..bias.len()).map(|column| bias[column] + product(column)).collect()
+    };
+    layer(&mlp.down, &gelu(&layer(&mlp.up, row)))
+}
+
+fn gelu(row: &[f32]) -> Vec<f32> {
+    values(crate::device::gelu(Tensor::<1>::from_data(TensorData::new(row.to_vec(), [row.len()]), &cpu())))
+}
+
+#[test]
+fn detectors_look_at_every_window_of_a_patch_twice() {
+    let mut experiment = small();
+    experiment.vision.detectors = Some(windows());
+    let detectors = pair(&experiment).vision.detectors.unwrap();
+    let told = detectors.forward(volumes(), [2, 4, 4]);
+    assert_eq!(told.dims(), [2, 12, 24]);
+    let voxels = values(volumes().slice_dim(0, 1..2));
+    let at = |[z, y, x]: [usize; 3]| voxels[(z % 4 * 8 + y % 8) * 12 + x % 12];
+    let answer = |[z, y, x]: [usize; 3]| {
+        let blocks = [[0, 0], [0, 2], [1, 0], [1, 2]].map(|[dz, dx]| {
+            let row = [[0, 0], [0, 1], [1, 0], [1, 1]].map(|[by, bx]| at([z + dz, y + by, x + dx + bx]));
+            gelu(&by_hand(&detectors.blocks, &row))
+        });
+        by_hand(&detectors.windows, &blocks.concat())
+    };
+    for (token, [z, y, x]) in [(0, [0, 0, 0]), (4, [0, 4, 4]), (11, [2, 4, 8])] {
+        // Two windows of the patch, and the two that begin half a window further.
+        let answers = [[0, 0, 0], [0, 2, 0], [1, 1, 2], [1, 3, 2]].map(|[dz, dy, dx]| answer([z + dz, y + dy, x + dx]));
+        let column = |index: usize| answers.iter().map(move |answer| answer[index]);
+        let row: Vec<f32> = (0..4)
+            .map(|index| column(index).fold(f32::MIN, f32::max))
+            .chain((0..4).map(|index| column(index).sum::<f32>() / 4.0))
+            .collect();
+        let expected = detectors.project.forward(Tensor::<2>::from_data(TensorData::new(row, [1, 8]), &cpu()));
+        let found = values(told.clone().slice_dim(0, 1..2).slice_dim(1, token..token + 1));
+        let apart = values(expected).iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-5, "token {token}: {apart}");
+    }
+}
+
+#[test]
+fn a_coarse_voxel_is_the_mean_of_a_block() {
+    let volume = Tensor::<5>::from_data(TensorData::new((0..16u8).map(f32::from).collect(), [1, 1, 2, 2, 4]), &cpu());
+    assert_eq!(values(coarsened(volume.clone(), [1, 2, 2])), [2.5, 4.5, 10.5, 12.5]);
+    assert_eq!(values(coarsened(volume.clone(), [1; 3])), values(volume));
 }
 
 #[test]

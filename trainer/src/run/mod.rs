@@ -45,7 +45,7 @@ pub use crate::loss::{
     told_flags,
 };
 pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
-pub use crate::loss::{Outputs, TEXT_NORM_EPSILON};
+pub use crate::loss::{Detectors, Outputs, TEXT_NORM_EPSILON};
 
 use crate::experiment::{Experiment, ExperimentError};
 use crate::loss::FeaturesError;

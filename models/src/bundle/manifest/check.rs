@@ -116,12 +116,12 @@ impl Manifest {
     }
 
     fn check_tokens(&self) -> Result<(), String> {
-        if self.tokens().len() > 1 {
-            return Err("the volume graph's outputs tell of different numbers of tokens".to_owned());
-        }
         let labels = self.labels.len();
-        if self.output("flag_saliency").is_some_and(|shape| shape.len() != 2 || shape.first() != Some(&labels)) {
-            return Err(format!("`flag_saliency` must be [1, {labels}, T], one row a label"));
+        let others = ["tokens", "saliency"].map(|name| self.output(name).and_then(|shape| shape.first().copied()));
+        let fits =
+            |shape: &[usize]| matches!(shape, [rows, count] if *rows == labels && others.contains(&Some(*count)));
+        if self.tokens().len() > 1 || !self.output("flag_saliency").is_none_or(fits) {
+            return Err(format!("`flag_saliency` must be [1, {labels}, T] with the T of `saliency` and `tokens`"));
         }
         let Some(grid) = self.token_grid else { return Ok(()) };
         let divides = self.input.grid.size().iter().zip(grid).all(|(edge, count)| count > 0 && edge % count == 0);

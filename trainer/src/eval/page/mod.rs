@@ -95,7 +95,7 @@ fn flags(flags: &Flags, evaluation: &Evaluation) -> Node {
         figures::reliability(flags),
         tables::calibration(flags),
         tag("h3").add("Thresholds"),
-        paragraph("Learned on validation patients: temperature by likelihood, threshold by Youden's J."),
+        paragraph("Learned on validation patients: temperature by likelihood, threshold by F1."),
         tables::thresholds(&evaluation.calibration),
     ];
     section("Flags", first.into_iter().chain(tables::flags(flags)).chain(then))

@@ -47,7 +47,7 @@ impl Quantised {
                 None => tokens,
             })
         })?;
-        Trace::read(volume, outputs)
+        Trace::read(&self.tower, volume, outputs)
     }
 }
 

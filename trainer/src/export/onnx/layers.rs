@@ -53,10 +53,26 @@ impl Builder {
     }
 
     /// The places `from..to` of axis 1.
-    pub(super) fn slice(&mut self, name: &str, a: &Value, [from, to]: [usize; 2]) -> Result<Value, ExportError> {
+    pub(super) fn slice(&mut self, name: &str, a: &Value, places: [usize; 2]) -> Result<Value, ExportError> {
+        self.along(name, a, 1, places)
+    }
+
+    /// The rows `from..to` of a matrix.
+    pub(super) fn rows(&mut self, name: &str, a: &Value, places: [usize; 2]) -> Result<Value, ExportError> {
+        self.along(name, a, 0, places)
+    }
+
+    /// The places `from..to` of an axis.
+    pub(super) fn along(
+        &mut self,
+        name: &str,
+        a: &Value,
+        axis: usize,
+        [from, to]: [usize; 2],
+    ) -> Result<Value, ExportError> {
         let start = self.whole(&format!("{name}/start"), &[from])?;
         let end = self.whole(&format!("{name}/end"), &[to])?;
-        let axis = self.whole(&format!("{name}/axis"), &[1])?;
+        let axis = self.whole(&format!("{name}/axis"), &[axis])?;
         Ok(self.node("Slice", name, &[a, &start, &end, &axis], Vec::new()))
     }
 
@@ -95,11 +111,16 @@ impl Builder {
         Ok(self.wide("Mul", name, &[&twice, &half], Vec::new()))
     }
 
-    /// The perceptron of a layer: two linear layers with a GELU between them, all under `path/mlp`.
+    /// The perceptron of a layer, all under `path/mlp`.
     pub(super) fn perceptron(&mut self, path: &str, tokens: &Value) -> Result<Value, ExportError> {
-        let up = self.linear(&format!("{path}/mlp/up"), tokens, &format!("{path}.mlp.up"))?;
-        let hidden = self.gelu(&format!("{path}/mlp/gelu"), &up)?;
-        self.linear(&format!("{path}/mlp/down"), &hidden, &format!("{path}.mlp.down"))
+        self.network(&format!("{path}/mlp"), tokens, &format!("{path}.mlp"))
+    }
+
+    /// Two linear layers with a GELU between them, of the parameters under `path`; the values' names begin with `name`.
+    pub(super) fn network(&mut self, name: &str, rows: &Value, path: &str) -> Result<Value, ExportError> {
+        let up = self.linear(&format!("{name}/up"), rows, &format!("{path}.up"))?;
+        let hidden = self.gelu(&format!("{name}/gelu"), &up)?;
+        self.linear(&format!("{name}/down"), &hidden, &format!("{path}.down"))
     }
 
     /// Attention of queries, keys and values `[1, T, C]` to `[1, T, C]`, in `[1, heads, T, C / heads]` and with the queries

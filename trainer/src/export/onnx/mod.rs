@@ -6,6 +6,7 @@
 
 mod builder;
 mod decoder;
+mod detectors;
 mod halved;
 mod layers;
 mod quantised;
@@ -28,7 +29,7 @@ const IR_VERSION: i64 = 8;
 pub(super) const OPSET: i64 = 17;
 /// Rises when the same network is written in other bytes. It is not the program's version, since a new release must be
 /// able to make an old model's file again.
-const WRITER_VERSION: &str = "1";
+const WRITER_VERSION: &str = "2";
 
 /// A graph that is not yet a file.
 #[derive(Debug, Clone, PartialEq)]

@@ -36,6 +36,9 @@ fn experiment() -> Experiment {
         class_token: true,
         patch_norm: false,
         densities: None,
+        detectors: None,
+        coarse: None,
+        flag_queries: false,
         places: 0,
         ..experiment.vision
     };

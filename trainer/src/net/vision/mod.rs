@@ -1,7 +1,8 @@
 //! The volume tower.
 //!
 //! In: volumes `[B, 1, z, y, x]`, preprocessed by the experiment's input contract. Out: [`Outputs`], embedding, flags,
-//! tokens and their saliency.
+//! tokens and their saliency; and on request what each token adds to each flag
+//! ([`Tower::flag_saliency`]).
 //!
 //! **What is published of SCALE-VLP** (arXiv 2511.02996) about this tower, and kept: a 3D vision transformer over
 //! non-overlapping patches with 3D positional encodings, whose tokens a light aggregator turns into one volume
@@ -14,25 +15,21 @@
 //! `r_{i,m} = softmax_m(q · h_{i,m} / sqrt(d))` — equation R6 of the reconstruction; centroid and covariance (R7) and
 //! the spatial kernel (R8) follow from them in the loss. With `places` above zero the aggregator also reads a few
 //! channels of every token in its own place ([`Local`]), with `patch_norm` a patch is normalised on its way in
-//! ([`PatchNorms`]), and with `densities` it is told its extremes ([`Densities`]): without the three, a small tower learns several times slower. The published tower takes 32x256x256 voxels in 16^3 patches;
-//! size and patch are free here. Learned positions and a class token make it the vision transformer of MONAI and M3D-CLIP, whose
+//! ([`PatchNorms`]), and with `densities` it is told its extremes ([`Densities`]): without the three, a small tower learns several times slower. With
+//! `detectors` it is told what is small and lies anywhere in it ([`Detectors`]), with `flag_queries` each flag weighs the tokens
+//! for itself ([`FlagQueries`]), and with `coarse` its projection reads means of voxels: the detectors see the fine ones. The
+//! published tower takes 32x256x256 voxels in 16^3 patches; size and patch are free here. Learned positions and a class token make it the vision transformer of MONAI and M3D-CLIP, whose
 //! weights can be imported.
 
 mod block;
-mod densities;
-mod local;
-mod patch;
-mod pool;
-mod positions;
+mod embed;
+mod heads;
 mod tower;
 
 pub use block::{Attention, Block};
-pub(crate) use densities::DENSITIES;
-pub use densities::Densities;
-pub use local::Local;
-pub use patch::{PATCH_EPSILON, PatchNorms, patches};
-pub use pool::AttentionPool;
-pub use positions::{Places, TokenGrid};
+pub(crate) use embed::DENSITIES;
+pub use embed::{Densities, Detectors, PATCH_EPSILON, PatchNorms, Places, TokenGrid, coarsened, patches};
+pub use heads::{AttentionPool, FlagQueries, Local};
 pub use tower::{Outputs, Tower};
 
 /// Added to the variance in every layer normalisation of the tower.

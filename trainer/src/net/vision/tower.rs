@@ -1,6 +1,7 @@
 //! The volume tower: patches, positions, blocks, pooling, projection and flags.
 
-use super::{AttentionPool, Block, Densities, LAYER_NORM_EPSILON, Local, PatchNorms, Places, TokenGrid, patches};
+use super::{AttentionPool, Block, Densities, Detectors, FlagQueries, LAYER_NORM_EPSILON, Local, PatchNorms, Places};
+use super::{TokenGrid, coarsened, patches};
 use crate::experiment::Vision;
 use crate::net::layers::{LayerNorm, as_in, linear, unit};
 use crate::net::{Weights, WeightsError};
@@ -13,12 +14,14 @@ use ctedge_models::spec::Grid;
 /// SCALE-VLP's volume tower (reconstruction; see the room's head for what is published).
 #[derive(Module, Debug)]
 pub struct Tower {
-    /// `[pz * py * px, C]`.
+    /// `[V, C]` of the V voxels of a patch.
     pub patch: Linear,
     /// Before and after it.
     pub patch_norms: Option<PatchNorms>,
     /// How bright and how dark parts of a patch are.
     pub densities: Option<Densities>,
+    /// What is small and lies anywhere in a patch.
+    pub detectors: Option<Detectors>,
     /// Where a token lies.
     pub positions: Places,
     /// One more token before the others, `[1, 1, C]`; where it stands is part of what it learns, as in MONAI.
@@ -31,12 +34,16 @@ pub struct Tower {
     pub pool: AttentionPool,
     /// What each token says in its own place, `[B, T * W]`.
     pub local: Option<Local>,
-    /// `[C + T * W, E]`.
+    /// What each flag reads by a query of its own.
+    pub flag_queries: Option<FlagQueries>,
+    /// `[C + T * W, E]`, with `flag_queries` `[C + T * W + 18, E]`.
     pub project: Linear,
     /// `[C + T * W, 18]`.
     pub flags: Linear,
     /// Edges of a patch (z, y, x).
     pub patch_size: [usize; 3],
+    /// Edges (z, y, x) of the blocks whose means are the voxels that `patch` projects.
+    pub coarse: [usize; 3],
     /// Size of the input (z, y, x).
     pub input_size: [usize; 3],
 }
@@ -65,21 +72,27 @@ impl Tower {
     /// The shape alone. Its parameters hold nothing useful until [`Weights::fill`] has filled them.
     pub(in crate::net) fn empty(architecture: &Vision, grid: &Grid, device: &Device) -> Self {
         let Vision { patch, dim, depth, embedding, class_token, patch_norm, densities, places, .. } = *architecture;
-        let (tokens, voxels) = (TokenGrid::new(grid, patch), patch.iter().product());
+        let coarse = architecture.coarse.unwrap_or([1; 3]);
+        let tokens = TokenGrid::new(grid, patch);
+        let voxels = patch.iter().zip(coarse).map(|(edge, step)| edge / step).product();
         let summary = dim + tokens.tokens() * places;
+        let read = if architecture.flag_queries { LABEL_COUNT } else { 0 };
         Self {
             patch: linear(voxels, dim, device),
             patch_norms: patch_norm.then(|| PatchNorms::new(voxels, dim, device)),
             densities: densities.map(|block| Densities::new(patch, block, dim, device)),
+            detectors: architecture.detectors.as_ref().map(|windows| Detectors::new(windows, dim, device)),
             positions: Places::new(architecture, &tokens, device),
             class_token: class_token.then(|| Param::from_tensor(Tensor::zeros([1, 1, dim], device))),
             blocks: (0..depth).map(|_| Block::new(architecture, device)).collect(),
             norm: LayerNorm::new(dim, LAYER_NORM_EPSILON, device),
             pool: AttentionPool::new(dim, device),
             local: (places > 0).then(|| Local::new(dim, places, device)),
-            project: linear(summary, embedding, device),
+            flag_queries: architecture.flag_queries.then(|| FlagQueries::new(dim, device)),
+            project: linear(summary + read, embedding, device),
             flags: linear(summary, LABEL_COUNT, device),
             patch_size: patch,
+            coarse,
             input_size: grid.size(),
         }
     }
@@ -113,14 +126,19 @@ impl Tower {
 
     /// Volumes to the tokens before the first block `[B, T, C]`, a class token before the others.
     pub fn embed(&self, volume: Tensor<5>) -> Tensor<3> {
-        let voxels = patches(volume.clone(), self.patch_size);
+        let [pz, py, px] = self.patch_size;
+        let [cz, cy, cx] = self.coarse;
+        let voxels = patches(coarsened(volume.clone(), self.coarse), [pz / cz, py / cy, px / cx]);
         let voxels = match &self.patch_norms {
             Some(norms) => norms.voxels.forward(voxels),
             None => voxels,
         };
         let mut patches = as_in(self.patch.forward(as_in(voxels, &self.patch)), &self.project);
         if let Some(densities) = &self.densities {
-            patches = patches + densities.forward(volume, self.patch_size);
+            patches = patches + densities.forward(volume.clone(), self.patch_size);
+        }
+        if let Some(detectors) = &self.detectors {
+            patches = patches + detectors.forward(volume, self.patch_size);
         }
         if let Some(norms) = &self.patch_norms {
             patches = norms.token.forward(patches);
@@ -145,7 +163,13 @@ impl Tower {
             Some(local) => Tensor::cat(vec![pooled, local.forward(tokens.clone())], 1),
             None => pooled,
         };
-        let embedding = unit(&self.project.forward(summary.clone()));
-        Outputs { embedding, logits: self.flags.forward(summary), tokens, saliency, class }
+        let mut logits = self.flags.forward(summary.clone());
+        let mut described = summary;
+        if let Some(queries) = &self.flag_queries {
+            let read = queries.forward(tokens.clone()).sum_dim(1).squeeze_dim::<2>(1);
+            logits = logits + read.clone();
+            described = Tensor::cat(vec![described, read], 1);
+        }
+        Outputs { embedding: unit(&self.project.forward(described)), logits, tokens, saliency, class }
     }
 }

@@ -1,8 +1,8 @@
 //! Patches as rows of a matrix: reshape and transpose, then one matrix product. A strided 3D convolution would be the
 //! same function, but costs more on every runtime and cannot be exported everywhere.
 
-use super::LAYER_NORM_EPSILON;
 use crate::net::layers::LayerNorm;
+use crate::net::vision::LAYER_NORM_EPSILON;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -21,7 +21,7 @@ pub struct PatchNorms {
 }
 
 impl PatchNorms {
-    pub(super) fn new(voxels: usize, dim: usize, device: &Device) -> Self {
+    pub(in crate::net::vision) fn new(voxels: usize, dim: usize, device: &Device) -> Self {
         Self {
             voxels: LayerNorm::new(voxels, PATCH_EPSILON, device),
             token: LayerNorm::new(dim, LAYER_NORM_EPSILON, device),
@@ -40,4 +40,14 @@ pub fn patches(volume: Tensor<5>, patch: [usize; 3]) -> Tensor<3> {
         nz * ny * nx,
         pz * py * px,
     ])
+}
+
+/// Volumes `[B, 1, z, y, x]` whose voxels are the means of blocks of these edges.
+pub fn coarsened(volume: Tensor<5>, block: [usize; 3]) -> Tensor<5> {
+    let [batch, _, z, y, x] = volume.dims();
+    let [bz, by, bx] = block;
+    if block == [1; 3] {
+        return volume;
+    }
+    patches(volume, block).mean_dim(2).reshape([batch, 1, z / bz, y / by, x / bx])
 }

@@ -20,7 +20,7 @@ pub struct Densities {
 }
 
 impl Densities {
-    pub(super) fn new(patch: [usize; 3], block: [usize; 3], dim: usize, device: &Device) -> Self {
+    pub(in crate::net::vision) fn new(patch: [usize; 3], block: [usize; 3], dim: usize, device: &Device) -> Self {
         let blocks: usize = patch.iter().zip(block).map(|(edge, step)| edge / step).product();
         Self { project: linear(DENSITIES * blocks, dim, device), block }
     }

@@ -26,7 +26,7 @@ pub enum Places {
 }
 
 impl Places {
-    pub(super) fn new(architecture: &Vision, grid: &TokenGrid, device: &Device) -> Self {
+    pub(in crate::net::vision) fn new(architecture: &Vision, grid: &TokenGrid, device: &Device) -> Self {
         let dim = architecture.dim;
         match architecture.positions {
             Positions::Sine => Self::Sine(grid.table(dim, device)),

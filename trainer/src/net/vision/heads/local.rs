@@ -18,12 +18,17 @@ pub struct Local {
 }
 
 impl Local {
-    pub(super) fn new(dim: usize, channels: usize, device: &Device) -> Self {
+    pub(in crate::net::vision) fn new(dim: usize, channels: usize, device: &Device) -> Self {
         Self { narrow: linear(dim, channels, device) }
+    }
+
+    /// Tokens `[B, T, C]` to what each says, `[B, T, W]`.
+    pub fn each(&self, tokens: Tensor<3>) -> Tensor<3> {
+        gelu(self.narrow.forward(tokens))
     }
 
     /// Tokens `[B, T, C]` to `[B, T * W]`, token after token.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<2> {
-        gelu(self.narrow.forward(tokens)).flatten(1, 2)
+        self.each(tokens).flatten(1, 2)
     }
 }

@@ -12,7 +12,7 @@ pub struct AttentionPool {
 }
 
 impl AttentionPool {
-    pub(super) fn new(dim: usize, device: &Device) -> Self {
+    pub(in crate::net::vision) fn new(dim: usize, device: &Device) -> Self {
         Self { query: Param::from_tensor(Tensor::zeros([dim, 1], device)) }
     }
 
