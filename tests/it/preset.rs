@@ -18,7 +18,7 @@ pub(crate) fn changed(lines: &[&str]) -> toml::Table {
 }
 
 /// What makes the catalog's experiment small.
-const SMALL: [&str; 10] = [
+const SMALL: [&str; 13] = [
     "data = { corpus = { phantoms = { count = 24, seed = 1 } }, validation_share = 0.2, test_share = 0.0 }",
     "input.grid.spacing = { size = [16, 32, 32], spacing_mm = [20.0, 12.0, 12.0] }",
     "vision.dim = 24",
@@ -28,6 +28,9 @@ const SMALL: [&str; 10] = [
     "text.depth = 1",
     "text.vocabulary = 256",
     "text.max_tokens = 64",
+    "decoder.dim = 24",
+    "decoder.depth = 2",
+    "decoder.max_tokens = 96",
     "export = { precision = \"f32\" }",
 ];
 

@@ -1,6 +1,6 @@
 //! For tests: an experiment that learns in a moment, and its corpus.
 
-use crate::batch::{Cohort, Shards, Split, Tokenizer, seen};
+use crate::batch::{Cohort, Shards, Split, Tokenizer, learn, seen};
 use crate::corpus;
 use crate::experiment::Experiment;
 use crate::run::Run;
@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 /// What makes the committed preset small.
-const SMALL: [&str; 14] = [
+const SMALL: [&str; 18] = [
     "input.grid.spacing.size = [16, 32, 32]",
     "input.grid.spacing.spacing_mm = [20.0, 12.0, 12.0]",
     "data.test_share = 0.0",
@@ -22,6 +22,10 @@ const SMALL: [&str; 14] = [
     "text.heads = 2",
     "text.depth = 1",
     "text.vocabulary = 256",
+    "decoder.dim = 24",
+    "decoder.heads = 2",
+    "decoder.depth = 2",
+    "decoder.max_tokens = 96",
     "golden = { seed = 18, size = [48, 40, 24], spacing_mm = [8.0, 8.0, 14.0], findings = [] }",
 ];
 
@@ -74,7 +78,7 @@ impl Classroom {
         let shards = Shards::open(&place, &experiment.input).unwrap();
         let texts = shards.cases().iter().map(|stored| &stored.case.report);
         let texts: Vec<String> = texts.map(|report| seen(&report.findings, &report.impression)).collect();
-        let tokenizer = Tokenizer::train(&texts, &experiment.text).unwrap();
+        let tokenizer = learn(&texts, &experiment.text).unwrap();
         Self { folder, experiment, shards, tokenizer }
     }
 

@@ -7,7 +7,7 @@ use crate::floor::fate::Refusal;
 use crate::floor::subject::Choice;
 use crate::infer::{Inference, Model, Settings, inferred};
 use crate::message::{self, Place, Topics, Writer};
-use crate::report::{self, Report};
+use crate::report::{self, Author, Disagreement, Report, Written};
 use crate::{pipeline, volume};
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -56,8 +56,17 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
                 }
             },
         };
+        let mut draft = None;
+        if let Ok(scores) = &scores {
+            let (written, broken) = pipeline::drafted(config, scores, &mut inference);
+            draft = written;
+            if let Some(broken) = broken {
+                complain(&format!("over the draft: {broken}"));
+                inference = Inference::start(&settings, &config.paths.of_models())?;
+            }
+        }
         let inferred = inferred(&reading, scores);
-        let report = report::report(&config.report, inferred, inference.model());
+        let report = report::report(&config.report, inferred, draft, inference.model());
         let id = message::result_id(&report.subject.identity(), &inference.model().digest, &config.digest());
         chosen.note(&report, config);
         if report.refusal.as_ref().is_some_and(|refusal| !refusal.code.spares_files()) {
@@ -65,6 +74,9 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         }
         if args.json {
             say(&String::from_utf8_lossy(&writer.result(&id, &Place::default(), &report).payload));
+            if let Some(draft) = writer.report(&id, &report) {
+                say(&String::from_utf8_lossy(&draft.payload));
+            }
         } else {
             say(&format!("{}\n{}", found.example.display(), told(&id, &report, inference.model())));
         }
@@ -99,12 +111,27 @@ fn told(id: &str, report: &Report, model: &Model) -> String {
             lines.push("  RANDOM WEIGHTS: the flags mean nothing".to_owned());
         }
     }
+    lines.extend(report.draft.iter().map(drafted));
     let timing = report.timing;
     lines.push(format!(
-        "  reading {} ms, preparing {} ms, model {} ms",
-        timing.decode_ms, timing.preprocess_ms, timing.infer_ms
+        "  reading {} ms, preparing {} ms, model {} ms, draft {} ms",
+        timing.decode_ms, timing.preprocess_ms, timing.infer_ms, timing.draft_ms
     ));
     lines.push("  Unverified draft for a physician, no diagnosis.\n".to_owned());
+    lines.join("\n")
+}
+
+/// A draft for people, its mark first.
+fn drafted(written: &Written) -> String {
+    let Written { draft, author, truncated, disagreements, .. } = written;
+    let by = match author {
+        Author::Decoder => "the model",
+        Author::Template => "the template",
+    };
+    let mut lines = vec![format!("  UNVERIFIED DRAFT by {by}{}", if *truncated { ", cut short" } else { "" })];
+    lines.push(format!("  Findings: {}\n  Impression: {}", draft.findings, draft.impression));
+    let told = |one: &Disagreement| format!("  contradicts the flags: {} {}", one.code.name(), one.kind.name());
+    lines.extend(disagreements.iter().map(told));
     lines.join("\n")
 }
 

@@ -90,7 +90,7 @@ fn replayed(args: &Args, config: &Config) -> anyhow::Result<(Decision, Decision)
     };
     let inferred = inferred(&reading, scores);
     let ran = Ran::of(&inferred);
-    let report = report::report(&config.report, inferred, inference.model());
+    let report = report::report(&config.report, inferred, None, inference.model());
     let id = message::result_id(&report.subject.identity(), &inference.model().digest, &config.digest());
     let again = ran.decision(&id, &report, inference.model(), &config.digest());
     Ok((recorded, again))

@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) volume: volume::Settings,
     /// The model and where it runs.
     pub(crate) infer: infer::Settings,
+    /// How reports are drafted.
+    pub(crate) draft: infer::DraftSettings,
     /// How models change.
     pub(crate) update: update::Settings,
     /// From scores to outcomes.
@@ -206,7 +208,8 @@ impl Config {
     /// SHA-256 over the settings that can change a result, hex. Part of every result's id.
     pub(crate) fn digest(&self) -> String {
         use sha2::{Digest, Sha256};
-        let text = serde_json::json!({ "report": self.report, "limits": self.volume.limits }).to_string();
+        let text =
+            serde_json::json!({ "report": self.report, "draft": self.draft, "limits": self.volume.limits }).to_string();
         data_encoding::HEXLOWER.encode(&Sha256::digest(text))
     }
 
@@ -225,6 +228,7 @@ impl Config {
             self.choice.problems(),
             self.volume.problems(),
             self.infer.problems(),
+            self.draft.problems(),
             self.update.problems(),
             self.report.problems(),
             self.outbox.problems(),

@@ -4,16 +4,20 @@
 //! The supervisor only starts the worker, passes the voxels' descriptor on, and outlives a driver that hangs.
 
 mod cache;
+mod draft;
 mod ladder;
 mod library;
 mod model;
 mod onnx;
+mod seen;
 mod settings;
 mod worker;
 
+pub(crate) use draft::{Ask, Cost, Drafted, Fault, Policy, Settings as DraftSettings, Source};
 pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
 pub(crate) use model::device;
+pub(crate) use seen::{Focus, Neighbour, Similar};
 pub(crate) use settings::{Provider, Settings};
 pub(crate) use worker::work;
 
@@ -26,6 +30,7 @@ use crate::volume::{Reading, Scan};
 use ctedge_models::bundle::{Admission, LabelSpec, known_code};
 use ctedge_models::scan::{Facts, VoxelKind};
 use ctedge_models::volume::Geometry;
+use draft::writer::hung_s;
 use serde::{Deserialize, Serialize};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -65,6 +70,8 @@ pub(crate) struct Model {
     pub(crate) runtime: String,
     /// Largest difference of a logit from the trainer's, on the bundle's golden volume.
     pub(crate) golden_difference: f32,
+    /// Whether it can draft a report.
+    pub(crate) drafts: bool,
 }
 
 /// What the model said of a volume.
@@ -72,6 +79,10 @@ pub(crate) struct Model {
 pub(crate) struct Scores {
     /// One a label, in the model's order.
     pub(crate) logits: Vec<f32>,
+    /// Where each flag comes from, in the same order; empty where the model does not tell.
+    pub(crate) foci: Vec<Option<Focus>>,
+    /// Which reference cases the volume is like, where the model has any.
+    pub(crate) similar: Option<Similar>,
     /// Milliseconds from volume to tensor.
     pub(crate) preprocess_ms: u64,
     /// Milliseconds of the model.
@@ -129,6 +140,8 @@ enum Request {
     Load { settings: Settings, folders: Folders, admission: Option<Box<Admission>> },
     /// Run the golden volume again.
     Golden { within_s: f64 },
+    /// Draft a report of the volume that the model ran on last.
+    Draft(Ask),
     /// Run the model on the volume whose voxels come with this message.
     ///
     /// The worker ends the run itself after `within_s`.
@@ -140,6 +153,12 @@ enum Request {
 enum Answer {
     Loaded(Box<Model>),
     Scores(Scores),
+    Drafted(Drafted),
+    /// There is no draft, and why.
+    Undrafted {
+        fault: Fault,
+        reason: String,
+    },
     /// The run took too long, and ended when it was asked to.
     Stopped,
     /// Largest difference of a logit from the trainer's, on the golden volume.
@@ -209,9 +228,7 @@ impl Inference {
                 let fault = fault.map(|code| known_code(&code).unwrap_or("bad_bundle"));
                 return Err(LoadError { fault, ..LoadError::new(reason) });
             }
-            Ok((Answer::Failed { .. } | Answer::Scores(_) | Answer::Stopped | Answer::Golden(_), _)) => {
-                ANOTHER.to_owned()
-            }
+            Ok((_, _)) => ANOTHER.to_owned(),
             Err(lost) => {
                 let hung = (lost == Lost::Time).then(|| worker.kill());
                 return Err(LoadError { hung, ..LoadError::new(format!("while loading the model: {lost}")) });
@@ -257,10 +274,27 @@ impl Inference {
             Some((Answer::Scores(scores), _)) => Ok(Ok(scores)),
             Some((Answer::Failed { code, reason }, _)) => Ok(Err(Refusal::new(code, reason))),
             Some((Answer::Stopped, _)) => Err(Unfinished::Stopped),
-            Some((Answer::Loaded(_) | Answer::Unloaded { .. } | Answer::Golden(_), _)) => {
-                Ok(Err(Refusal::new(Code::InferFailed, ANOTHER)))
-            }
+            Some((_, _)) => Ok(Err(Refusal::new(Code::InferFailed, ANOTHER))),
             None => Err(Unfinished::Wedged(self.worker.kill())),
+        }
+    }
+
+    /// Drafts a report of the volume that the model ran on last; what is `None` is not there, for the reason that stands in the log.
+    ///
+    /// # Errors
+    /// The draft came to no end. There is no worker any more.
+    pub(crate) fn draft(&mut self, ask: Ask) -> Result<Result<Drafted, Fault>, Unfinished> {
+        let within = seconds(hung_s(ask.settings.within_s)).mul_f64(1.0 + ASKING);
+        let answer = self.worker.ask::<_, Answer>(&Request::Draft(ask), None, within);
+        match answer {
+            Ok((Answer::Drafted(drafted), _)) => Ok(Ok(drafted)),
+            Ok((Answer::Undrafted { fault, reason }, _)) => {
+                warn!(worker = self.worker.id(), reason, "there is no draft");
+                Ok(Err(fault))
+            }
+            Ok((_, _)) => Ok(Err(Fault::Failed)),
+            Err(Lost::Time) => Err(Unfinished::Wedged(self.worker.kill())),
+            Err(lost) => Err(lost.into()),
         }
     }
 
@@ -274,9 +308,7 @@ impl Inference {
         let reason = match answer {
             Ok((Answer::Golden(difference), _)) => return Ok(difference),
             Ok((Answer::Failed { reason, .. }, _)) => reason,
-            Ok((Answer::Scores(_) | Answer::Loaded(_) | Answer::Unloaded { .. } | Answer::Stopped, _)) => {
-                ANOTHER.to_owned()
-            }
+            Ok((_, _)) => ANOTHER.to_owned(),
             Err(lost) => {
                 let hung = (lost == Lost::Time).then(|| self.worker.kill());
                 return Err(LoadError { hung, ..LoadError::new(lost.to_string()) });

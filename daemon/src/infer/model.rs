@@ -1,8 +1,10 @@
 //! A bundle, opened, checked and ready to run.
 
 use super::cache::{self, Key};
-use super::onnx::{Engine, Graph, Halt, Runtime};
-use super::{Folders, Model, Provider, Scores, Settings, library, seconds};
+use super::draft::writer::Writer;
+use super::onnx::{Engine, Graph, Halt, Runtime, Seen, Tokens};
+use super::seen::{Library, foci};
+use super::{Ask, Drafted, Fault, Folders, Model, Provider, Scores, Settings, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
 use crate::floor::worker::memory::Memory;
@@ -17,6 +19,12 @@ use std::time::Duration;
 /// A model that has passed its golden test on this device.
 pub(super) struct Loaded {
     engine: Engine,
+    writer: Option<Writer>,
+    library: Option<Library>,
+    /// How the tokens divide the tensor (z, y, x), where the model tells.
+    grid: Option<[usize; 3]>,
+    /// What was seen of the last volume.
+    tokens: Option<Tokens>,
     input: PreprocessSpec,
     golden: Golden,
     model: Model,
@@ -39,6 +47,11 @@ impl Loaded {
         let bundle = open(settings, folders, &runtime, admission)?;
         let manifest = bundle.manifest();
         let (engine, golden_difference, passed_over) = engine(&runtime, settings, (&bundle, &folders.models))?;
+        let cache = graph(&bundle, engine.provider(), &runtime, &folders.models)?.cache;
+        let writer = Writer::load(&runtime, settings, &bundle, (engine.provider(), cache));
+        let writer = writer.map_err(|reason| format!("the model's decoder: {reason}"))?;
+        let reference = Library::open(&bundle, settings.neighbours);
+        let reference = reference.map_err(|reason| format!("the model's reference cases: {reason}"))?;
         let model = Model {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -55,8 +68,10 @@ impl Loaded {
             library,
             runtime: runtime.version().to_owned(),
             golden_difference,
+            drafts: writer.is_some(),
         };
-        Ok(Self { engine, input: manifest.input.clone(), golden: manifest.golden.clone(), model, _runtime: runtime })
+        let (input, golden, grid) = (manifest.input.clone(), manifest.golden.clone(), manifest.token_grid);
+        Ok(Self { engine, writer, library: reference, grid, tokens: None, input, golden, model, _runtime: runtime })
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -78,13 +93,27 @@ impl Loaded {
         let preprocess_ms = clock.ms();
         let left = within.saturating_sub(clock.elapsed());
         let clock = Stopwatch::start();
-        let logits = self.engine.logits(&tensor, left)?;
-        let infer_ms = clock.ms();
-        if logits.iter().all(|logit| logit.is_finite()) {
-            Ok(Scores { logits, preprocess_ms, infer_ms })
-        } else {
+        self.tokens = None;
+        let Seen { logits, tokens, embedding, flag_saliency } = self.engine.run(&tensor, left)?;
+        self.tokens = tokens;
+        if !logits.iter().all(|logit| logit.is_finite()) {
             let reason = "the model gave values that are no numbers".to_owned();
-            Err(NoScores::Failed { code: Code::InferNotFinite, reason })
+            return Err(NoScores::Failed { code: Code::InferNotFinite, reason });
+        }
+        let foci = self.grid.map(|grid| foci(&flag_saliency, grid, &tensor)).unwrap_or_default();
+        let similar = self.library.as_ref().map(|library| library.similar(&embedding)).transpose();
+        let similar = similar.map_err(|reason| NoScores::Failed { code: Code::InferNotFinite, reason })?;
+        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms: clock.ms() })
+    }
+
+    /// Drafts a report of the volume that the model ran on last.
+    pub(super) fn draft(&mut self, ask: &Ask) -> Result<Drafted, (Fault, String)> {
+        let Some(writer) = &mut self.writer else {
+            return Err((Fault::NoDecoder, "the model has no decoder".to_owned()));
+        };
+        match &self.tokens {
+            Some(tokens) => writer.write(tokens, ask),
+            None => Err((Fault::Failed, "the model has seen no volume".to_owned())),
         }
     }
 }
@@ -216,7 +245,7 @@ fn golden(engine: &mut Engine, golden: &Golden, input: &PreprocessSpec, within: 
             "the golden volume gives another tensor here than in the trainer: bundle and ctedge do not fit".to_owned()
         );
     }
-    let ours = engine.logits(&tensor, within).map_err(|halt| match halt {
+    let ours = engine.run(&tensor, within).map(|seen| seen.logits).map_err(|halt| match halt {
         Halt::Stopped => "the model does not end on the golden volume".to_owned(),
         Halt::Failed(reason) => reason,
     })?;

@@ -26,6 +26,8 @@ pub(crate) struct Settings {
     pub(crate) memory_mib: u64,
     /// MiB of engines that are kept on disk; they are built again where they are missing.
     pub(crate) engines_mib: u64,
+    /// Reference cases of the bundle that a result names, the nearest ones; 0 for none.
+    pub(crate) neighbours: usize,
     /// Seconds after which a run counts as hung.
     pub(crate) run_s: f64,
     /// Seconds after which loading counts as hung. TensorRT builds an engine for minutes when a model is new.
@@ -57,6 +59,9 @@ impl Provider {
     }
 }
 
+/// More would not fit the budget of a result.
+const MOST_NEIGHBOURS: usize = 20;
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -68,6 +73,7 @@ impl Default for Settings {
             threads: 0,
             memory_mib: 0,
             engines_mib: 2048,
+            neighbours: 5,
             run_s: 120.0,
             load_s: 1800.0,
             reboot: Vec::new(),
@@ -81,6 +87,9 @@ impl Settings {
         let mut problems = Vec::new();
         if self.providers.is_empty() {
             problems.push("infer.providers is empty: name at least one of tensorrt, cuda and cpu".to_owned());
+        }
+        if self.neighbours > MOST_NEIGHBOURS {
+            problems.push(format!("infer.neighbours = {}: must be at most {MOST_NEIGHBOURS}", self.neighbours));
         }
         for (name, seconds) in [("run_s", self.run_s), ("load_s", self.load_s)] {
             if !(1.0..=86_400.0).contains(&seconds) {

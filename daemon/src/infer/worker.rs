@@ -1,7 +1,7 @@
 //! The inference worker: answers requests until the supervisor goes.
 
 use super::model::{Loaded, NoScores, Unloaded};
-use super::{Answer, CUDA_CACHE, Folders, Request, Settings, seconds};
+use super::{Answer, CUDA_CACHE, Drafted, Fault, Folders, Request, Settings, seconds};
 use crate::floor::fate::Code;
 use crate::floor::worker::Desk;
 use crate::floor::worker::calls::Duty;
@@ -34,6 +34,10 @@ pub(crate) fn work() -> io::Result<()> {
             (Request::Golden { within_s }, _) => match loaded.as_mut().map(|model| model.golden(seconds(within_s))) {
                 Some(Ok(difference)) => Answer::Golden(difference),
                 Some(Err(reason)) => failed(reason),
+                None => failed("no model is loaded".to_owned()),
+            },
+            (Request::Draft(ask), _) => match loaded.as_mut() {
+                Some(model) => drafted(model.draft(&ask)),
                 None => failed("no model is loaded".to_owned()),
             },
             (Request::Run { geometry, kind, within_s }, Some(voxels)) => match loaded.as_mut() {
@@ -71,6 +75,13 @@ fn reach(models: &Path) -> Reach {
 
 fn failed(reason: String) -> Answer {
     Answer::Failed { code: Code::InferFailed, reason }
+}
+
+fn drafted(draft: Result<Drafted, (Fault, String)>) -> Answer {
+    match draft {
+        Ok(drafted) => Answer::Drafted(drafted),
+        Err((fault, reason)) => Answer::Undrafted { fault, reason },
+    }
 }
 
 fn run(model: &mut Loaded, volume: Result<Volume<'_>, VolumeError>, within: Duration) -> Answer {

@@ -223,7 +223,7 @@ pub(super) struct Versioned<'a, T> {
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     pub(super) topics: Topics,
-    device: String,
+    pub(super) device: String,
 }
 
 impl Writer {
@@ -393,6 +393,6 @@ impl Writer {
 
 /// These structs always become JSON: their maps have text keys, and no number in them is infinite but for what a broken
 /// model gives, which `infer` refuses.
-fn json<T: Serialize>(content: &T) -> Vec<u8> {
+pub(super) fn json<T: Serialize>(content: &T) -> Vec<u8> {
     serde_json::to_vec(content).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use super::metrics::METRICS_EXPIRY_S;
 use super::payload::{
     COMMAND_EXPIRY_S, DiskLow, EVENT_EXPIRY_S, Event, IdMap, RESULT_EXPIRY_S, Status, Told, Versioned,
 };
-use super::result::Sent;
+use super::result::{ReportPayload, Sent};
 use super::{
     Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, ModelChanged, Receipt,
     SCHEMA_MAJOR, SlotState, Topics,
@@ -94,7 +94,7 @@ fn states() -> [Document; 6] {
     ]
 }
 
-fn occurrences() -> [Document; 8] {
+fn occurrences() -> [Document; 9] {
     [
         Document {
             topic: "event/{type}",
@@ -122,6 +122,10 @@ fn occurrences() -> [Document; 8] {
             varies: &["flagged", "inconclusive", "failed", "rejected", "clear"],
             expiry_s: Some(RESULT_EXPIRY_S),
             ..passing("result", "How a series ended, once for each series and revision", of::<Sent<'static>>)
+        },
+        Document {
+            expiry_s: Some(RESULT_EXPIRY_S),
+            ..passing("report", "The draft report of a result, unverified", of::<ReportPayload<'static>>)
         },
         passing(
             "idmap",

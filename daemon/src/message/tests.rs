@@ -26,6 +26,8 @@ fn report() -> Report {
         outcome: Outcome::Flagged,
         refusal: None,
         flags: Label::all().map(|label| Flag { label, probability: 0.734_561_2, threshold: 0.5 }).collect(),
+        foci: Vec::new(),
+        similar: None,
         facts: None,
         model: Some(ModelRun {
             name: "scale-vlp-tiny".into(),
@@ -38,6 +40,7 @@ fn report() -> Report {
             runtime: "1.28.0".into(),
             intended_use: "research".into(),
         }),
+        draft: None,
         timing: Timing::default(),
         also: Vec::new(),
     }

@@ -7,7 +7,7 @@ use crate::floor::clock;
 use crate::floor::store::{StoreError, lock};
 use crate::infer::{Inferred, Model};
 use crate::intake::Retired;
-use crate::report::Report;
+use crate::report::{Report, Written};
 use crate::series::attempts;
 use crate::series::ledger::{self, Ending};
 use crate::{choice, evidence, message, outbox, report};
@@ -17,9 +17,9 @@ use tracing::{error, info};
 impl House {
     /// Reports a series, stores its result and retires its files. Returns false when the daemon is told to stop before that
     /// could be done; the series is then done again at the next start.
-    pub(super) fn finish(&self, inferred: Inferred, model: &Model) -> bool {
+    pub(super) fn finish(&self, inferred: Inferred, draft: Option<Written>, model: &Model) -> bool {
         let ran = Ran::of(&inferred);
-        let mut report = report::report(&self.config.report, inferred, model);
+        let mut report = report::report(&self.config.report, inferred, draft, model);
         let id = message::result_id(&report.subject.identity(), &model.digest, &self.config_digest);
         let reason = report.refusal.as_ref().map(|refusal| refusal.code.name());
         loop {
@@ -56,7 +56,11 @@ impl House {
             attempts::forget(transaction, &report.subject.series_key)?;
             choice::ledger::settle(transaction, self.config.choice.mode, &report.subject, ending)?;
             let place = outbox::next_place(transaction)?;
-            outbox::put(transaction, &self.writer.result(id, &place, report), clock::now_ms())?;
+            let now_ms = clock::now_ms();
+            outbox::put(transaction, &self.writer.result(id, &place, report), now_ms)?;
+            if let Some(draft) = self.writer.report(id, report) {
+                outbox::put(transaction, &draft, now_ms)?;
+            }
             self.disclose(transaction, id, report, clock::now_ms())?;
             let decision = ran.decision(id, report, model, &self.config_digest);
             evidence::record(transaction, &Decision { faults, ..decision }, most_bytes)

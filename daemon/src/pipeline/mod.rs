@@ -21,6 +21,7 @@ mod work;
 pub(crate) use evidence::{Heard, Ran, diag};
 pub(crate) use update::bundle_of;
 pub(crate) use watch::of_ledger;
+pub(crate) use work::drafted;
 
 use crate::choice;
 use crate::config::Config;

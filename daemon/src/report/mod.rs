@@ -2,14 +2,19 @@
 //!
 //! In: [`crate::infer::Scores`], or a refusal of any room to the left. Out: [`Report`]. Pure; owns nothing on disk.
 
+mod ground;
 #[cfg(test)]
 mod tests;
+
+/// What the room on the right needs of those on the left; it names this room only.
+pub(crate) use crate::infer::{Focus, Neighbour, Similar};
+pub(crate) use ground::{Author, Disagreement, Fallback, Seen, Written};
 
 use crate::floor::clock;
 use crate::floor::fate::{Blame, Refusal};
 use crate::floor::phi::Names;
 use crate::floor::subject::Subject;
-use crate::infer::{Inferred, Model, Scores};
+use crate::infer::{Cost, Inferred, Model, Scores};
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::Label;
 use ctedge_models::scan::{Facts, Warning};
@@ -25,13 +30,15 @@ pub(crate) struct Settings {
     pub(crate) thresholds: BTreeMap<Label, f32>,
     /// What the reader noticed that makes a result `inconclusive`.
     pub(crate) inconclusive_on: Vec<Warning>,
+    /// Whether a volume that is unlike all that the model has learned from makes one, too, where the model can tell.
+    pub(crate) inconclusive_on_novelty: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let doubts =
             [Warning::FewerThanExpected, Warning::MissingSlices, Warning::ImplausibleHu, Warning::ShortCoverage];
-        Self { thresholds: BTreeMap::new(), inconclusive_on: doubts.to_vec() }
+        Self { thresholds: BTreeMap::new(), inconclusive_on: doubts.to_vec(), inconclusive_on_novelty: true }
     }
 }
 
@@ -45,7 +52,7 @@ impl Settings {
 }
 
 /// Puts together what is known of a series.
-pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> Report {
+pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Written>, model: &Model) -> Report {
     let Inferred { subject, facts, scores, queue_ms, decode_ms, throttled_ms } = inferred;
     let total_ms = u64::try_from(clock::now_ms().saturating_sub(subject.completed_ms)).unwrap_or_default();
     let timing = Timing { queue_ms, throttled_ms, decode_ms, total_ms, ..Timing::default() };
@@ -60,25 +67,45 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, model: &Model) -> 
                 outcome,
                 refusal: Some(refusal),
                 flags: Vec::new(),
+                foci: Vec::new(),
+                similar: None,
                 facts,
                 model: None,
+                draft: None,
                 timing,
                 also: Vec::new(),
             }
         }
-        Ok(Scores { logits, preprocess_ms, infer_ms }) => {
+        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms }) => {
             let flags = flags(settings, model, &logits);
-            let doubtful = facts
+            let warned = facts
                 .as_ref()
                 .is_some_and(|facts| facts.warnings.iter().any(|warning| settings.inconclusive_on.contains(warning)));
+            let is_novel =
+                similar.as_ref().and_then(|similar| similar.novelty).is_some_and(|novelty| novelty.is_novel());
+            let doubtful = warned || (is_novel && settings.inconclusive_on_novelty);
             let outcome = match flags.iter().any(Flag::positive) {
                 _ if doubtful => Outcome::Inconclusive,
                 true => Outcome::Flagged,
                 false => Outcome::Clear,
             };
-            let timing = Timing { preprocess_ms, infer_ms, ..timing };
+            let cost = draft.as_ref().map(|draft| draft.cost).unwrap_or_default();
+            let Cost { draft_ms, first_token_ms, .. } = cost;
+            let timing = Timing { preprocess_ms, infer_ms, draft_ms, first_token_ms, ..timing };
             let model = Some(ModelRun::of(model));
-            Report { subject, outcome, refusal: None, flags, facts, model, timing, also: Vec::new() }
+            Report {
+                subject,
+                outcome,
+                refusal: None,
+                flags,
+                foci,
+                similar,
+                facts,
+                model,
+                draft,
+                timing,
+                also: Vec::new(),
+            }
         }
     }
 }
@@ -106,10 +133,16 @@ pub(crate) struct Report {
     pub(crate) refusal: Option<Refusal>,
     /// One entry per label of the model, in its order; empty without a model run.
     pub(crate) flags: Vec<Flag>,
+    /// Where each flag comes from, in the same order; empty where the model does not tell.
+    pub(crate) foci: Vec<Option<Focus>>,
+    /// Which reference cases the volume is like, where the model has any.
+    pub(crate) similar: Option<Similar>,
     /// What was read, once it was read.
     pub(crate) facts: Option<Facts>,
     /// Which model ran, once it ran.
     pub(crate) model: Option<ModelRun>,
+    /// What was drafted, where the site wants drafts and a model ran.
+    pub(crate) draft: Option<Written>,
     /// Where the time went.
     pub(crate) timing: Timing,
     /// What the series is called under other generations of the site's key.
@@ -220,6 +253,10 @@ pub(crate) struct Timing {
     pub(crate) preprocess_ms: u64,
     /// The model.
     pub(crate) infer_ms: u64,
+    /// The draft report, all attempts at it together; 0 without a decoder's.
+    pub(crate) draft_ms: u64,
+    /// The part of it until the decoder's first token.
+    pub(crate) first_token_ms: u64,
     /// From complete series to the finished report.
     pub(crate) total_ms: u64,
 }

@@ -2,8 +2,11 @@ use super::*;
 use crate::floor::fate::Code;
 use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::subject::{CompleteBy, Priority};
+use crate::infer::Drafted;
 use crate::infer::Provider;
 use ctedge_models::scan::{Format, Reason};
+use ctedge_models::text::Draft;
+use proptest::prelude::*;
 
 fn model() -> Model {
     let spec = |label| LabelSpec { label, threshold: 0.5, temperature: 2.0 };
@@ -23,6 +26,7 @@ fn model() -> Model {
         library: "lib".into(),
         runtime: "1.28.0".into(),
         golden_difference: 0.0,
+        drafts: false,
     }
 }
 
@@ -41,7 +45,7 @@ fn inferred(logits: [f32; 2], warnings: Vec<Warning>) -> Inferred {
         hu_range: [-1000.0, 1000.0],
         warnings,
     };
-    let scores = Scores { logits: logits.to_vec(), preprocess_ms: 1, infer_ms: 2 };
+    let scores = Scores { logits: logits.to_vec(), foci: Vec::new(), similar: None, preprocess_ms: 1, infer_ms: 2 };
     Inferred { subject: subject(), facts: Some(facts), scores: Ok(scores), queue_ms: 3, decode_ms: 4, throttled_ms: 0 }
 }
 
@@ -63,19 +67,22 @@ fn subject() -> Subject {
 
 #[test]
 fn scores_become_calibrated_flags() {
-    let flagged = report(&Settings::default(), inferred([-2.0, 2.0], Vec::new()), &model());
+    let flagged = report(&Settings::default(), inferred([-2.0, 2.0], Vec::new()), None, &model());
     assert_eq!(flagged.outcome, Outcome::Flagged);
     let [emphysema, effusion] = flagged.flags.as_slice() else { panic!("two flags") };
     assert!((emphysema.probability - 0.268_941).abs() < 1e-6, "sigmoid(-1)");
     assert!((effusion.probability - 0.731_059).abs() < 1e-6, "sigmoid(1)");
     assert_eq!((emphysema.positive(), effusion.positive()), (false, true));
-    assert_eq!(report(&Settings::default(), inferred([-2.0, -0.1], Vec::new()), &model()).outcome, Outcome::Clear);
+    assert_eq!(
+        report(&Settings::default(), inferred([-2.0, -0.1], Vec::new()), None, &model()).outcome,
+        Outcome::Clear
+    );
 }
 
 #[test]
 fn a_site_may_set_its_own_threshold() {
     let settings = Settings { thresholds: [(Label::PleuralEffusion, 0.8)].into(), ..Settings::default() };
-    assert_eq!(report(&settings, inferred([-2.0, 2.0], Vec::new()), &model()).outcome, Outcome::Clear);
+    assert_eq!(report(&settings, inferred([-2.0, 2.0], Vec::new()), None, &model()).outcome, Outcome::Clear);
     let wrong = Settings { thresholds: [(Label::PleuralEffusion, 8.0)].into(), ..Settings::default() };
     assert_eq!(wrong.problems().len(), 1);
 }
@@ -83,11 +90,11 @@ fn a_site_may_set_its_own_threshold() {
 #[test]
 fn a_doubtful_input_is_neither_flagged_nor_clear() {
     for logits in [[-2.0, 2.0], [-2.0, -2.0]] {
-        let report = report(&Settings::default(), inferred(logits, vec![Warning::ShortCoverage]), &model());
+        let report = report(&Settings::default(), inferred(logits, vec![Warning::ShortCoverage]), None, &model());
         assert_eq!((report.outcome, report.flags.len()), (Outcome::Inconclusive, 2));
     }
     let notable = inferred([-2.0, 2.0], vec![Warning::UnevenSpacing]);
-    assert_eq!(report(&Settings::default(), notable, &model()).outcome, Outcome::Flagged);
+    assert_eq!(report(&Settings::default(), notable, None, &model()).outcome, Outcome::Flagged);
 }
 
 #[test]
@@ -99,8 +106,83 @@ fn refusals_blame_the_input_or_the_device() {
     ] {
         let refused =
             Inferred { scores: Err(Refusal::new(code, "why")), facts: None, ..inferred([0.0; 2], Vec::new()) };
-        let report = report(&Settings::default(), refused, &model());
+        let report = report(&Settings::default(), refused, None, &model());
         assert_eq!((report.outcome, report.refusal.map(|refusal| refusal.code)), (outcome, Some(code)));
         assert!(report.flags.is_empty() && report.model.is_none());
+    }
+}
+
+fn flags_of(positive: &[bool]) -> Vec<Flag> {
+    let flag = |(label, positive): (Label, &bool)| Flag {
+        label,
+        probability: if *positive { 0.9 } else { 0.1 },
+        threshold: 0.5,
+    };
+    Label::all().zip(positive).map(flag).collect()
+}
+
+fn drafted(findings: &str, impression: &str) -> Drafted {
+    let draft = Draft { findings: findings.into(), impression: impression.into() };
+    Drafted { draft, truncated: false, tokens: 7, cost: Cost::default() }
+}
+
+proptest! {
+    /// The template is read as the flags it was made of, by the reader that checks drafts.
+    #[test]
+    fn the_template_says_what_the_flags_say(positive in prop::collection::vec(any::<bool>(), 18)) {
+        let flags = flags_of(&positive);
+        let written = Written::template(&flags, None);
+        prop_assert_eq!(&written.disagreements, &[]);
+        for text in [&written.draft.text(), &written.draft.impression] {
+            prop_assert_eq!(ctedge_models::report::read(text).labels().to_vec(), positive.clone(), "{}", text);
+        }
+    }
+}
+
+#[test]
+fn a_draft_is_held_against_every_flag() {
+    let mut positive = [false; 18];
+    for label in [Label::Emphysema, Label::Cardiomegaly, Label::LungNodule, Label::HiatalHernia] {
+        positive[label.index()] = true;
+    }
+    let flags = flags_of(&positive);
+    let findings = "There is emphysema in both lungs. Heart size is within normal limits. A possible nodule is seen. \
+                    There is a pleural effusion on the left. No consolidation.";
+    let written = Written::of(drafted(findings, "Emphysema."), Seen { flags: &flags, foci: &[] });
+    let told: Vec<(Label, &str)> = written.disagreements.iter().map(|one| (one.code, one.kind.name())).collect();
+    let expected =
+        [(Label::Cardiomegaly, "denied"), (Label::HiatalHernia, "omitted"), (Label::PleuralEffusion, "not_flagged")];
+    assert_eq!(told, expected);
+    assert_eq!(written.unflagged(), [Label::PleuralEffusion]);
+}
+
+#[test]
+fn an_empty_draft_is_none_and_an_endless_one_is_cut() {
+    let flags = flags_of(&[false; 18]);
+    let empty = Written::of(drafted("", " "), Seen { flags: &flags, foci: &[] });
+    assert_eq!((empty.author, empty.fallback), (Author::Template, Some(Fallback::Empty)));
+    let endless = Written::of(drafted(&"\u{e9}".repeat(20_001), "x"), Seen { flags: &flags, foci: &[] });
+    assert!(endless.truncated && endless.draft.findings.len() == 12 << 10);
+}
+
+#[test]
+fn a_side_is_held_against_where_the_flag_comes_from() {
+    let mut positive = [false; 18];
+    positive[Label::LungNodule.index()] = true;
+    let flags = flags_of(&positive);
+    let kinds = |findings: &str, left_mm: f64| {
+        let focus = Focus { centroid_mm: [0.0; 3], extent_mm: [50.0; 3], key_slice_mm: 0.0, share: 0.7, left_mm };
+        let mut foci = vec![None; 18];
+        foci[Label::LungNodule.index()] = Some(focus);
+        let written = Written::of(drafted(findings, ""), Seen { flags: &flags, foci: &foci });
+        written.disagreements.iter().map(|one| one.kind.name()).collect::<Vec<_>>()
+    };
+    let (left, both) = (
+        "There is a nodule in the left upper lobe.",
+        "There is a nodule in the left lung. A nodule lies in the right lung.",
+    );
+    assert_eq!(kinds(left, -80.0), ["side"]);
+    for (findings, left_mm) in [(left, 80.0), (left, -20.0), (both, -80.0), ("A nodule is seen.", -80.0)] {
+        assert!(kinds(findings, left_mm).is_empty(), "{findings} {left_mm}");
     }
 }

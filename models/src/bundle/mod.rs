@@ -17,8 +17,8 @@ pub use admission::{Admission, Permission, Proved, ms};
 pub use device::{Device, Unfit};
 pub use digest::{BundleDigest, file_digest};
 pub use manifest::{
-    Calibration, Contrastive, FileEntry, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TensorIo, TextGraph,
-    Training,
+    Calibration, Contrastive, Decoder, Evidence, FileEntry, Golden, Graph, LabelSpec, Manifest, Novelty, Requires,
+    SCHEMA, StepGraph, TensorIo, TextGraph, Training,
 };
 pub use open::{VerifiedBundle, manifest_of, open, open_new, open_on};
 pub use pack::pack;
@@ -129,6 +129,14 @@ pub enum BundleError {
         /// Its path.
         path: String,
     },
+    /// A tokenizer that is none, or not the decoder's.
+    #[error("the tokenizer {path:?} does not fit: {reason}")]
+    Tokenizer {
+        /// Its path.
+        path: String,
+        /// Why.
+        reason: String,
+    },
     /// A graph that no device may load.
     #[error("graph {path:?} is refused ({})", refusal.code())]
     Onnx {
@@ -144,7 +152,7 @@ pub enum BundleError {
 pub const GOLDEN: &str = "golden";
 
 /// Codes of what is wrong with a bundle, but for those of its graphs; `BUNDLE.md` explains them.
-const CODES: [&str; 32] = [
+const CODES: [&str; 33] = [
     "unreadable",
     "unsigned",
     "bad_signature_file",
@@ -176,6 +184,7 @@ const CODES: [&str; 32] = [
     "missing_file",
     "wrong_digest",
     "unsafe_file",
+    "bad_tokenizer",
     GOLDEN,
 ];
 
@@ -208,6 +217,7 @@ impl BundleError {
             Self::Unlisted { .. } => "unlisted_file",
             Self::Missing { .. } => "missing_file",
             Self::WrongDigest { .. } => "wrong_digest",
+            Self::Tokenizer { .. } => "bad_tokenizer",
             Self::Onnx { refusal, .. } => refusal.code(),
         }
     }

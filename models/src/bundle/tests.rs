@@ -57,6 +57,9 @@ fn manifest() -> Manifest {
             control_flow: Vec::new(),
         },
         text: None,
+        token_grid: None,
+        decoder: None,
+        evidence: None,
         training: Training {
             trained: false,
             method: "none".to_owned(),

@@ -1,6 +1,6 @@
 //! What a graph is held against, and the checks of what it says of itself.
 
-use super::proto::{FLOAT, INT64, Model, OperatorSet, ValueInfo};
+use super::proto::{FLOAT, INT64, Length, Model, OperatorSet, ValueInfo};
 use super::refusal::{Refusal, quoted};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -49,14 +49,15 @@ impl Contract<'_> {
         }
     }
 
-    /// Inputs and outputs are the manifest's, by name, kind of element and shape.
+    /// Inputs and outputs are the manifest's, by name, kind of element and shape; a length has a name only where the manifest gives
+    /// it this one.
     pub(super) fn ports(&self, inputs: &[ValueInfo], outputs: &[ValueInfo]) -> Result<(), Refusal> {
         for (what, found, expected) in [("inputs", inputs, &self.inputs), ("outputs", outputs, &self.outputs)] {
-            let fixed = |port: &ValueInfo| port.shape().map(|shape| (port.name.clone(), port.kind(), shape));
+            let stated = |port: &ValueInfo| port.axes().map(|axes| (port.name.clone(), port.kind(), axes));
             let same = found.len() == expected.len()
                 && found.iter().zip(expected).all(|(found, expected)| {
-                    let found = fixed(found);
-                    found.is_some() && found == fixed(expected)
+                    let found = stated(found);
+                    found.is_some() && found == stated(expected)
                 });
             if !same {
                 return Err(Refusal::Shape { what, found: list(found), expected: list(expected) });
@@ -85,9 +86,13 @@ fn list(ports: &[ValueInfo]) -> String {
         INT64 => "int64".to_owned(),
         other => format!("of ONNX type {other}"),
     };
-    let shape = |port: &ValueInfo| match port.shape() {
-        Some(shape) if shape.len() <= LISTED => format!("{shape:?}"),
-        Some(shape) => format!("of {} axes", shape.len()),
+    let length = |length: &Length| match length {
+        Length::Fixed(length) => length.to_string(),
+        Length::Named(name) => quoted(name),
+    };
+    let shape = |port: &ValueInfo| match port.axes() {
+        Some(axes) if axes.len() <= LISTED => format!("[{}]", axes.iter().map(length).collect::<Vec<_>>().join(", ")),
+        Some(axes) => format!("of {} axes", axes.len()),
         None => "without a fixed shape".to_owned(),
     };
     let words = ports.iter().take(LISTED).map(|port| format!("{} {} {}", quoted(&port.name), shape(port), kind(port)));

@@ -364,6 +364,11 @@ impl ValueInfo {
     /// A tensor of a fixed shape and kind of element.
     pub fn tensor(name: &str, shape: &[i64], elem_type: i32) -> Self {
         let dim = shape.iter().map(|&length| Dimension { length: Some(Length::Fixed(length)) }).collect();
+        Self::of(name, dim, elem_type)
+    }
+
+    /// A tensor of these axes and kind of element.
+    pub fn of(name: &str, dim: Vec<Dimension>, elem_type: i32) -> Self {
         let tensor = TensorType { elem_type, shape: Some(Shape { dim }) };
         Self { name: name.into(), r#type: Some(Type { kind: Some(Kind::Tensor(tensor)) }) }
     }
@@ -380,6 +385,11 @@ impl ValueInfo {
             Some(Length::Named(_)) | None => None,
         };
         self.tensor_type()?.shape.as_ref()?.dim.iter().map(fixed).collect()
+    }
+
+    /// Its axes, fixed or named; none where it is no tensor, or a length is neither.
+    pub fn axes(&self) -> Option<Vec<Length>> {
+        self.tensor_type()?.shape.as_ref()?.dim.iter().map(|axis| axis.length.clone()).collect()
     }
 
     fn tensor_type(&self) -> Option<&TensorType> {

@@ -1,19 +1,59 @@
 //! What a frozen tower makes of every case, kept in a file so that it is computed once and not in every epoch.
 
+use half::f16;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// Bytes of a value.
-const WIDTH: usize = 4;
+/// How the values of a file are written, little endian; numpy's `fromfile` reads both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+}
 
-/// Tokens of each case, one after the other as 32-bit floats, little endian; numpy's `fromfile` reads it.
+impl Format {
+    /// Ending of a file's name.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+
+    /// Bytes of a value.
+    fn width(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+
+    fn written(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+        }
+    }
+
+    fn read(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Self::F32 => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+            Self::F16 => bytes.as_chunks().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect(),
+        }
+    }
+}
+
+/// What a frozen tower makes of each case, one after the other.
 #[derive(Debug)]
 pub struct Features {
     path: PathBuf,
     file: File,
     values: usize,
+    format: Format,
 }
 
 /// A file of features could not be written or read.
@@ -30,7 +70,7 @@ impl Features {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn open(path: &Path, cases: usize, values: usize) -> Result<Option<Self>, FeaturesError> {
+    pub fn open(path: &Path, format: Format, [cases, values]: [usize; 2]) -> Result<Option<Self>, FeaturesError> {
         let failed = |source| FeaturesError { path: path.into(), source };
         let file = match File::open(path) {
             Ok(file) => file,
@@ -38,8 +78,8 @@ impl Features {
             Err(source) => return Err(failed(source)),
         };
         let bytes = file.metadata().map_err(failed)?.len();
-        let fits = u64::try_from(cases * values * WIDTH).is_ok_and(|expected| bytes == expected);
-        Ok(fits.then(|| Self { path: path.into(), file, values }))
+        let fits = u64::try_from(cases * values * format.width()).is_ok_and(|expected| bytes == expected);
+        Ok(fits.then(|| Self { path: path.into(), file, values, format }))
     }
 
     /// The tokens of the case at a place of its cohort.
@@ -48,11 +88,10 @@ impl Features {
     /// They cannot be read.
     pub fn of(&self, place: usize) -> Result<Vec<f32>, FeaturesError> {
         let failed = |source| FeaturesError { path: self.path.clone(), source };
-        let mut bytes = vec![0; self.values * WIDTH];
+        let mut bytes = vec![0; self.values * self.format.width()];
         let start = u64::try_from(place * bytes.len()).map_err(|error| failed(io::Error::other(error)))?;
         self.file.read_exact_at(&mut bytes, start).map_err(failed)?;
-        let (values, _) = bytes.as_chunks::<WIDTH>();
-        Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+        Ok(self.format.read(&bytes))
     }
 }
 
@@ -62,6 +101,7 @@ pub struct Recorder {
     path: PathBuf,
     partial: PathBuf,
     file: BufWriter<File>,
+    format: Format,
 }
 
 impl Recorder {
@@ -69,10 +109,10 @@ impl Recorder {
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn new(path: &Path) -> Result<Self, FeaturesError> {
+    pub fn new(path: &Path, format: Format) -> Result<Self, FeaturesError> {
         let partial = path.with_extension("partial");
         let file = File::create(&partial).map_err(|source| FeaturesError { path: path.into(), source })?;
-        Ok(Self { path: path.into(), partial, file: BufWriter::new(file) })
+        Ok(Self { path: path.into(), partial, file: BufWriter::new(file), format })
     }
 
     /// Adds the tokens of the next cases.
@@ -80,8 +120,9 @@ impl Recorder {
     /// # Errors
     /// They cannot be written.
     pub fn add(&mut self, values: &[f32]) -> Result<(), FeaturesError> {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.file.write_all(&bytes).map_err(|source| FeaturesError { path: self.path.clone(), source })
+        self.file
+            .write_all(&self.format.written(values))
+            .map_err(|source| FeaturesError { path: self.path.clone(), source })
     }
 
     /// Ends the file.
@@ -89,7 +130,7 @@ impl Recorder {
     /// # Errors
     /// It cannot be written.
     pub fn finish(self) -> Result<(), FeaturesError> {
-        let Self { path, partial, file } = self;
+        let Self { path, partial, file, .. } = self;
         let written = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
         written.and_then(|()| fs::rename(partial, &path)).map_err(|source| FeaturesError { path, source })
     }

@@ -5,17 +5,23 @@
 //! interrupted goes on with the very batch it had not finished. Owns nothing on disk.
 
 mod augment;
+mod dictation;
 mod features;
 mod knowledge;
 mod order;
 mod told;
 
-pub use features::{Features, FeaturesError, Recorder};
+pub use dictation::{Dictated, Dictation, raised};
+pub use features::{Features, FeaturesError, Format, Recorder};
 pub use knowledge::{Knowledge, ReportVectors};
+pub use told::told_flags;
 
 /// What the rooms on the right need of corpus and text; they name this room only.
 pub use crate::corpus::{Case, CorpusError, Shards, Split, Stored};
-pub use crate::text::{ABSENT, Length, PRESENT, Padded, Presence, TextError, Tokenizer, Tokens, prompt, seen};
+pub use crate::text::{
+    ABSENT, Length, PRESENT, Padded, Presence, Tokenizer, TokenizerError, Tokens, from_vocabulary, learn, prompt, seen,
+    target,
+};
 
 use crate::experiment::Experiment;
 use augment::Augmentation;
@@ -98,7 +104,7 @@ pub enum BatchError {
         case: String,
         /// Why.
         #[source]
-        source: TextError,
+        source: TokenizerError,
     },
     /// Fewer scans than a batch has.
     #[error(
@@ -272,7 +278,7 @@ impl<'a> Cohort<'a> {
         let labelled = labels.iter().map(|labels| f32::from(u8::from(labels.is_some()))).collect();
         let flags = labels.iter().flat_map(|labels| labels.unwrap_or([false; LABEL_COUNT]));
         let labels = flags.map(|flag| f32::from(u8::from(flag))).collect();
-        Batch { places, shown, reports: self.tokenizer.collate(reports, Length::Fixed), labels, labelled, same }
+        Batch { places, shown, reports: Padded::of(&self.tokenizer, reports, Length::Fixed), labels, labelled, same }
     }
 }
 

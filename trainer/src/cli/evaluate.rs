@@ -68,7 +68,7 @@ pub(super) fn shards_of(run: &Path, given: Option<&Path>) -> PathBuf {
 pub(super) fn tokenizer_of(folder: &Path, run: &Run) -> anyhow::Result<Tokenizer> {
     let path = folder.join(TOKENIZER_FILE);
     let json = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    Ok(Tokenizer::from_json(&json, &run.experiment.text)?)
+    Ok(Tokenizer::from_json(&json, run.experiment.text.max_tokens)?)
 }
 
 impl Evaluate {
@@ -109,8 +109,10 @@ impl Evaluate {
             "the corpus has no test split; set data.test_share and prepare it again, or take --split validation"
         );
         let asked = self.split != Some(Examined::Validation) && !test.is_empty();
+        let decoder = run.trained_decoder(&self.run)?;
         let subject = Subject {
             run: &run,
+            decoder: decoder.as_ref(),
             tokenizer: &tokenizer,
             learners: &learners,
             judges: &judges,
@@ -128,6 +130,10 @@ impl Evaluate {
             }
             Stage::Library(done, total) => {
                 progress.say("reading the training reports");
+                progress.count(done, total);
+            }
+            Stage::Drafting(done, total) => {
+                progress.say("drafting reports");
                 progress.count(done, total);
             }
             Stage::Measuring => progress.say("measuring"),

@@ -4,7 +4,7 @@ use super::{Outcome, Progress};
 use crate::experiment::Text;
 use crate::net::import::{Imported, Published, Row, check_config, import};
 use crate::run::{self, Run, TOKENIZER_FILE};
-use crate::text::Tokenizer;
+use crate::text::{Tokenizer, from_vocabulary};
 use anyhow::{Context, ensure};
 use clap::Args;
 use data_encoding::HEXLOWER;
@@ -111,7 +111,7 @@ fn beside(file: &Path, run: &Run) -> anyhow::Result<Option<Tokenizer>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let tokenizer = Tokenizer::from_vocabulary(&path, text)?;
+    let tokenizer = from_vocabulary(&path, text)?;
     let rows = run.checkpoint.weights.vocabulary();
     ensure!(
         tokenizer.vocabulary() == rows,

@@ -1,7 +1,7 @@
 //! `ctedge-trainer init`: an experiment to a run folder.
 
 use super::{Outcome, Progress};
-use crate::batch::{Tokenizer, seen};
+use crate::batch::{Tokenizer, from_vocabulary, learn, seen};
 use crate::corpus;
 use crate::device;
 use crate::experiment::Experiment;
@@ -57,11 +57,11 @@ impl Init {
 
     fn tokenizer(&self, experiment: &Experiment) -> anyhow::Result<Tokenizer> {
         if let Some(given) = &self.vocabulary {
-            return Ok(Tokenizer::from_vocabulary(given, &experiment.text)?);
+            return Ok(from_vocabulary(given, &experiment.text)?);
         }
         let listing = corpus::open(experiment.data.corpus, self.corpus.as_deref(), &experiment.input)?;
         let reports = listing.cases.iter().map(|listed| &listed.case.report);
         let texts: Vec<String> = reports.map(|report| seen(&report.findings, &report.impression)).collect();
-        Ok(Tokenizer::train(&texts, &experiment.text)?)
+        Ok(learn(&texts, &experiment.text)?)
     }
 }

@@ -13,6 +13,7 @@ mod export;
 mod fleet;
 mod import;
 mod init;
+mod label;
 mod live;
 mod permit;
 mod phantom;
@@ -22,6 +23,7 @@ mod publish;
 mod root;
 mod trace;
 mod train;
+mod train_decoder;
 
 use clap::{Parser, Subcommand};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -57,7 +59,9 @@ enum Command {
     Phantom(phantom::Phantom),
     Prepare(prepare::Prepare),
     Init(init::Init),
+    Label(label::LabelReports),
     Train(train::Train),
+    TrainDecoder(train_decoder::TrainDecoder),
     Import(import::Import),
     Evaluate(evaluate::Evaluate),
     Ablate(ablate::Ablate),
@@ -83,7 +87,9 @@ impl Command {
             Self::Phantom(command) => command.run(progress),
             Self::Prepare(command) => command.run(progress),
             Self::Init(command) => command.run(progress),
+            Self::Label(command) => command.run(progress),
             Self::Train(command) => command.run(progress),
+            Self::TrainDecoder(command) => command.run(progress),
             Self::Import(command) => command.run(progress),
             Self::Evaluate(command) => command.run(progress),
             Self::Ablate(command) => command.run(progress),

@@ -481,3 +481,56 @@ fn every_objective_differs_from_the_others() {
     assert_eq!((all.len(), losses.len()), (18, 18));
     assert!(all.iter().all(|experiment| experiment.vision == base.vision && experiment.training.steps == 70));
 }
+
+#[test]
+fn reports_become_a_table_of_labels() {
+    let desk = Desk::new();
+    let table =
+        "id,findings,impression\na,\"Emphysema, and a nodule of 4 mm.\",Emphysema.\nb,No nodule.,Pleural effusion.\n";
+    fs::write(desk.at("reports.csv"), table).unwrap();
+    let outcome = desk.run("label @reports.csv --out @labels.csv").unwrap();
+    assert!(outcome.text.contains("read 2 reports (findings and impression)"), "{}", outcome.text);
+    assert!(outcome.json.get("agreement").is_none());
+    let written = fs::read_to_string(desk.at("labels.csv")).unwrap();
+    let lines: Vec<&str> = written.lines().collect();
+    assert!(lines[0].starts_with("id,Medical material,Arterial wall calcification,"), "{}", lines[0]);
+    assert_eq!(lines[1..], ["a,0,0,0,0,0,0,0,1,0,1,0,0,0,0,0,0,0,0", "b,0,0,0,0,0,0,0,0,0,0,0,0,1,0,0,0,0,0"]);
+
+    // One column of two: the effusion of the second report is in the other.
+    let outcome = desk.run("label @reports.csv --text findings --out @again.csv --against @labels.csv").unwrap();
+    let scores = &outcome.json["agreement"];
+    assert_eq!(scores["labels"][12]["label"], "pleural_effusion");
+    assert_eq!((&scores["labels"][12]["positives"], &scores["labels"][12]["recall"]), (&json!(1), &json!(0.0)));
+    assert_eq!(scores["labels"][9]["f1"], 1.0);
+    assert_eq!(scores["labels"][0]["f1"], Value::Null, "nobody has any");
+    assert!((scores["macro"]["f1"].as_f64().unwrap() - 2.0 / 3.0).abs() < 1e-9, "{scores}");
+    assert!(outcome.text.contains("Pleural effusion") && outcome.text.contains("macro"), "{}", outcome.text);
+}
+
+#[test]
+fn a_table_that_cannot_be_labelled_is_told_what_it_lacks() {
+    let desk = Desk::new();
+    let complaint = |table: &str, line: &str| {
+        fs::write(desk.at("reports.csv"), table).unwrap();
+        desk.complaint(line)
+    };
+    let said = complaint("id,words\na,b\n", "label @reports.csv --out @labels.csv");
+    assert!(
+        said.contains("no column \"report_text\"; name the columns of the text with --text, there are id, words"),
+        "{said}"
+    );
+    let said = complaint("id,words\na,b\n", "label @reports.csv --text word --out @labels.csv");
+    assert!(said.contains("no column \"word\"; did you mean \"words\"?"), "{said}");
+    let said = complaint("text\nb\n", "label @reports.csv --out @labels.csv");
+    assert!(said.contains("no column \"id\""), "{said}");
+    let said = complaint("id,text,Emphysema\na,b,1\n", "label @reports.csv --out @labels.csv");
+    assert!(said.contains("no column \"Medical material\""), "{said}");
+    let said = complaint("id,text\n", "label @reports.csv --out @labels.csv");
+    assert!(said.contains("has no reports"), "{said}");
+    assert!(!desk.at("labels.csv").exists());
+
+    fs::write(desk.at("other.csv"), "id,text\nx,A nodule.\n").unwrap();
+    desk.done(&["label @other.csv --out @known.csv"]);
+    let said = complaint("id,text\na,b\n", "label @reports.csv --out @labels.csv --against @known.csv");
+    assert!(said.contains("line 2, column \"id\"") && said.contains("known.csv has a row for"), "{said}");
+}

@@ -2,10 +2,11 @@
 
 use super::export::Quantize;
 use super::place::Placed;
+use super::train_decoder::limits;
 use super::{Outcome, Progress};
-use crate::batch::{Length, Tokenizer};
+use crate::batch::{Length, Padded, Tokenizer};
 use crate::export::int8::{self, Quantised};
-use crate::export::{TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
+use crate::export::{DraftTrace, TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
 use crate::run::Run;
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -21,12 +22,15 @@ use std::path::PathBuf;
 /// Writes the volume tower's input and outputs as raw little-endian 32-bit floats in C order, one file each: volume.f32,
 /// embedding.f32, logits.f32, tokens.f32, saliency.f32, flag_saliency.f32 and, with a class token, class.f32. Without a scan the input is
 /// the experiment's phantom. With --text the report tower runs instead: its graph's inputs ids.i64 (64-bit whole numbers)
-/// and mask.f32, and embedding.f32; with --ids embedding.f32, pooled.f32 and tokens.f32 of many reports.
+/// and mask.f32, and embedding.f32; with --ids embedding.f32, pooled.f32 and tokens.f32 of many reports. With --draft the
+/// decoder writes a report of the volume: its inputs tokens.f32 and flags.f32, the draft's ids.i64, and logits.f32 of each of
+/// its words but the first.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  ctedge-trainer trace run --out traced\n  \
     ctedge-trainer trace run chest.nii.gz --out traced\n  ctedge-trainer trace run series --out traced\n  \
     ctedge-trainer trace run --text \"No pleural effusion.\" --out traced\n  \
     ctedge-trainer trace run --ids reports.json --out traced\n  \
+    ctedge-trainer trace run --draft --out traced\n  \
     python tests/peers/onnx_check.py exported/vision.onnx traced")]
 pub(super) struct Trace {
     /// The run folder.
@@ -42,6 +46,9 @@ pub(super) struct Trace {
     /// A report, for the report tower.
     #[arg(long, value_name = "REPORT", conflicts_with_all = ["scan", "random", "quantize"])]
     text: Option<String>,
+    /// Draft a report of the volume by the run's decoder, instead of the volume tower's outputs.
+    #[arg(long, conflicts_with_all = ["ids", "text", "quantize"])]
+    draft: bool,
     /// Compute as the 8-bit graph of `export --quantize` does.
     #[arg(long, value_enum)]
     quantize: Option<Quantize>,
@@ -60,10 +67,10 @@ impl Trace {
         let pair = run.pair(device)?.computing_in(place.precision.dtype());
         if let Some(report) = &self.text {
             progress.say("running the report tower");
-            let tokenizer = Tokenizer::from_json(&trained.tokenizer, &run.experiment.text)?;
+            let tokenizer = tokenizer(&trained)?;
             let tokens = tokenizer.encode(report)?;
             let traced = TextTrace::of(&pair.text, std::slice::from_ref(&tokens.ids), device)?;
-            let padded = tokenizer.collate(&[tokens], Length::Fixed);
+            let padded = Padded::of(&tokenizer, &[tokens], Length::Fixed);
             write_ids(&padded.ids, &self.out)?;
             return self.write(&[("mask", &padded.mask), ("embedding", &traced.embedding)]);
         }
@@ -77,6 +84,16 @@ impl Trace {
         progress.say("preparing the input");
         let volume = self.volume(run)?;
         progress.say("running the volume tower");
+        if self.draft {
+            let decoder = trained.decoder(device)?;
+            let decoder = decoder.context("the run has no decoder; `ctedge-trainer train-decoder` trains one")?;
+            let tokenizer = tokenizer(&trained)?;
+            let seen = Numbers::of(&pair.vision, volume, device)?;
+            let drafted = DraftTrace::of(&decoder, &seen, (&trained.flags(), limits(&tokenizer)), device)?;
+            let ids: Vec<i32> = drafted.ids.iter().map(|&id| i32::try_from(id).unwrap_or(i32::MAX)).collect();
+            write_ids(&ids, &self.out)?;
+            return self.write(&drafted.arrays());
+        }
         let traced = match self.quantize {
             None => Numbers::of(&pair.vision, volume, device)?,
             Some(Quantize::Int8) => {
@@ -110,6 +127,11 @@ impl Trace {
         };
         Ok(tensor.into_values().into_iter().collect())
     }
+}
+
+/// The run's vocabulary.
+fn tokenizer(trained: &Trained) -> anyhow::Result<Tokenizer> {
+    Ok(Tokenizer::from_json(&trained.tokenizer, trained.run.experiment.text.max_tokens)?)
 }
 
 /// A folder stands for the files in it.

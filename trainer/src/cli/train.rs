@@ -4,7 +4,7 @@ use super::evaluate::{Evaluate, shards_of};
 use super::live::Live;
 use super::place::{Placed, workers_for};
 use super::{Outcome, Progress};
-use crate::batch::{Cohort, Knowledge, ReportVectors, Shards, Split, Tokenizer, seen};
+use crate::batch::{Cohort, Knowledge, ReportVectors, Shards, Split, Tokenizer, from_vocabulary, learn, seen};
 
 use crate::experiment::{Corpus, Experiment};
 
@@ -108,10 +108,10 @@ impl Train {
         let path = self.out.join(run::TOKENIZER_FILE);
         if path.is_file() {
             let json = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            return Ok(Tokenizer::from_json(&json, &experiment.text)?);
+            return Ok(Tokenizer::from_json(&json, experiment.text.max_tokens)?);
         }
         if let Some(given) = &self.vocabulary {
-            return Ok(Tokenizer::from_vocabulary(given, &experiment.text)?);
+            return Ok(from_vocabulary(given, &experiment.text)?);
         }
         vocabulary(experiment, shards)
     }
@@ -122,7 +122,7 @@ pub(super) fn vocabulary(experiment: &Experiment, shards: &Shards) -> anyhow::Re
     let learners = shards.cases().iter().filter(|stored| stored.split == Split::Train);
     let texts: Vec<String> =
         learners.map(|stored| seen(&stored.case.report.findings, &stored.case.report.impression)).collect();
-    Ok(Tokenizer::train(&texts, &experiment.text)?)
+    Ok(learn(&texts, &experiment.text)?)
 }
 
 /// The run as it lies in a folder, or a new one.

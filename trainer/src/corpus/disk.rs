@@ -40,5 +40,7 @@ pub(super) fn read(path: &Path) -> Result<String, CorpusError> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    // A bare file name lies in the working folder, and its parent is the empty path.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

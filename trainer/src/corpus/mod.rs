@@ -9,6 +9,7 @@ mod disk;
 mod error;
 mod layout;
 mod prepare;
+mod reports;
 mod shards;
 mod split;
 mod tensor;
@@ -17,6 +18,7 @@ pub use case::{Case, Correction, LeftOut, Listed, Listing, Report, Source, Split
 pub use error::CorpusError;
 pub use layout::{ScanFormat, open, write_phantoms};
 pub use prepare::{Prepared, Progress, prepare};
+pub use reports::Reports;
 pub use shards::{Shards, Stored};
 
 #[cfg(test)]

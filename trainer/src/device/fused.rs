@@ -41,6 +41,12 @@ pub(super) trait Fused: Backend {
         value: FloatTensor<Self>,
         seen: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
+
+    fn fused_attention_causal(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
 }
 
 /// `input weight + bias` of rows `[..., I]`, a weight `[I, O]` and a bias `[O]`.
@@ -67,13 +73,20 @@ pub fn layer_norm<const D: usize>(input: Tensor<D>, gamma: Tensor<1>, beta: Tens
     Tensor::from_dispatch(<Dispatch as Fused>::fused_layer_norm(input, gamma, beta, epsilon))
 }
 
-/// Attention of queries, keys and values `[B, heads, T, D]`, `softmax(q k^T / sqrt(D)) v` (Vaswani et al., arXiv
-/// 1706.03762), to `[B, heads, T, D]`. No weight falls on keys that are 0 in `seen` `[B, T]`, and a query without any key gets
-/// zeros; without `seen`, every query sees every key.
+/// Attention of queries `[B, heads, S, D]`, and keys and values `[B, heads, T, D]`, `softmax(q k^T / sqrt(D)) v` (Vaswani et
+/// al., arXiv 1706.03762), to `[B, heads, S, D]`. No weight falls on keys that are 0 in `seen` `[B, T]`, and a query without any
+/// key gets zeros; without `seen`, every query sees every key.
 pub fn attention([query, key, value]: [Tensor<4>; 3], seen: Option<Tensor<2>>) -> Tensor<4> {
     let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
     Tensor::from_dispatch(match seen {
         None => <Dispatch as Fused>::fused_attention(query, key, value),
         Some(seen) => <Dispatch as Fused>::fused_attention_among(query, key, value, seen.into_dispatch()),
     })
+}
+
+/// The same of queries `[B, heads, S, D]` that are the last of the keys `[B, heads, T, D]`: each sees its own key and those
+/// before it, to `[B, heads, S, D]`.
+pub fn causal_attention([query, key, value]: [Tensor<4>; 3]) -> Tensor<4> {
+    let [query, key, value] = [query, key, value].map(Tensor::into_dispatch);
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_attention_causal(query, key, value))
 }

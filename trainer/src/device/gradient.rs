@@ -42,8 +42,8 @@ pub(super) trait Kernels: Backend {
         norm::layer_norm_gradient::<Self>(input, scale, output)
     }
 
-    /// Weights of keys, `[B, heads, T, T]`.
-    fn softmax_kernel(scores: FloatTensor<Self>, seen: Option<FloatTensor<Self>>) -> FloatTensor<Self> {
+    /// Weights of keys, `[B, heads, S, T]`.
+    fn softmax_kernel(scores: FloatTensor<Self>, seen: Seen<Self>) -> FloatTensor<Self> {
         parts::softmax::<Self>(scores, seen)
     }
 
@@ -83,7 +83,7 @@ macro_rules! fused_by_kernels {
                 key: FloatTensor<Self>,
                 value: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
-                parts::attention::<Self>(Looked { query, key, value, seen: None }).0
+                parts::attention::<Self>(Looked { query, key, value, seen: Seen::All }).0
             }
 
             fn fused_attention_among(
@@ -92,7 +92,15 @@ macro_rules! fused_by_kernels {
                 value: FloatTensor<Self>,
                 seen: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
-                parts::attention::<Self>(Looked { query, key, value, seen: Some(seen) }).0
+                parts::attention::<Self>(Looked { query, key, value, seen: Seen::Keys(seen) }).0
+            }
+
+            fn fused_attention_causal(
+                query: FloatTensor<Self>,
+                key: FloatTensor<Self>,
+                value: FloatTensor<Self>,
+            ) -> FloatTensor<Self> {
+                parts::attention::<Self>(Looked { query, key, value, seen: Seen::Past }).0
             }
         }
     };
@@ -114,13 +122,24 @@ pub(super) struct Scale<B: Backend> {
     pub(super) epsilon: f64,
 }
 
-/// What attention looks at: queries, keys and values `[B, heads, T, D]`, and which keys are there `[B, T]`.
+/// Which keys a query may look at.
+#[derive(Debug, Clone)]
+pub(super) enum Seen<B: Backend> {
+    /// All of them.
+    All,
+    /// Those that are not 0 in `[B, T]`.
+    Keys(FloatTensor<B>),
+    /// Its own and those before it; the queries are the last of the keys.
+    Past,
+}
+
+/// What attention looks at: queries `[B, heads, S, D]`, keys and values `[B, heads, T, D]`, and which of the keys.
 #[derive(Debug, Clone)]
 pub(super) struct Looked<B: Backend> {
     pub(super) query: FloatTensor<B>,
     pub(super) key: FloatTensor<B>,
     pub(super) value: FloatTensor<B>,
-    pub(super) seen: Option<FloatTensor<B>>,
+    pub(super) seen: Seen<B>,
 }
 
 impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
@@ -162,7 +181,7 @@ impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        attention::<B, C>([query, key, value], None)
+        attention::<B, C>([query, key, value], Seen::All)
     }
 
     fn fused_attention_among(
@@ -171,13 +190,21 @@ impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
         value: FloatTensor<Self>,
         seen: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        attention::<B, C>([query, key, value], Some(seen.into_primitive()))
+        attention::<B, C>([query, key, value], Seen::Keys(seen.into_primitive()))
+    }
+
+    fn fused_attention_causal(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        attention::<B, C>([query, key, value], Seen::Past)
     }
 }
 
 fn attention<B: Kernels, C: CheckpointStrategy>(
     parts: [FloatTensor<Autodiff<B, C>>; 3],
-    seen: Option<FloatTensor<B>>,
+    seen: Seen<B>,
 ) -> FloatTensor<Autodiff<B, C>> {
     let [(query, of_query), (key, of_key), (value, of_value)] = parts.map(<FloatTensor<Autodiff<B, C>>>::into_parts);
     let (output, attended) = parts::attention::<B>(Looked { query, key, value, seen });

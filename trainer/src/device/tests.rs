@@ -2,9 +2,9 @@
 
 use super::flex::numbers::{exp, normal};
 use super::flex::rows::{self, Gelu, LayerNorm, LayerNormGradient, Softmax};
-use super::gradient::{Kernels, Scale};
+use super::gradient::{Kernels, Scale, Seen};
 use super::parts::{self, norm};
-use super::{attention, cpu, gelu, layer_norm, linear};
+use super::{attention, causal_attention, cpu, gelu, layer_norm, linear};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
@@ -95,6 +95,26 @@ proptest! {
     }
 
     #[test]
+    fn causal_attention_sees_the_past_alone(
+        cases in 1..3_usize, heads in 1..4_usize, queries in 1..40_usize, before in 0..40_usize
+    ) {
+        let device = cpu().autodiff();
+        let keys = before + queries;
+        let lengths = [(1, queries), (2, keys), (3, keys)];
+        let inputs = || lengths.map(|(salt, length)| tensor([cases, heads, length, 5], salt, 2.0, &device));
+        let hidden = Tensor::<2>::ones([queries, keys], &device).tril(i64::try_from(before).unwrap()).equal_elem(0.0);
+        let hidden = hidden.reshape([1, 1, queries, keys]).expand([cases, heads, queries, keys]);
+        let (ours, slopes) = judged(inputs(), causal_attention);
+        let (theirs, others) = judged(inputs(), |[query, key, value]| {
+            module::attention(query, key, value, Some(hidden.clone()), None, AttentionModuleOptions::default())
+        });
+        assert_near(ours, theirs, 2e-6);
+        for (slope, other) in slopes.into_iter().zip(others) {
+            assert_near(slope, other, 1e-5);
+        }
+    }
+
+    #[test]
     fn a_linear_layer_is_a_product_and_a_sum(
         cases in 1..4_usize, rows in 1..20_usize, inputs in 1..40_usize, outputs in 1..40_usize
     ) {
@@ -135,10 +155,11 @@ proptest! {
         }
         near(Flex::gelu_gradient(numbers(1), numbers(5)), parts::gelu_gradient::<Flex>(numbers(1), numbers(5)), 1e-5);
         let seen = || (tensor([cases, count], 4, 1.0, &device) + 0.9).sign().clamp(0.0, 1.0);
-        let seen = || Some(seen().try_into_primitive::<Flex>().unwrap());
+        let seen = || Seen::Keys(seen().try_into_primitive::<Flex>().unwrap());
         near(Flex::softmax_kernel(numbers(1), seen()), parts::softmax::<Flex>(numbers(1), seen()), 1e-6);
-        near(Flex::softmax_kernel(numbers(1), None), parts::softmax::<Flex>(numbers(1), None), 1e-6);
-        let weights = || Flex::softmax_kernel(numbers(1), None);
+        near(Flex::softmax_kernel(numbers(1), Seen::All), parts::softmax::<Flex>(numbers(1), Seen::All), 1e-6);
+        near(Flex::softmax_kernel(numbers(1), Seen::Past), parts::softmax::<Flex>(numbers(1), Seen::Past), 1e-6);
+        let weights = || Flex::softmax_kernel(numbers(1), Seen::All);
         let theirs = parts::softmax_gradient::<Flex>(weights(), numbers(5));
         near(Flex::softmax_gradient(weights(), numbers(5)), theirs, 1e-5);
     }

@@ -54,6 +54,13 @@ impl Fused for LibTorch {
         shape.splice(1..1, [1, 1]);
         attention([query, key, value], Some(seen.tensor.ne(0.0).reshape(shape)))
     }
+
+    /// With a mask of its own: libtorch's flag for it takes the queries for the first of the keys.
+    fn fused_attention_causal(query: Numbers, key: Numbers, value: Numbers) -> Numbers {
+        let [queries, keys] = [&query, &key].map(|part| part.tensor.size().get(2).copied().unwrap_or(0));
+        let all = tch::Tensor::ones([queries, keys], (tch::Kind::Bool, query.tensor.device()));
+        attention([query, key, value], Some(all.tril(keys - queries)))
+    }
 }
 
 fn attention([query, key, value]: [Numbers; 3], seen: Option<tch::Tensor>) -> Numbers {

@@ -33,11 +33,12 @@ pub use said::{Reader, Said};
 /// What the room on the right needs of those on the left; it names this room only.
 pub use crate::run::{
     Array, BertTower, Checkpoint, Detectors, LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, Pair, Run, RunError,
-    TEXT_NORM_EPSILON, TOKENIZER_FILE, Tower, Weights, WeightsError, initial,
+    TEXT_NORM_EPSILON, TOKENIZER_FILE, TokenGrid, Tower, Weights, WeightsError, initial,
 };
+pub use crate::run::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written, raised, told_flags};
 pub(crate) use crate::run::{DENSITIES, SHORTEST_EMBEDDING, little_endian, make_folder, write as write_file};
 
-use crate::run::{self, BatchError, TextError};
+use crate::run::{self, BatchError, TokenizerError};
 use burn::tensor::TensorReadError;
 use metrics::MetricsError;
 use std::io;
@@ -94,7 +95,7 @@ pub enum EvalError {
     Prompt {
         /// Why.
         #[source]
-        source: TextError,
+        source: TokenizerError,
     },
     /// A file could not be read.
     #[error("{} cannot be read; `ctedge-trainer evaluate` writes the calibration, `train` the tables", path.display())]

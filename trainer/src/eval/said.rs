@@ -2,7 +2,7 @@
 
 use super::EvalError;
 use crate::device::Precision;
-use crate::run::{Case, Cohort, Input, Length, Pair, Tokenizer, Tokens, Workers};
+use crate::run::{Case, Cohort, Input, Length, Padded, Pair, Tokenizer, Tokens, Workers};
 use burn::tensor::{Device, Tensor};
 use ctedge_models::labels::{LABEL_COUNT, Label};
 use ndarray::Array2;
@@ -66,7 +66,7 @@ impl Reader<'_> {
         for round in batches.chunks(self.workers.count()) {
             let embed = |batch: &&[Tokens]| {
                 // One shape for every batch, so that a report's embedding does not depend on its neighbours.
-                let (ids, mask) = tokenizer.collate(batch, Length::Fixed).tensors(self.device);
+                let (ids, mask) = Padded::of(tokenizer, batch, Length::Fixed).tensors(self.device);
                 network.text.forward(ids, mask).embedding
             };
             for said in self.workers.each(round, embed) {

@@ -20,6 +20,7 @@ fn classroom() -> Classroom {
 fn evaluated(classroom: &Classroom, run: &Run, threads: usize) -> Evaluation {
     let [learners, judges, test] = Split::ALL.map(|split| classroom.cohort(split));
     let subject = Subject {
+        decoder: None,
         run,
         tokenizer: &classroom.tokenizer,
         learners: &learners,

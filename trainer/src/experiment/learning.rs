@@ -123,6 +123,19 @@ pub struct Training {
     pub patience: usize,
 }
 
+/// How the learning rate goes over the steps of a training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rate {
+    /// The highest.
+    pub highest: f64,
+    /// Steps over which it rises to that.
+    pub warmup_steps: usize,
+    /// All steps.
+    pub steps: usize,
+    /// The last over the highest.
+    pub final_share: f64,
+}
+
 impl Loss {
     pub(super) fn check(&self, expect: &mut Expect<'_>) {
         expect((0.0..=1e3).contains(&self.flags), "loss.flags", format!("{} is not 0 to 1000", self.flags));
@@ -142,6 +155,12 @@ impl Loss {
 }
 
 impl Training {
+    /// How its learning rate goes.
+    pub fn rate(&self) -> Rate {
+        let Self { steps, warmup_steps, learning_rate, final_share, .. } = *self;
+        Rate { highest: learning_rate, warmup_steps, steps, final_share }
+    }
+
     pub(super) fn check(&self, expect: &mut Expect<'_>) {
         expect(self.steps > 0, "training.steps", "0 steps learn nothing".into());
         expect(self.batch > 1, "training.batch", format!("{} pairs have no negatives", self.batch));

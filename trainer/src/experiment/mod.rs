@@ -4,11 +4,13 @@
 //! reported all at once, each under its key. The digest of the file travels with every weight and bundle made from it.
 
 mod data;
+mod decoder;
 mod learning;
 mod towers;
 
 pub use data::{Augment, Corpus, Data};
-pub use learning::{Duplicates, Knowledge, KnowledgeSource, Loss, Pairs, Spatial, Training};
+pub use decoder::Decoder;
+pub use learning::{Duplicates, Knowledge, KnowledgeSource, Loss, Pairs, Rate, Spatial, Training};
 pub use towers::{Positions, Text, TextPool, Tune, Vision, Windows};
 
 use ctedge_models::phantom::Recipe;
@@ -49,6 +51,9 @@ pub struct Experiment {
     pub loss: Loss,
     /// How.
     pub training: Training,
+    /// The decoder that drafts reports; without this table there is none.
+    #[serde(default)]
+    pub decoder: Option<Decoder>,
     /// How the weights are written.
     pub export: Export,
     /// The synthetic volume of the bundle's self-test.
@@ -166,6 +171,11 @@ impl Experiment {
         &self.source
     }
 
+    /// Whether its patients are phantoms.
+    pub fn is_synthetic(&self) -> bool {
+        matches!(self.data.corpus, Corpus::Phantoms { .. })
+    }
+
     /// SHA-256 of the file, lower-case hex, as `sha256sum` prints it.
     pub fn sha256(&self) -> String {
         HEXLOWER.encode(&Sha256::digest(&self.source))
@@ -187,6 +197,9 @@ impl Experiment {
         self.text.check(&mut expect);
         self.loss.check(&mut expect);
         self.training.check(&mut expect);
+        if let Some(decoder) = &self.decoder {
+            decoder.check(&mut expect);
+        }
         check_golden(&self.golden, &mut expect);
         found
     }

@@ -3,7 +3,7 @@
 use super::folder::Plan;
 use super::int8::{CALIBRATION_PHANTOMS, Cost};
 use super::trained::{Evaluated, Measure, Patients};
-use super::{TEXT_FILE, Trained, VISION_FILE};
+use super::{CROSS_FILE, STEP_FILE, TEXT_FILE, Trained, VISION_FILE};
 use ctedge_models::bundle::{Graph, LabelSpec, Manifest};
 use ctedge_models::spec::{Grid, PreprocessSpec};
 use data_encoding::HEXLOWER;
@@ -65,6 +65,7 @@ fn contract(manifest: &Manifest, plan: &Plan) -> Facts {
     let text = manifest.text.as_ref();
     let mut tensors = tensors(VISION_FILE, &manifest.vision);
     tensors.extend(text.map(|text| self::tensors(TEXT_FILE, &text.graph)));
+    tensors.extend(manifest.decoder.as_ref().map(|decoder| self::tensors(CROSS_FILE, &decoder.cross)));
     let number = |number: Option<f32>| number.map_or_else(String::new, |number| number.to_string());
     vec![
         ("opset", manifest.vision.opset.to_string()),
@@ -96,7 +97,31 @@ fn method(trained: &Trained) -> Facts {
     );
     let pairs = serde_json::to_value(experiment.loss.pairs).ok();
     let pairs = pairs.and_then(|name| name.as_str().map(str::to_owned));
-    vec![("pairs", pairs.unwrap_or_default()), ("vision_shape", volume), ("text_shape", report)]
+    vec![
+        ("pairs", pairs.unwrap_or_default()),
+        ("vision_shape", volume),
+        ("text_shape", report),
+        ("decoder", decoder(trained)),
+    ]
+}
+
+/// What drafts reports, if something does.
+fn decoder(trained: &Trained) -> String {
+    let Some((checkpoint, shape)) = trained.decoder.as_ref().zip(trained.run.experiment.decoder.as_ref()) else {
+        return String::new();
+    };
+    format!(
+        "\n\nA decoder of {} parameters ({} blocks of width {}, {} steps; SHA-256 `{}`) writes reports of the volume's tokens and of \
+         the flags that it is told, at most {} tokens long, word by word: `{CROSS_FILE}` once a volume, `{STEP_FILE}` for each \
+         word, over keys and values that the caller keeps. What it writes are drafts: it may tell of findings that are not \
+         there, and leave out others. It is ours from random weights; what decodes SCALE-VLP's reports is not published.",
+        checkpoint.weights.count(),
+        shape.depth,
+        shape.dim,
+        checkpoint.steps,
+        checkpoint.weights.sha256(),
+        shape.max_tokens
+    )
 }
 
 fn file_row(name: &str, bytes: &[u8]) -> String {

@@ -2,12 +2,12 @@
 
 use super::card::{CARD_FILE, card};
 use super::int8::{Cost, Quantised};
-use super::manifest::{Graphs, manifest, text_properties, vision_properties};
-use super::onnx::{Draft, text, vision};
+use super::manifest::{DecoderGraphs, Graphs, manifest, step, text_properties, vision_properties};
+use super::onnx::{Draft, cross_kv, decoder_step, text, vision};
 use super::trace::phantom_tensor;
-use super::{ExportError, TEXT_FILE, TOKENIZER_FILE, Trace, Trained, VISION_FILE};
+use super::{CROSS_FILE, ExportError, STEP_FILE, TEXT_FILE, TOKENIZER_FILE, Trace, Trained, VISION_FILE};
 use crate::device;
-use crate::eval::{self, Tower};
+use crate::eval::{self, ReportDecoder, Tower};
 use crate::experiment::Precision;
 use ctedge_models::bundle::{self, Golden, Manifest};
 use std::collections::BTreeMap;
@@ -70,14 +70,29 @@ impl Exported {
         };
         let vision = draft.file(&vision_properties(&trained.run));
         let text = stored(text(&pair.text)?)?.file(&text_properties(trained));
+        let tokens = pair.vision.tokens();
+        let both = |network: ReportDecoder| {
+            let stated = step(&network, tokens, plan);
+            let [cross, written] = [cross_kv(&network, tokens)?, decoder_step(&network, &stated)?].map(stored);
+            let properties = text_properties(trained);
+            Ok::<_, ExportError>(DecoderGraphs {
+                cross: cross?.file(&properties),
+                step: written?.file(&properties),
+                stated,
+            })
+        };
+        let decoder = trained.decoder(&device::cpu())?.map(both).transpose()?;
         let golden = golden(trained, &pair.vision, plan)?;
-        let graphs = Graphs { vision, text };
+        let graphs = Graphs { vision, text, decoder };
         let manifest = manifest(trained, &graphs, golden, plan)?;
         let mut files = BTreeMap::from([
             (VISION_FILE, graphs.vision.bytes),
             (TEXT_FILE, graphs.text.bytes),
             (TOKENIZER_FILE, trained.tokenizer.clone().into_bytes()),
         ]);
+        if let Some(DecoderGraphs { cross, step, .. }) = graphs.decoder {
+            files.extend([(CROSS_FILE, cross.bytes), (STEP_FILE, step.bytes)]);
+        }
         files.insert(CARD_FILE, card(trained, plan, &manifest, &files).into_bytes());
         Ok(Self { manifest, files })
     }

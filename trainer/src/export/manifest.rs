@@ -5,12 +5,12 @@ use super::onnx::{GraphFile, OPSET};
 use super::trained::Evaluated;
 use super::{ExportError, Trained};
 use crate::eval::Calibration;
-use crate::eval::{Checkpoint, Run, Weights};
+use crate::eval::{Checkpoint, ReportDecoder, Run, TokenGrid, Weights};
 use crate::experiment::{Experiment, Windows};
 use ctedge_models::bundle::{
-    self, Contrastive, Golden, Graph, LabelSpec, Manifest, Requires, SCHEMA, TextGraph, Training,
+    self, Contrastive, Decoder, Golden, Graph, Manifest, Requires, SCHEMA, StepGraph, TextGraph, Training,
 };
-use ctedge_models::labels::Label;
+use ctedge_models::labels::{LABEL_COUNT, Label};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -21,10 +21,12 @@ pub const VISION_FILE: &str = "vision.onnx";
 pub const TEXT_FILE: &str = "text.onnx";
 /// Path of the tokenizer.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
+/// Path of the decoder's graph that reads a volume's tokens and flags.
+pub const CROSS_FILE: &str = "cross_kv.onnx";
+/// Path of the decoder's graph that reads and writes words.
+pub const STEP_FILE: &str = "decoder_step.onnx";
 /// First ctedge that reads it.
 const CTEDGE_MIN: &str = "0.1.0";
-/// Probability at which an uncalibrated flag is raised.
-const UNCALIBRATED_THRESHOLD: f32 = 0.5;
 /// ONNX Runtime itself with its thread pools.
 const RUNTIME_MIB: u64 = 128;
 /// The measures that the manifest repeats, by their beginning.
@@ -35,6 +37,43 @@ const MAIN_MEASURES: [&str; 3] = ["flags/macro_average/", "retrieval/", "zero_sh
 pub(super) struct Graphs {
     pub(super) vision: GraphFile,
     pub(super) text: GraphFile,
+    pub(super) decoder: Option<DecoderGraphs>,
+}
+
+/// The graphs of a decoder.
+#[derive(Debug)]
+pub(super) struct DecoderGraphs {
+    pub(super) cross: GraphFile,
+    pub(super) step: GraphFile,
+    /// What the manifest says of the latter.
+    pub(super) stated: StepGraph,
+}
+
+impl DecoderGraphs {
+    /// Bytes while a report is drafted: the weights twice, keys and values of the memory and, twice (before a step and after it),
+    /// of the longest report.
+    fn bytes(&self) -> usize {
+        let StepGraph { layers, heads, head_width, memory, max_tokens, .. } = self.stated;
+        let kept = 2 * 4 * layers * heads * head_width * (memory + 2 * max_tokens);
+        2 * (self.cross.bytes.len() + self.step.bytes.len()) + kept
+    }
+}
+
+/// What a manifest says of a decoder's step over so many tokens of a volume.
+pub(super) fn step(decoder: &ReportDecoder, tokens: usize, plan: &Plan) -> StepGraph {
+    let ([vocabulary, dim], [max_tokens, _]) = (decoder.word.weight.dims(), decoder.position.weight.dims());
+    let heads = decoder.blocks.first().map_or(1, |block| block.self_attention.heads);
+    StepGraph {
+        file: STEP_FILE.into(),
+        precision: plan.precision.name().into(),
+        opset: OPSET,
+        layers: decoder.blocks.len(),
+        heads,
+        head_width: dim / heads.max(1),
+        memory: tokens + LABEL_COUNT,
+        vocabulary,
+        max_tokens,
+    }
 }
 
 /// The manifest of a run's bundle. Its list of files stays empty: packing fills it.
@@ -53,10 +92,10 @@ pub(super) fn manifest(
         serial: identity.serial,
         created: plan.created.clone(),
         install_before: None,
-        requires: requires(memory_mib(experiment, &graphs.vision)),
+        requires: requires(memory_mib(experiment, graphs)),
         files: BTreeMap::new(),
         input: experiment.input.clone(),
-        labels: flags(trained.calibration.as_ref()),
+        labels: trained.flags(),
         calibration: trained.calibration.as_ref().map(stated),
         vision: graph(VISION_FILE, plan.vision_precision(), &graphs.vision),
         text: Some(TextGraph {
@@ -64,6 +103,13 @@ pub(super) fn manifest(
             tokenizer: TOKENIZER_FILE.into(),
             contrastive: contrastive(&checkpoint.weights)?,
         }),
+        token_grid: Some(TokenGrid::new(&experiment.input.grid, experiment.vision.patch).count),
+        decoder: graphs.decoder.as_ref().map(|decoder| Decoder {
+            cross: graph(CROSS_FILE, plan.precision.name(), &decoder.cross),
+            step: decoder.stated.clone(),
+            tokenizer: TOKENIZER_FILE.into(),
+        }),
+        evidence: None,
         training: training(checkpoint, trained.evaluated.as_ref()),
         golden,
         intended_use: identity.intended_use.clone(),
@@ -90,12 +136,6 @@ fn graph(file: &str, precision: &str, GraphFile { inputs, outputs, .. }: &GraphF
         outputs: outputs.clone(),
         control_flow: Vec::new(),
     }
-}
-
-/// The flags of a bundle with or without calibration.
-fn flags(calibration: Option<&Calibration>) -> Vec<LabelSpec> {
-    let plain = |label| LabelSpec { label, threshold: UNCALIBRATED_THRESHOLD, temperature: 1.0 };
-    calibration.map_or_else(|| Label::all().map(plain).collect(), Calibration::specs)
 }
 
 /// What a manifest says of a calibration.
@@ -156,9 +196,11 @@ fn training(checkpoint: &Checkpoint, evaluated: Option<&Evaluated>) -> Training 
     }
 }
 
-/// The runtime, the weights twice (file and packed for the processor), the input twice, and the largest values in between
-/// twice: the attention scores of one block, before and after softmax, or what the detectors make of all blocks of voxels.
-fn memory_mib(experiment: &Experiment, graph: &GraphFile) -> u64 {
+/// The runtime, the weights twice (file and packed for the processor), the input twice, the largest values in between twice (the
+/// attention scores of one block, before and after softmax, or what the detectors make of all blocks of voxels), and what a
+/// decoder adds.
+fn memory_mib(experiment: &Experiment, graphs: &Graphs) -> u64 {
+    let graph = &graphs.vision;
     let input: usize = experiment.input.grid.size().iter().product();
     let saliency = graph.outputs.iter().find(|output| output.name == "saliency");
     let tokens: usize = saliency.map_or(0, |output| output.shape.iter().product());
@@ -166,6 +208,7 @@ fn memory_mib(experiment: &Experiment, graph: &GraphFile) -> u64 {
     // They look at every voxel twice.
     let looked = |windows: &Windows| 2 * input / windows.block.iter().product::<usize>().max(1) * windows.width;
     let largest = experiment.vision.detectors.as_ref().map_or(0, looked).max(scores);
-    let bytes = 2 * graph.bytes.len() + 2 * 4 * input + 2 * 4 * largest;
+    let decoder = graphs.decoder.as_ref().map_or(0, DecoderGraphs::bytes);
+    let bytes = 2 * graph.bytes.len() + 2 * 4 * input + 2 * 4 * largest + decoder;
     RUNTIME_MIB + u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(1 << 20)
 }

@@ -1,13 +1,13 @@
 use super::int8::{Quantised, measured};
-use super::onnx::{Columns, Draft, Steps, text, vision};
+use super::onnx::{Columns, Draft, Steps, cross_kv, decoder_step, text, vision};
 use super::*;
 use crate::device::cpu;
-use crate::eval::{Array, Pair, Run, Tower, Weights, initial};
+use crate::eval::{Array, Pair, ReportDecoder, Run, Tower, Weights, initial};
 use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision, Windows};
 use crate::fixture;
 use ctedge_models::bundle::{self, Manifest, VerifiedBundle};
 use ctedge_models::labels::Label;
-use ctedge_models::onnx::proto::{FLOAT, FLOAT16, Graph, INT8, INT64, Model, Node, Tensor, ValueInfo};
+use ctedge_models::onnx::proto::{FLOAT, FLOAT16, Graph, INT8, INT64, Length, Model, Node, Tensor, ValueInfo};
 use ctedge_models::spec::Grid;
 use ctedge_models::trust::TrustedKeys;
 use data_encoding::HEXLOWER;
@@ -82,6 +82,16 @@ fn small_steps(tower: &Tower) -> Steps {
     blocks.flat_map(name).collect()
 }
 
+/// Both graphs of a decoder of two blocks over 12 tokens of width 24.
+fn decoders() -> [Draft; 2] {
+    let experiment = fixture::experiment(&["decoder.max_tokens = 16"]);
+    let run = Run::init(experiment, VOCABULARY).unwrap();
+    let decoder: ReportDecoder = run.decoder(&run.untrained_decoder().unwrap(), &cpu()).unwrap();
+    let plan = Plan { created: String::new(), precision: Precision::F32, int8: None };
+    let stated = manifest::step(&decoder, 12, &plan);
+    [cross_kv(&decoder, 12).unwrap(), decoder_step(&decoder, &stated).unwrap()]
+}
+
 /// Every graph that is written of small towers.
 fn graphs() -> Vec<Graph> {
     let (plain, classed) = (plain(), pair(Positions::Learned, TextPool::Class));
@@ -92,7 +102,8 @@ fn graphs() -> Vec<Graph> {
         text(&plain.text).unwrap(),
         text(&classed.text).unwrap(),
     ];
-    let halves = drafts.clone().map(|draft| draft.halved().unwrap());
+    let drafts = [&drafts[..], &decoders()].concat();
+    let halves: Vec<Draft> = drafts.iter().map(|draft| draft.clone().halved().unwrap()).collect();
     let quantised = [&plain, &classed].map(|pair| vision(&pair.vision).unwrap().quantised(&steps).unwrap());
     drafts.into_iter().chain(halves).chain(quantised).map(|draft| model(draft).graph.unwrap()).collect()
 }
@@ -185,12 +196,14 @@ fn only_operators_that_old_tensorrt_parses_are_used() {
         "MatMul",
         "Max",
         "Mul",
+        "Neg",
         "QuantizeLinear",
         "ReduceL2",
         "ReduceMax",
         "ReduceMean",
         "ReduceMin",
         "ReduceSum",
+        "Relu",
         "Reshape",
         "Slice",
         "Softmax",
@@ -508,4 +521,26 @@ fn the_committed_graph_answers_the_golden_test_in_todays_code() {
     for (committed, now) in golden.logits.iter().zip(&trace.logits) {
         assert!((committed - now).abs() < 1e-4, "{committed} became {now}; {REMAKE}");
     }
+}
+
+#[test]
+fn the_graphs_of_a_decoder_have_three_open_axes_and_keep_what_is_kept() {
+    let [cross, step] = decoders().map(|draft| model(draft).graph.unwrap());
+    let length = |length: &Length| match length {
+        Length::Fixed(length) => length.to_string(),
+        Length::Named(name) => name.clone(),
+    };
+    let shapes = |ports: &[ValueInfo]| -> Vec<String> {
+        let shape = |port: &ValueInfo| port.axes().unwrap().iter().map(length).collect::<Vec<_>>().join(",");
+        ports.iter().map(|port| format!("{} {}", port.name, shape(port))).collect()
+    };
+    let kept = |name: &str, length: &str| -> Vec<String> {
+        let both = |index| ["k", "v"].map(|part| format!("{name}_{part}_{index} 1,2,{length},12"));
+        (0..2).flat_map(both).collect()
+    };
+    assert_eq!(shapes(&cross.input), ["tokens 1,12,24", "flags 1,18"]);
+    assert_eq!(shapes(&cross.output), kept("cross", "30"));
+    let told = ["input_ids 1,new", "position_ids 1,new", "mask 1,1,new,all"].map(str::to_owned).to_vec();
+    assert_eq!(shapes(&step.input), [told, kept("past", "past"), kept("cross", "30")].concat());
+    assert_eq!(shapes(&step.output), [vec!["logits 1,new,64".to_owned()], kept("present", "all")].concat());
 }

@@ -1,9 +1,10 @@
 //! Forward passes as plain numbers: what golden tests store, and what other runtimes are compared with.
 
 use super::ExportError;
-use crate::eval::{self, BertTower, Outputs, Tower, little_endian};
+use crate::eval::{self, BertTower, Limits, Outputs, ReportDecoder, Tower, little_endian, raised, told_flags};
 use crate::experiment::Experiment;
-use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
+use burn::tensor::{Device, Int, Tensor, TensorData, TensorReadError};
+use ctedge_models::bundle::LabelSpec;
 use ctedge_models::phantom::Recipe;
 use ctedge_models::preprocess;
 use ctedge_models::spec::PreprocessSpec;
@@ -126,6 +127,48 @@ impl TextTrace {
     /// Every array with its name.
     pub fn arrays(&self) -> Vec<(&'static str, &[f32])> {
         vec![("embedding", &self.embedding), ("pooled", &self.pooled), ("tokens", &self.tokens)]
+    }
+}
+
+/// A greedy draft of a volume, as another runtime has to write it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DraftTrace {
+    /// The volume tower's normalised tokens, `[1, T, C]`.
+    pub tokens: Vec<f32>,
+    /// The flags as the decoder is told them, `[1, 18]`.
+    pub flags: Vec<f32>,
+    /// The draft, from the first id to the separator that ends it.
+    pub ids: Vec<u32>,
+    /// Logits `[L - 1, V]` of the word after each of its L words but the last, of one pass over all of them.
+    pub logits: Vec<f32>,
+}
+
+impl DraftTrace {
+    /// Drafts a report of a volume that a tower has seen, told the flags that its logits raise.
+    pub fn of(
+        decoder: &ReportDecoder,
+        seen: &Trace,
+        (specs, limits): (&[LabelSpec], Limits),
+        device: &Device,
+    ) -> Result<Self, ExportError> {
+        let [width, _] = decoder.memory.project.weight.dims();
+        let flags = told_flags(raised(specs, &seen.logits)).to_vec();
+        let tokens = TensorData::new(seen.tokens.clone(), [1, seen.tokens.len() / width, width]);
+        let tokens = Tensor::<3>::from_data(tokens, device);
+        let told = Tensor::<2>::from_data(TensorData::new(flags.clone(), [1, flags.len()]), device);
+        let unread = |reason: TensorReadError| ExportError::Read { reason: reason.to_string() };
+        let written = decoder.greedy(tokens.clone(), told.clone(), limits).map_err(unread)?;
+        let ids = written.into_iter().next().map(|draft| draft.ids).unwrap_or_default();
+        let shown: Vec<u32> = ids.iter().copied().take(ids.len().saturating_sub(1)).collect();
+        let length = shown.len();
+        let shown = Tensor::<2, Int>::from_data(TensorData::new(shown, [1, length]), device);
+        let logits = decoder.forward(shown, &mut decoder.begin(tokens, told));
+        Ok(Self { tokens: seen.tokens.clone(), flags, ids, logits: read(logits.try_into_vec_as())? })
+    }
+
+    /// Every array with its name.
+    pub fn arrays(&self) -> Vec<(&'static str, &[f32])> {
+        vec![("tokens", &self.tokens), ("flags", &self.flags), ("logits", &self.logits)]
     }
 }
 

@@ -1,5 +1,5 @@
 //! What is minimised: contrastive losses over all pairs of a batch, and the flags' cross-entropy, by the volume tower's own
-//! head and by one that reads the embeddings of both towers.
+//! head and by one that reads the embeddings of both towers; for a decoder the cross-entropy of its words.
 //!
 //! In: what both towers said of a batch ([`Embedded`]) and what is known of it ([`Known`]). Out: one number with its
 //! parts ([`Terms`]). Pure functions of tensors; owns nothing, draws nothing at random.
@@ -18,12 +18,17 @@ mod flags;
 mod pairs;
 mod spatial;
 mod weights;
+mod words;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
     ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, Features, FeaturesError, Knowledge, LAYER_NORM_EPSILON,
-    Length, PATCH_EPSILON, PRESENT, Pair, Presence, Recorder, Shown, Split, TextError, TokenGrid, Tokenizer, Tokens,
-    Tower, Weights, WeightsError, initial, prompt, seen,
+    Length, PATCH_EPSILON, PRESENT, Padded, Pair, Presence, Recorder, Shown, Split, TokenGrid, Tokenizer,
+    TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
+};
+pub use crate::net::{
+    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder, raised,
+    told_flags,
 };
 pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{Detectors, Outputs, TEXT_NORM_EPSILON};
@@ -31,6 +36,7 @@ pub use flags::flag_loss;
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};
 pub use spatial::{Moments, spatial_kernel};
 pub use weights::{above_row_mean, blend, row_normalised, similarity};
+pub use words::word_loss;
 
 use crate::experiment::{Loss, Pairs};
 use burn::nn::Linear;

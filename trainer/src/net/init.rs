@@ -4,10 +4,11 @@
 //! other. Values are uniform: 24 random bits scaled by a bound that needs a square root only, both exact in IEEE
 //! arithmetic, where a normal distribution would need logarithms whose last bit differs between libraries.
 
+use super::decoder::ReportDecoder;
 use super::layers::width;
 use super::pair::Pair;
 use super::weights::{Array, Weights, WeightsError};
-use crate::experiment::Experiment;
+use crate::experiment::{self, Experiment};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use sha2::{Digest, Sha256};
@@ -17,6 +18,10 @@ use sha2::{Digest, Sha256};
 const QUERY_BOUND: f64 = 1.0;
 /// Standard deviation of embeddings and learned positions, BERT's.
 const TABLE_DEVIATION: f64 = 0.02;
+/// Tables that are no matrices.
+const TABLES: [&str; 3] = ["text.embeddings", "decoder.word", "decoder.position"];
+/// Begins the names of a decoder's parameters here, so that none shares its random numbers with one of the towers.
+const DECODER: &str = "decoder.";
 
 /// The weights of an untrained network whose tokenizer knows `vocabulary` pieces.
 ///
@@ -37,9 +42,24 @@ pub fn initial(experiment: &Experiment, vocabulary: usize) -> Result<Weights, We
     Ok(weights)
 }
 
+/// The weights of an untrained decoder whose tokenizer knows `vocabulary` pieces, by the same rules; a flag's rows are as
+/// large as a normalised token.
+pub fn initial_decoder(
+    experiment: &Experiment,
+    settings: &experiment::Decoder,
+    vocabulary: usize,
+) -> Result<Weights, WeightsError> {
+    let empty = ReportDecoder::empty((experiment, settings), vocabulary, &crate::device::cpu());
+    let mut weights = Weights::of(&empty)?;
+    for (name, array) in &mut weights.0 {
+        array.values = draw(&format!("{DECODER}{name}"), array, experiment);
+    }
+    Ok(weights)
+}
+
 fn draw(name: &str, array: &Array, experiment: &Experiment) -> Vec<f32> {
     let count = array.shape.iter().product();
-    let Some(bound) = bound(name, &array.shape, experiment.vision.depth) else {
+    let Some(bound) = bound(name, &array.shape, experiment) else {
         return vec![if name.ends_with("gamma") { 1.0 } else { 0.0 }; count];
     };
     let mut stream = stream(experiment.seed, name);
@@ -47,18 +67,30 @@ fn draw(name: &str, array: &Array, experiment: &Experiment) -> Vec<f32> {
 }
 
 /// Largest value of a parameter that is drawn.
-fn bound(name: &str, shape: &[usize], depth: usize) -> Option<f64> {
+fn bound(name: &str, shape: &[usize], experiment: &Experiment) -> Option<f64> {
     if name.ends_with("pool.query") || name.ends_with("flag_queries.query") {
         return Some(QUERY_BOUND);
     }
-    if name.starts_with("text.embeddings") && shape.len() == 2 || shape.len() == 3 {
+    if name.starts_with("decoder.memory.flags") {
+        return Some(3.0_f64.sqrt());
+    }
+    if TABLES.iter().any(|table| name.starts_with(table)) && shape.len() == 2 || shape.len() == 3 {
         return Some(TABLE_DEVIATION * 3.0_f64.sqrt());
     }
     let [inputs, outputs] = shape else { return None };
     let ends_branch = name.ends_with("attention.out.weight") || name.ends_with("mlp.down.weight");
     let glorot = (6.0 / width(inputs + outputs)).sqrt();
-    let residual = (2.0 * width(depth.max(1))).sqrt();
-    Some(if ends_branch && name.starts_with("vision") { glorot / residual } else { glorot })
+    let residual = width(branches(name, experiment).max(1)).sqrt();
+    Some(if ends_branch { glorot / residual } else { glorot })
+}
+
+/// Residual branches one after the other in the part that a parameter belongs to, where nothing normalises in between.
+fn branches(name: &str, experiment: &Experiment) -> usize {
+    match name.split_once('.') {
+        Some(("vision", _)) => 2 * experiment.vision.depth,
+        Some(("decoder", _)) => 3 * experiment.decoder.as_ref().map_or(0, |decoder| decoder.depth),
+        _ => 1,
+    }
 }
 
 /// Random bits of a parameter.

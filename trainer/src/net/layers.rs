@@ -3,7 +3,7 @@
 use crate::device::{self, gelu};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, module};
 
 /// Lengths below this are not divided by, so that a zero vector stays zero.
 pub(crate) const SHORTEST_EMBEDDING: f64 = 1e-12;
@@ -54,9 +54,34 @@ impl LayerNorm {
 /// Multi-head attention of queries, keys and values `[B, T, C]`, to `[B, T, C]`; keys that are 0 in `seen` `[B, T]` are
 /// hidden from the queries.
 pub(super) fn attention(parts: [Tensor<3>; 3], heads: usize, seen: Option<Tensor<2>>) -> Tensor<3> {
-    let [[batch, count, dim], ..] = parts.each_ref().map(Tensor::dims);
-    let parted = |tokens: Tensor<3>| tokens.reshape([batch, count, heads, dim / heads]).permute([0, 2, 1, 3]);
-    device::attention(parts.map(parted), seen).permute([0, 2, 1, 3]).reshape([batch, count, dim])
+    joined(device::attention(parts.map(|tokens| parted(tokens, heads)), seen))
+}
+
+/// Tokens `[B, T, C]` cut into heads, `[B, heads, T, C / heads]`.
+pub(super) fn parted(tokens: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, count, dim] = tokens.dims();
+    tokens.reshape([batch, count, heads, dim / heads]).permute([0, 2, 1, 3])
+}
+
+/// Heads `[B, heads, T, C / heads]` as tokens `[B, T, C]`.
+pub(super) fn joined(heads: Tensor<4>) -> Tensor<3> {
+    let [batch, count, tokens, width] = heads.dims();
+    heads.permute([0, 2, 1, 3]).reshape([batch, tokens, count * width])
+}
+
+/// The parts side by side, each as wide as a token, that a layer makes of tokens `[B, T, C]`. The weights are cut, not what
+/// it makes: to cut a tensor costs a walk over all of it on the way back.
+pub(super) fn parts<const N: usize>(layer: &Linear, tokens: &Tensor<3>) -> [Tensor<3>; N] {
+    let [_, _, width] = tokens.dims();
+    let (weight, bias) = (layer.weight.val(), layer.bias.as_ref().map(Param::val));
+    std::array::from_fn(|index| {
+        let columns = index * width..(index + 1) * width;
+        let weight = weight.clone().slice_dim(1, columns.clone());
+        match &bias {
+            Some(bias) => device::linear(tokens.clone(), weight, bias.clone().slice_dim(0, columns)),
+            None => module::linear(tokens.clone(), weight, None),
+        }
+    })
 }
 
 /// What a layer with a bias makes of rows `[..., I]`.

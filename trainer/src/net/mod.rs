@@ -4,9 +4,10 @@
 //! Out: what the two towers of a [`Pair`] say of them, and their parameters as plain [`Weights`]. Owns nothing on disk;
 //! knows no loss, no data set and no ONNX.
 //!
-//! `vision` and `text` are the towers, `layers` what both are made of, `init` the first weights, `import` published
+//! `vision` and `text` are the towers, `decoder` writes reports of what the first has seen, `layers` is what all are made of, `init` the first weights, `import` published
 //! ones, `tune` which of them learn, `narrow` in how many bits they compute.
 
+pub mod decoder;
 pub mod import;
 mod init;
 mod layers;
@@ -19,10 +20,12 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::batch::{
-    ABSENT, Batch, BatchError, Case, Cohort, Features, FeaturesError, Knowledge, Length, PRESENT, Presence, Recorder,
-    Shown, Split, TextError, Tokenizer, Tokens, prompt, seen,
+    ABSENT, Batch, BatchError, Case, Cohort, Dictated, Dictation, Features, FeaturesError, Format, Knowledge, Length,
+    PRESENT, Padded, Presence, Recorder, Shown, Split, Tokenizer, TokenizerError, Tokens, prompt, raised, seen,
+    told_flags,
 };
-pub use init::initial;
+pub use decoder::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written};
+pub use init::{initial, initial_decoder};
 pub use layers::Mlp;
 pub(crate) use layers::SHORTEST_EMBEDDING;
 pub use pair::Pair;

@@ -1,10 +1,11 @@
 //! Weights on disk: a safetensors file that any tool reads, with our metadata.
 
-use super::{Array, Weights, little_endian};
+use super::{Array, RunError, Weights, little_endian};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 /// Value of `format` in the files that this version reads.
 const FORMAT: &str = "ctedge-weights/2";
@@ -24,6 +25,8 @@ pub struct Checkpoint {
     pub steps: u64,
     /// What they were trained on, in words; `none` for random weights.
     pub data: String,
+    /// A decoder's: SHA-256 of the towers' weights that it was trained with.
+    pub pair_sha256: Option<String>,
 }
 
 /// A checkpoint with everything that a training needs to go on as if it had never stopped.
@@ -46,6 +49,9 @@ struct Card {
     experiment_sha256: String,
     steps: u64,
     data: String,
+    /// Of a decoder only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pair_sha256: Option<String>,
     /// Of a snapshot only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     progress: Option<Progress>,
@@ -109,13 +115,25 @@ impl Checkpoint {
         Ok(Self::of(weights, card))
     }
 
+    /// Whether another checkpoint, read from `path`, is of the same experiment and, a decoder's, of the same towers.
+    pub(super) fn joins(&self, other: &Self, path: &Path) -> Result<(), RunError> {
+        let (experiment, weights) = (self.experiment_sha256.clone(), other.experiment_sha256.clone());
+        if experiment != weights {
+            return Err(RunError::Mismatch { experiment, weights });
+        }
+        let [expected, found] = [self, other].map(|of| of.pair_sha256.clone().unwrap_or_default());
+        if expected == found { Ok(()) } else { Err(RunError::OtherPair { path: path.into(), found, expected }) }
+    }
+
     fn card(&self, progress: Option<Progress>) -> Card {
-        let (experiment_sha256, steps, data) = (self.experiment_sha256.clone(), self.steps, self.data.clone());
-        Card { format: FORMAT.into(), experiment_sha256, steps, data, progress }
+        let (experiment_sha256, pair_sha256) = (self.experiment_sha256.clone(), self.pair_sha256.clone());
+        let (steps, data) = (self.steps, self.data.clone());
+        Card { format: FORMAT.into(), experiment_sha256, steps, data, pair_sha256, progress }
     }
 
     fn of(weights: Weights, card: Card) -> Self {
-        Self { weights, experiment_sha256: card.experiment_sha256, steps: card.steps, data: card.data }
+        let Card { experiment_sha256, steps, data, pair_sha256, .. } = card;
+        Self { weights, experiment_sha256, steps, data, pair_sha256 }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The checkpoints of a run folder.
 
 use super::checkpoint::{Checkpoint, Snapshot};
-use super::{Run, RunError, make_folder};
+use super::{RunError, make_folder};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,12 +28,13 @@ pub(super) fn keep(place: &Path, snapshot: &Snapshot, count: usize) -> Result<()
     Ok(())
 }
 
-/// The newest snapshot of a run, if there is one.
-pub(super) fn newest(place: &Path, run: &Run) -> Result<Option<Snapshot>, RunError> {
+/// The newest snapshot in a folder, if there is one. It must belong where `card` does.
+pub(super) fn newest(place: &Path, card: &Checkpoint) -> Result<Option<Snapshot>, RunError> {
     let Some(path) = listed(place)?.pop() else { return Ok(None) };
     let bytes = fs::read(&path).map_err(|source| RunError::Open { path: path.clone(), source })?;
-    let snapshot = Snapshot::from_bytes(&bytes).map_err(|source| RunError::Checkpoint { path, source })?;
-    run.owns(&snapshot.checkpoint)?;
+    let snapshot =
+        Snapshot::from_bytes(&bytes).map_err(|source| RunError::Checkpoint { path: path.clone(), source })?;
+    card.joins(&snapshot.checkpoint, &path)?;
     Ok(Some(snapshot))
 }
 

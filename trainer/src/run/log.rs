@@ -38,6 +38,39 @@ pub struct StepRecord {
     pub seconds: f64,
 }
 
+/// A line of the table of steps.
+pub(super) trait Recorded {
+    /// Names of its columns, `step` first and the two times last.
+    const HEAD: &'static str;
+
+    /// Steps that were taken, this one included.
+    fn step(&self) -> usize;
+
+    /// What was computed: the same in every run of one experiment.
+    fn numbers(&self) -> Vec<f64>;
+
+    /// What the step has waited and taken, in s.
+    fn times(&self) -> [f64; 2];
+}
+
+impl Recorded for StepRecord {
+    const HEAD: &'static str =
+        "step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,waited_s,seconds";
+
+    fn step(&self) -> usize {
+        self.step
+    }
+
+    fn numbers(&self) -> Vec<f64> {
+        let &Self { loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias, .. } = self;
+        vec![loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias]
+    }
+
+    fn times(&self) -> [f64; 2] {
+        [self.waited_s, self.seconds]
+    }
+}
+
 /// A look at the validation patients.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Look {
@@ -69,14 +102,11 @@ impl Log {
     }
 
     /// Writes down a step.
-    pub(super) fn step(&mut self, record: &StepRecord) -> Result<(), RunError> {
-        let &StepRecord { step, loss, pairs, flags, shared_flags, waited_s, seconds, .. } = record;
-        let &StepRecord { learning_rate, gradient_norm, scale, bias, .. } = record;
-        let head = "step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,waited_s,seconds";
-        let numbers = [loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias];
-        let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-        let line = format!("{step},{},{waited_s:.3},{seconds:.3}", numbers.join(","));
-        self.steps.line(head, &line)
+    pub(super) fn step<R: Recorded>(&mut self, record: &R) -> Result<(), RunError> {
+        let numbers: Vec<String> = record.numbers().iter().map(ToString::to_string).collect();
+        let [waited_s, seconds] = record.times();
+        let line = format!("{},{},{waited_s:.3},{seconds:.3}", record.step(), numbers.join(","));
+        self.steps.line(R::HEAD, &line)
     }
 
     /// Writes down a look after `step` steps.

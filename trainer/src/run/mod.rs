@@ -7,11 +7,14 @@
 //! RUN/checkpoints/step-00000100.safetensors the newest parameters with the optimiser's state, to go on from
 //! RUN/steps.csv, RUN/looks.csv              what happened
 //! RUN/tokens-0123456789abcdef.f32           what a frozen tower makes of every case, where there is one
+//! RUN/decoder.safetensors                   the best decoder, with the digest of the towers that it belongs to
+//! RUN/decoder/                              its checkpoints, its tables, and what the tower makes of every case (.f16)
 //! ```
 //! In: a checked [`Experiment`], a [`Cohort`] of patients. Out: [`Weights`]. It owns its folder, and never overwrites
 //! another's: weights that belong to another experiment are refused. Every file is there whole or not at all.
 
 mod checkpoint;
+mod decoder;
 mod folder;
 mod log;
 mod memory;
@@ -20,10 +23,13 @@ mod step;
 mod train;
 
 pub use checkpoint::{Checkpoint, CheckpointError, Snapshot};
+pub use decoder::{
+    DECODER_FILE, DECODER_FOLDER, DecoderLesson, DecoderLook, DecoderRecord, DecoderWatcher, train_decoder,
+};
 pub use folder::CHECKPOINTS;
 use log::Log;
 pub use log::{LOOKS_FILE, Look, STEPS_FILE, StepRecord};
-pub use memory::remembered;
+pub use memory::{looked_at, remembered};
 pub use optimiser::{Optimiser, learning_rate};
 pub use step::{Engine, Gradients, Input, Loaded, Workers};
 pub use train::{Ended, Lesson, Watcher, objective, train};
@@ -31,7 +37,12 @@ pub use train::{Ended, Lesson, Watcher, objective, train};
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::loss::{
     ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, LAYER_NORM_EPSILON, Length, PATCH_EPSILON, PRESENT,
-    Pair, Presence, Split, TextError, Tokenizer, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
+    Padded, Pair, Presence, Split, TokenGrid, Tokenizer, TokenizerError, Tokens, Tower, Weights, WeightsError, initial,
+    prompt, seen,
+};
+pub use crate::loss::{
+    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Limits, ReportDecoder, Written, initial_decoder, raised,
+    told_flags,
 };
 pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{Detectors, Outputs, TEXT_NORM_EPSILON};
@@ -118,6 +129,22 @@ pub enum RunError {
         /// Digest that the weights carry.
         weights: String,
     },
+    /// A decoder learned with other towers than the run has.
+    #[error(
+        "{} belongs to other towers ({found}) than the run has ({expected}); remove it, and train the decoder again",
+        path.display()
+    )]
+    OtherPair {
+        /// The decoder's file.
+        path: PathBuf,
+        /// Digest of the towers that it names.
+        found: String,
+        /// Digest of the run's.
+        expected: String,
+    },
+    /// The experiment asks for no decoder.
+    #[error("the run's experiment has no table [decoder]; models/catalog/scale-vlp-tiny/experiment.toml shows one")]
+    NoDecoder,
     /// The weights do not fit the experiment's network.
     #[error("the weights do not fit the experiment's network")]
     Weights {
@@ -152,7 +179,7 @@ pub enum TrainError {
     /// The loss or its gradient is no number.
     #[error(
         "the loss of step {step} is {loss} and its gradient {gradient_norm} long: nothing was written of it. Lower \
-         training.learning_rate, or look at steps.csv for what led there; the last checkpoint is sound"
+         learning_rate in the experiment, or look at steps.csv for what led there; the last checkpoint is sound"
     )]
     NotFinite {
         /// The step, from 1.
@@ -208,7 +235,8 @@ impl Run {
     /// An untrained run: the weights that the experiment's seed gives, for a vocabulary of so many pieces.
     pub fn init(experiment: Experiment, vocabulary: usize) -> Result<Self, RunError> {
         let weights = initial(&experiment, vocabulary).map_err(|source| RunError::Weights { source })?;
-        let checkpoint = Checkpoint { weights, experiment_sha256: experiment.sha256(), steps: 0, data: "none".into() };
+        let experiment_sha256 = experiment.sha256();
+        let checkpoint = Checkpoint { weights, experiment_sha256, steps: 0, data: "none".into(), pair_sha256: None };
         Ok(Self { experiment, checkpoint })
     }
 
@@ -246,14 +274,12 @@ impl Run {
         let path = folder.join(WEIGHTS_FILE);
         let bytes = fs::read(&path).map_err(|source| RunError::Open { path: path.clone(), source })?;
         let checkpoint = Checkpoint::from_bytes(&bytes).map_err(|source| RunError::Checkpoint { path, source })?;
-        let run = Self { experiment, checkpoint };
-        run.owns(&run.checkpoint).map(|()| run)
-    }
-
-    /// Whether weights are of this run's experiment.
-    fn owns(&self, checkpoint: &Checkpoint) -> Result<(), RunError> {
-        let (experiment, weights) = (self.experiment.sha256(), checkpoint.experiment_sha256.clone());
-        if experiment == weights { Ok(()) } else { Err(RunError::Mismatch { experiment, weights }) }
+        let (asked, weights) = (experiment.sha256(), checkpoint.experiment_sha256.clone());
+        if asked == weights {
+            Ok(Self { experiment, checkpoint })
+        } else {
+            Err(RunError::Mismatch { experiment: asked, weights })
+        }
     }
 
     /// The volume tower on a device.

@@ -7,7 +7,7 @@
 
 use super::{Array, Weights, WeightsError};
 use crate::device::{self, Tape};
-use crate::experiment::Training;
+use crate::experiment::Rate;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer};
 use burn::tensor::{Device, Tensor, TensorData, TensorReadError};
@@ -302,14 +302,14 @@ fn narrow(value: f64) -> f32 {
 
 /// The learning rate of a step, from 0: rises linearly over the warm-up, then falls along half a cosine to its final
 /// share (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
-pub fn learning_rate(training: &Training, step: usize) -> f64 {
-    let Training { steps, warmup_steps, learning_rate, final_share, .. } = *training;
+pub fn learning_rate(rate: Rate, step: usize) -> f64 {
+    let Rate { highest, warmup_steps, steps, final_share } = rate;
     if step < warmup_steps {
-        return learning_rate * real(step + 1) / real(warmup_steps);
+        return highest * real(step + 1) / real(warmup_steps);
     }
     let along = real(step - warmup_steps) / real((steps - 1).saturating_sub(warmup_steps).max(1));
     let cosine = f64::midpoint(1.0, (std::f64::consts::PI * along.min(1.0)).cos());
-    learning_rate * (final_share + (1.0 - final_share) * cosine)
+    highest * (final_share + (1.0 - final_share) * cosine)
 }
 
 fn real(count: usize) -> f64 {

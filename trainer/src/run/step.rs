@@ -215,7 +215,7 @@ impl Input {
     }
 
     /// Its volumes `[N, 1, z, y, x]`, as the network's tower takes them.
-    pub(super) fn volumes(&self, network: &Pair) -> Tensor<5> {
+    pub fn volumes(&self, network: &Pair) -> Tensor<5> {
         let [z, y, x] = network.vision.input_size;
         self.shown.clone().reshape([self.count(), 1, z, y, x])
     }

@@ -69,7 +69,8 @@ fn a_checkpoint_has_one_form() {
     let array = |values: &[f32]| Array { shape: vec![values.len()], values: values.to_vec() };
     let arrays = [("b.weight", array(&[1.0, -0.0])), ("a", array(&[f32::MIN_POSITIVE]))];
     let weights = Weights(arrays.map(|(name, array)| (name.to_owned(), array)).into());
-    let checkpoint = Checkpoint { weights, experiment_sha256: "00".into(), steps: 3, data: "phantoms".into() };
+    let checkpoint =
+        Checkpoint { weights, experiment_sha256: "00".into(), steps: 3, data: "phantoms".into(), pair_sha256: None };
     let bytes = checkpoint.to_bytes().unwrap();
     assert_eq!(bytes, checkpoint.to_bytes().unwrap());
     assert_eq!(Checkpoint::from_bytes(&bytes).unwrap(), checkpoint);
@@ -231,7 +232,7 @@ fn long_gradients_are_shortened_and_no_numbers_move_nothing() {
 #[test]
 fn the_learning_rate_rises_and_falls() {
     let training = crate::experiment::Training { steps: 100, warmup_steps: 10, ..experiment().training };
-    let rate = |step| learning_rate(&training, step) / training.learning_rate;
+    let rate = |step| learning_rate(training.rate(), step) / training.learning_rate;
     assert!((rate(0) - 0.1).abs() < 1e-9 && (rate(9) - 1.0).abs() < 1e-9 && (rate(10) - 1.0).abs() < 1e-9);
     assert!((rate(99) - training.final_share).abs() < 1e-9);
     assert!((11..100).all(|step| rate(step) < rate(step - 1)));

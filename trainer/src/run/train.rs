@@ -60,12 +60,25 @@ pub struct Ended {
 }
 
 /// Where a training stands.
-struct Standing {
-    network: Pair,
-    optimiser: Optimiser,
-    step: usize,
-    best: Option<(usize, f64)>,
+pub(super) struct Standing<M> {
+    pub(super) network: M,
+    pub(super) optimiser: Optimiser,
+    pub(super) step: usize,
+    pub(super) best: Option<(usize, f64)>,
     stale: usize,
+}
+
+/// Where a training leaves what it has learned.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keeper<'a> {
+    /// Folder of its checkpoints.
+    pub(super) folder: &'a Path,
+    /// File of the best weights.
+    pub(super) best: &'a Path,
+    /// What stands beside the weights in every file.
+    pub(super) card: &'a Checkpoint,
+    /// Checkpoints that are kept.
+    pub(super) count: usize,
 }
 
 /// Trains the run in a folder to its end, from its newest checkpoint if there is one. The best weights lie in the run's
@@ -77,7 +90,12 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
     let objective = objective(experiment, &device);
     let engine =
         Engine { objective: &objective, device: &device, precision: lesson.place.precision, workers: &workers };
-    let mut standing = Standing::new(place, run, &device)?;
+    let best = place.join(WEIGHTS_FILE);
+    let count = experiment.training.keep_checkpoints;
+    let keeper = Keeper { folder: place, best: &best, card: &run.checkpoint, count };
+    let optimiser = Optimiser::new(experiment.training.weight_decay, experiment.training.clip_norm);
+    let network = run.pair(&device)?.trainable(experiment);
+    let mut standing = Standing::new(&keeper, network, optimiser, &device)?;
     let resumed_at = standing.step;
     let mut log = Log::open(place, standing.step)?;
     let steps = resumed_at..experiment.training.steps;
@@ -87,7 +105,7 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
             move |batch: Batch| Loaded::new(&batch, lesson.knowledge, micro_batch, (graphs, lesson.place.precision));
         let read = ahead(scope, "batches", steps.map(move |step| lesson.cohort.step(step)))?;
         let batches = ahead(scope, "loading", read.into_iter().map(move |batch| batch.map(&load)))?;
-        let early = standing.follow((place, run), &engine, &batches, (&mut log, watcher));
+        let early = standing.follow((&keeper, run), &engine, &batches, (&mut log, watcher));
         // Who works ahead waits for room: without a receiver it ends, and only then does this scope.
         drop(batches);
         early
@@ -97,7 +115,7 @@ pub fn train(place: &Path, run: &Run, lesson: &Lesson<'_>, watcher: &mut dyn Wat
 
 /// Works off `items` on a thread of its own, until nobody asks for more. Reading a batch and sending it to the device are two of
 /// these: both cost time that the device need not wait for.
-fn ahead<'scope, T: Send + 'scope>(
+pub(super) fn ahead<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &str,
     items: impl Iterator<Item = T> + Send + 'scope,
@@ -132,31 +150,65 @@ fn narrow(value: f64) -> f32 {
     value as f32
 }
 
-impl Standing {
-    /// From the newest checkpoint of the folder, or from the run's first weights. Those are the first checkpoint: the run's
-    /// own file will hold better ones before there is a second.
-    fn new(place: &Path, run: &Run, device: &Device) -> Result<Self, TrainError> {
-        let training = &run.experiment.training;
-        let optimiser = Optimiser::new(training.weight_decay, training.clip_norm);
-        let Some(Snapshot { checkpoint, optimiser: state, best, stale }) = folder::newest(place, run)? else {
-            let network = run.pair(device)?.trainable(&run.experiment).train();
-            let standing = Self { network, optimiser, step: 0, best: None, stale: 0 };
-            folder::keep(place, &standing.snapshot(run)?, training.keep_checkpoints)?;
+impl<M: Module> Standing<M> {
+    /// From the newest checkpoint of the folder, or from the first weights, which are those of `network`. They are the first
+    /// checkpoint: the file of the best will hold better ones before there is a second.
+    pub(super) fn new(
+        keeper: &Keeper<'_>,
+        network: M,
+        optimiser: Optimiser,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let newest = folder::newest(keeper.folder, keeper.card)?;
+        let Some(Snapshot { checkpoint, optimiser: state, best, stale }) = newest else {
+            let standing = Self { network: network.train(), optimiser, step: 0, best: None, stale: 0 };
+            folder::keep(keeper.folder, &standing.snapshot(keeper.card)?, keeper.count)?;
             return Ok(standing);
         };
         let step = usize::try_from(checkpoint.steps).unwrap_or(usize::MAX);
         let unfit = |source| RunError::Weights { source };
         let optimiser = optimiser.resumed(&state, step, &device.clone().inner()).map_err(unfit)?;
-        // The snapshot also holds what low-rank tuning has added; the run's own weights are those that it began with.
-        let network = run.pair(device)?.trainable(&run.experiment);
+        // The snapshot also holds what low-rank tuning has added; the first weights are those that it began with.
         let network = checkpoint.weights.fill(network).map_err(unfit)?.train();
         Ok(Self { network, optimiser, step, best, stale })
     }
 
+    /// Writes down where the training stands, the best weights first; those are `plain` of the network.
+    pub(super) fn keep(
+        &mut self,
+        keeper: &Keeper<'_>,
+        look: &Look,
+        plain: impl FnOnce(M) -> M,
+    ) -> Result<(), TrainError> {
+        if self.best.is_none_or(|(_, score)| look.score > score) {
+            self.best = Some((self.step, look.score));
+            self.stale = 0;
+            folder::write(keeper.best, &self.checkpoint(&plain(self.network.clone()), keeper.card)?)?;
+        } else {
+            self.stale += 1;
+        }
+        Ok(folder::keep(keeper.folder, &self.snapshot(keeper.card)?, keeper.count)?)
+    }
+
+    /// The weights of a network after the steps that were taken.
+    fn checkpoint(&self, network: &M, card: &Checkpoint) -> Result<Checkpoint, RunError> {
+        let weights = Weights::of(network).map_err(|source| RunError::Weights { source })?;
+        Ok(Checkpoint { weights, steps: u64::try_from(self.step).unwrap_or(u64::MAX), ..card.clone() })
+    }
+
+    /// Everything to go on from.
+    fn snapshot(&self, card: &Checkpoint) -> Result<Snapshot, RunError> {
+        let checkpoint = self.checkpoint(&self.network, card)?;
+        let optimiser = self.optimiser.state().map_err(|source| RunError::Weights { source })?;
+        Ok(Snapshot { checkpoint, optimiser, best: self.best, stale: self.stale })
+    }
+}
+
+impl Standing<Pair> {
     /// Goes on to the end; tells whether that came early.
     fn follow(
         &mut self,
-        (place, run): (&Path, &Run),
+        (keeper, run): (&Keeper<'_>, &Run),
         engine: &Engine<'_>,
         batches: &Receiver<Result<Loaded, BatchError>>,
         (log, watcher): (&mut Log, &mut dyn Watcher),
@@ -173,7 +225,7 @@ impl Standing {
                 let look = watcher.look(self.step, &self.network.valid());
                 let look = look.map_err(|source| TrainError::Look { step: self.step, source })?;
                 log.look(self.step, &look)?;
-                self.keep(place, run, &look)?;
+                self.keep(keeper, &look, Pair::merged)?;
                 if training.patience > 0 && self.stale >= training.patience {
                     return Ok(self.step < training.steps);
                 }
@@ -199,7 +251,7 @@ impl Standing {
             pairs: number(terms.pairs)?,
             flags: number(terms.flags)?,
             shared_flags: number(terms.shared_flags)?,
-            learning_rate: learning_rate(&run.experiment.training, self.step),
+            learning_rate: learning_rate(run.experiment.training.rate(), self.step),
             gradient_norm: gathered.length,
             scale: number(self.network.log_scale.val().exp())?,
             bias: number(self.network.bias.val())?,
@@ -213,30 +265,5 @@ impl Standing {
         self.network = self.optimiser.step(self.network.clone(), gathered, record.learning_rate);
         self.step = step;
         Ok(StepRecord { seconds: begun.elapsed().as_secs_f64(), ..record })
-    }
-
-    /// Writes down where the training stands, the best weights first.
-    fn keep(&mut self, place: &Path, run: &Run, look: &Look) -> Result<(), TrainError> {
-        if self.best.is_none_or(|(_, score)| look.score > score) {
-            self.best = Some((self.step, look.score));
-            self.stale = 0;
-            folder::write(&place.join(WEIGHTS_FILE), &self.checkpoint(&self.network.clone().merged(), run)?)?;
-        } else {
-            self.stale += 1;
-        }
-        Ok(folder::keep(place, &self.snapshot(run)?, run.experiment.training.keep_checkpoints)?)
-    }
-
-    /// The weights of a network after the steps that were taken.
-    fn checkpoint(&self, network: &Pair, run: &Run) -> Result<Checkpoint, RunError> {
-        let weights = Weights::of(network).map_err(|source| RunError::Weights { source })?;
-        Ok(Checkpoint { weights, steps: u64::try_from(self.step).unwrap_or(u64::MAX), ..run.checkpoint.clone() })
-    }
-
-    /// Everything to go on from.
-    fn snapshot(&self, run: &Run) -> Result<Snapshot, RunError> {
-        let checkpoint = self.checkpoint(&self.network, run)?;
-        let optimiser = self.optimiser.state().map_err(|source| RunError::Weights { source })?;
-        Ok(Snapshot { checkpoint, optimiser, best: self.best, stale: self.stale })
     }
 }

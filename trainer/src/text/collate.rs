@@ -1,6 +1,6 @@
 //! Reports of one batch as a rectangle of numbers.
 
-use super::Tokens;
+use super::{Tokenizer, Tokens};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 /// How long the rows of a batch are.
@@ -25,8 +25,13 @@ pub struct Padded {
 }
 
 impl Padded {
-    /// Rows of `length`; a report's tokens beyond it are not there, so it must be the longest's.
-    pub(super) fn new(reports: &[Tokens], length: usize, pad: u32) -> Self {
+    /// Reports of one batch, padded to one length.
+    pub fn of(tokenizer: &Tokenizer, reports: &[Tokens], length: Length) -> Self {
+        let length = match length {
+            Length::Fixed => tokenizer.max_tokens(),
+            Length::Longest => reports.iter().map(|report| report.ids.len()).max().unwrap_or(0),
+        };
+        let pad = tokenizer.pad();
         let (mut ids, mut mask) = (Vec::new(), Vec::new());
         for report in reports {
             let padding = length.saturating_sub(report.ids.len());

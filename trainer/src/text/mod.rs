@@ -1,19 +1,22 @@
 //! Reports as numbers: which text the report tower sees, and how it becomes tokens.
 //!
 //! In: the sections of a report, and `[text]` of the experiment. Out: token ids with `[CLS]` and `[SEP]`, padded batches
-//! and their masks. It owns `tokenizer.json`, which Python's `tokenizers` reads as it is, and never cuts a report
+//! and their masks, and what a decoder learns to write. It owns `tokenizer.json`, which Python's `tokenizers` reads as it is, and never cuts a report
 //! without counting what was left out.
 
 mod collate;
 mod prompts;
 mod sections;
+mod target;
 mod tokenizer;
 mod vocabulary;
 
 pub use collate::{Length, Padded};
+pub use ctedge_models::text::{Tokenizer, TokenizerError, Tokens};
 pub use prompts::{ABSENT, PRESENT, Presence, prompt};
 pub use sections::seen;
-pub use tokenizer::{Tokenizer, Tokens};
+pub use target::target;
+pub use tokenizer::{from_vocabulary, learn};
 
 use std::path::PathBuf;
 
@@ -39,12 +42,6 @@ pub enum TextError {
         /// Line of its second place, from 1.
         line: usize,
     },
-    /// A mark that every BERT vocabulary has is not in this one.
-    #[error("the vocabulary has no {mark}; it is not BERT's, take one that has [PAD], [UNK], [CLS] and [SEP]")]
-    NoMark {
-        /// The mark.
-        mark: &'static str,
-    },
     /// The letters of the corpus alone are more than the vocabulary may hold.
     #[error("text.vocabulary is {wanted}, but the corpus has {letters} letters and marks; raise it above that")]
     Crowded {
@@ -53,14 +50,9 @@ pub enum TextError {
         /// Pieces that cannot be left out.
         letters: usize,
     },
-    /// What the library says of a tokenizer file or a text.
-    #[error("the tokenizer failed at {step}: {reason}; make it again from the corpus or a vocab.txt")]
-    Library {
-        /// What was being done.
-        step: &'static str,
-        /// The library's words.
-        reason: String,
-    },
+    /// There is no tokenizer, or a text has no tokens.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@ pub fn seen(findings: &str, impression: &str) -> String {
     parts.join(" ").trim().to_owned()
 }
 
-fn cleaned(section: &str) -> String {
+/// One section: packing characters removed, white space single, an absent one empty.
+pub(super) fn cleaned(section: &str) -> String {
     let plain = section.replace(PACKING, "");
     let words: Vec<&str> = plain.split_whitespace().collect();
     let text = words.join(" ");

@@ -23,7 +23,7 @@ fn of(pieces: &[&str], text: &Text) -> Result<Tokenizer, TextError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vocab.txt");
     fs::write(&path, [&MARKS, pieces].concat().join("\n")).unwrap();
-    Tokenizer::from_vocabulary(&path, text)
+    from_vocabulary(&path, text)
 }
 
 fn corpus() -> Vec<String> {
@@ -59,13 +59,13 @@ fn the_longest_pieces_are_taken_as_in_bert() {
 #[test]
 fn the_same_texts_give_the_same_vocabulary() {
     let text = settings(120, 64);
-    let first = Tokenizer::train(&corpus(), &text).unwrap().to_json().unwrap();
+    let first = learn(&corpus(), &text).unwrap().to_json().unwrap();
     for _ in 0..5 {
-        assert_eq!(Tokenizer::train(&corpus(), &text).unwrap().to_json().unwrap(), first);
+        assert_eq!(learn(&corpus(), &text).unwrap().to_json().unwrap(), first);
     }
     let mut reversed = corpus();
     reversed.reverse();
-    assert_eq!(Tokenizer::train(&reversed, &text).unwrap().to_json().unwrap(), first, "their order means nothing");
+    assert_eq!(learn(&reversed, &text).unwrap().to_json().unwrap(), first, "their order means nothing");
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn frequent_pairs_become_pieces_first() {
 #[test]
 fn a_learned_vocabulary_writes_every_report_of_its_corpus() {
     let text = settings(150, 64);
-    let tokenizer = Tokenizer::train(&corpus(), &text).unwrap();
+    let tokenizer = learn(&corpus(), &text).unwrap();
     assert!(tokenizer.vocabulary() <= 150);
     for report in corpus() {
         let tokens = tokenizer.encode(&report).unwrap();
@@ -96,9 +96,9 @@ fn a_learned_vocabulary_writes_every_report_of_its_corpus() {
 #[test]
 fn a_tokenizer_is_written_and_read_back() {
     let text = settings(100, 64);
-    let tokenizer = Tokenizer::train(&corpus(), &text).unwrap();
+    let tokenizer = learn(&corpus(), &text).unwrap();
     let json = tokenizer.to_json().unwrap();
-    let again = Tokenizer::from_json(&json, &text).unwrap();
+    let again = Tokenizer::from_json(&json, 64).unwrap();
     assert_eq!(again.to_json().unwrap(), json);
     let report = "No pleural effusion. Heart size normal (CTR 0.48)!";
     assert_eq!(again.encode(report).unwrap(), tokenizer.encode(report).unwrap());
@@ -119,11 +119,11 @@ fn a_long_report_loses_whole_sentences_and_says_how_many() {
 fn a_batch_is_padded_to_one_length() {
     let tokenizer = of(&["a", "b"], &settings(64, 6)).unwrap();
     let reports = ["a b", "b"].map(|report| tokenizer.encode(report).unwrap());
-    let fixed = tokenizer.collate(&reports, Length::Fixed);
+    let fixed = Padded::of(&tokenizer, &reports, Length::Fixed);
     assert_eq!(fixed.shape, [2, 6]);
     assert_eq!(fixed.ids, [2, 5, 6, 3, 0, 0, 2, 6, 3, 0, 0, 0]);
     assert_eq!(fixed.mask, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
-    let short = tokenizer.collate(&reports, Length::Longest);
+    let short = Padded::of(&tokenizer, &reports, Length::Longest);
     assert_eq!((short.shape, short.ids), ([2, 4], vec![2, 5, 6, 3, 2, 6, 3, 0]));
     let (ids, mask) = fixed.tensors(&cpu());
     assert_eq!((ids.dims(), mask.dims()), ([2, 6], [2, 6]));
@@ -135,13 +135,13 @@ fn a_vocabulary_that_is_none_is_refused() {
     let path = folder.path().join("vocab.txt");
     let refusal = |content: &str| {
         fs::write(&path, content).unwrap();
-        Tokenizer::from_vocabulary(&path, &settings(64, 8)).unwrap_err().to_string()
+        from_vocabulary(&path, &settings(64, 8)).unwrap_err().to_string()
     };
     assert!(refusal("[PAD]\n[UNK]\n[CLS]\na\n").contains("[SEP]"));
     assert!(refusal("[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\na\n").contains("line 7"));
     fs::remove_file(&path).unwrap();
-    assert!(matches!(Tokenizer::from_vocabulary(&path, &settings(64, 8)), Err(TextError::Open { .. })));
-    let damaged = Tokenizer::from_json("{}", &settings(64, 8)).unwrap_err();
+    assert!(matches!(from_vocabulary(&path, &settings(64, 8)), Err(TextError::Open { .. })));
+    let damaged = Tokenizer::from_json("{}", 8).unwrap_err();
     assert!(damaged.to_string().contains("tokenizer.json"), "{damaged}");
 }
 

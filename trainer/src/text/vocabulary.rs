@@ -6,7 +6,8 @@
 //! that was known first, and nothing hangs on a hash.
 
 use super::TextError;
-use super::tokenizer::{CONTINUED, MARKS};
+use super::tokenizer::MARKS;
+use ctedge_models::text::CONTINUED;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -9,6 +9,7 @@ use crate::floor::clock;
 use crate::floor::fate::Refusal;
 use crate::floor::worker::Killed;
 use crate::infer::{Inference, Inferred, Scores, Unfinished, inferred};
+use crate::report::Written;
 use crate::series::attempts::{Begun, Failed, Stage};
 use crate::volume::{Reading, Scan};
 use std::sync::mpsc::Receiver;
@@ -62,9 +63,10 @@ impl House {
                 self.put_off.push(self.to_read_again(reading));
                 Some(())
             }
-            Next::Inferred(Err(refusal)) => self.end_with(inferred(&reading, Err(refusal)), &running.active),
+            Next::Inferred(Err(refusal)) => self.end_with(inferred(&reading, Err(refusal)), None, &running.active),
             Next::Inferred(Ok(scores)) => {
-                self.end_with(inferred(&reading, Ok(scores.clone())), &running.active)?;
+                let draft = self.draft(&scores, &mut running.active)?;
+                self.end_with(inferred(&reading, Ok(scores.clone())), draft, &running.active)?;
                 if let Ok(scan) = &reading.scan {
                     self.compare(scan, &scores, running)?;
                 }
@@ -73,8 +75,8 @@ impl House {
         }
     }
 
-    fn end_with(&self, inferred: Inferred, inference: &Inference) -> Option<()> {
-        self.finish(inferred, inference.model()).then_some(())
+    fn end_with(&self, inferred: Inferred, draft: Option<Written>, inference: &Inference) -> Option<()> {
+        self.finish(inferred, draft, inference.model()).then_some(())
     }
 
     /// Its voxels are let go: they would be in the way of others, and its files are on disk.

@@ -4,11 +4,13 @@
 //! worked on alone: whatever happens meanwhile is its own doing, and counts against nobody else.
 
 mod climb;
+mod draft;
 mod infer;
 mod queue;
 mod read;
 
 pub(super) use climb::kept;
+pub(crate) use draft::drafted;
 
 use super::{AGAIN, House};
 use crate::choice::Completed;

@@ -11,6 +11,7 @@ mod phantoms;
 mod table;
 mod written;
 
+pub(super) use table::{Column, Row, Table};
 pub use written::{ScanFormat, write_phantoms};
 
 use super::case::Listing;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A table in memory.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(in crate::corpus) struct Table {
     path: PathBuf,
     columns: Vec<String>,
     rows: Vec<StringRecord>,
@@ -16,18 +16,18 @@ pub(super) struct Table {
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Column(usize);
+pub(in crate::corpus) struct Column(usize);
 
 /// A row of a table.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Row<'a> {
+pub(in crate::corpus) struct Row<'a> {
     table: &'a Table,
     record: &'a StringRecord,
 }
 
 impl Table {
     /// Reads a table whose first row names the columns.
-    pub(super) fn read(path: &Path) -> Result<Self, CorpusError> {
+    pub(in crate::corpus) fn read(path: &Path) -> Result<Self, CorpusError> {
         let file = File::open(path).map_err(|source| CorpusError::Read { path: path.into(), source })?;
         let broken = |source| CorpusError::Csv { path: path.into(), source };
         let mut reader = csv::Reader::from_reader(file);
@@ -37,17 +37,22 @@ impl Table {
     }
 
     /// All columns with their names.
-    pub(super) fn columns(&self) -> impl Iterator<Item = (Column, &str)> {
+    pub(in crate::corpus) fn columns(&self) -> impl Iterator<Item = (Column, &str)> {
         self.columns.iter().enumerate().map(|(place, name)| (Column(place), name.as_str()))
     }
 
+    /// What a column is called.
+    pub(in crate::corpus) fn name(&self, Column(place): Column) -> &str {
+        self.columns.get(place).map_or("", String::as_str)
+    }
+
     /// The column of that name, if the table has it.
-    pub(super) fn find(&self, name: &str) -> Option<Column> {
+    pub(in crate::corpus) fn find(&self, name: &str) -> Option<Column> {
         self.columns().find(|&(_, have)| have == name).map(|(column, _)| column)
     }
 
     /// The column of that name.
-    pub(super) fn column(&self, name: &str) -> Result<Column, CorpusError> {
+    pub(in crate::corpus) fn column(&self, name: &str) -> Result<Column, CorpusError> {
         self.find(name).ok_or_else(|| CorpusError::NoColumn {
             path: self.path.clone(),
             column: name.to_owned(),
@@ -56,7 +61,7 @@ impl Table {
     }
 
     /// The 18 columns of labels, in the official order: by stable name or by CT-RATE's.
-    pub(super) fn labels(&self) -> Result<[Column; LABEL_COUNT], CorpusError> {
+    pub(in crate::corpus) fn labels(&self) -> Result<[Column; LABEL_COUNT], CorpusError> {
         let mut columns = [Column(0); LABEL_COUNT];
         for (column, label) in columns.iter_mut().zip(Label::all()) {
             *column = self.find(label.name()).map_or_else(|| self.column(label.title()), Ok)?;
@@ -65,29 +70,29 @@ impl Table {
     }
 
     /// A column that nobody knows.
-    pub(super) fn unknown<'a>(&self, column: &str, known: impl Iterator<Item = &'a str>) -> CorpusError {
+    pub(in crate::corpus) fn unknown<'a>(&self, column: &str, known: impl Iterator<Item = &'a str>) -> CorpusError {
         CorpusError::UnknownColumn { path: self.path.clone(), column: column.to_owned(), hint: hint(column, known) }
     }
 
     /// The rows.
-    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+    pub(in crate::corpus) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.iter().map(|record| Row { table: self, record })
     }
 }
 
 impl<'a> Row<'a> {
     /// A cell without the blanks around it.
-    pub(super) fn text(&self, Column(place): Column) -> &'a str {
+    pub(in crate::corpus) fn text(&self, Column(place): Column) -> &'a str {
         self.record.get(place).unwrap_or_default().trim()
     }
 
     /// Line of the file where the row begins.
-    pub(super) fn line(&self) -> u64 {
+    pub(in crate::corpus) fn line(&self) -> u64 {
         self.record.position().map_or(0, csv::Position::line)
     }
 
     /// A cell that says 0 or 1.
-    pub(super) fn flag(&self, column: Column) -> Result<bool, CorpusError> {
+    pub(in crate::corpus) fn flag(&self, column: Column) -> Result<bool, CorpusError> {
         match self.text(column) {
             "0" | "0.0" | "false" => Ok(false),
             "1" | "1.0" | "true" => Ok(true),
@@ -96,7 +101,7 @@ impl<'a> Row<'a> {
     }
 
     /// 18 cells that say 0 or 1.
-    pub(super) fn flags(&self, columns: &[Column; LABEL_COUNT]) -> Result<[bool; LABEL_COUNT], CorpusError> {
+    pub(in crate::corpus) fn flags(&self, columns: &[Column; LABEL_COUNT]) -> Result<[bool; LABEL_COUNT], CorpusError> {
         let mut flags = [false; LABEL_COUNT];
         for (flag, &column) in flags.iter_mut().zip(columns) {
             *flag = self.flag(column)?;
@@ -105,13 +110,13 @@ impl<'a> Row<'a> {
     }
 
     /// A finite number.
-    pub(super) fn number(&self, column: Column) -> Option<f64> {
+    pub(in crate::corpus) fn number(&self, column: Column) -> Option<f64> {
         self.text(column).parse().ok().filter(|number: &f64| number.is_finite())
     }
 
     /// The error of a wrong cell; the cell itself is not told, it may be a patient's.
-    pub(super) fn wrong(&self, Column(place): Column, expected: impl Into<String>) -> CorpusError {
-        let column = self.table.columns.get(place).cloned().unwrap_or_default();
+    pub(in crate::corpus) fn wrong(&self, column: Column, expected: impl Into<String>) -> CorpusError {
+        let column = self.table.name(column).to_owned();
         CorpusError::Value { path: self.table.path.clone(), line: self.line(), column, expected: expected.into() }
     }
 }

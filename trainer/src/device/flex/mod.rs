@@ -5,13 +5,13 @@
 pub(super) mod numbers;
 pub(super) mod rows;
 
-use super::gradient::{Kernels, Scale};
+use super::gradient::{Kernels, Scale, Seen};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
 use pulp::{Arch, WithSimd};
 use rayon::prelude::*;
-use rows::{Gelu, GeluGradient, LayerNorm, LayerNormGradient, Softmax, SoftmaxGradient};
+use rows::{CausalSoftmax, Gelu, GeluGradient, LayerNorm, LayerNormGradient, Softmax, SoftmaxGradient};
 
 /// Numbers in a block: some hundred microseconds of work.
 const BLOCK: usize = 1 << 14;
@@ -52,10 +52,20 @@ impl Kernels for Flex {
         [gradient, gamma, beta]
     }
 
-    fn softmax_kernel(scores: Numbers, seen: Option<Numbers>) -> Numbers {
+    fn softmax_kernel(scores: Numbers, seen: Seen<Self>) -> Numbers {
         let [cases, heads, queries, count] = scores.shape().dims();
         let mut weights = whole(scores);
-        let keys = seen.map_or_else(|| ones([cases, count]), whole);
+        let keys = match seen {
+            Seen::All => ones([cases, count]),
+            Seen::Keys(seen) => whole(seen),
+            Seen::Past => {
+                let seen = ones([1, count]);
+                let seen = seen.storage::<f32>();
+                parts_mut(&mut weights, queries * count)
+                    .for_each(|(_, block)| vectorised(CausalSoftmax { block, queries, seen }));
+                return weights;
+            }
+        };
         let keys = keys.storage::<f32>();
         parts_mut(&mut weights, heads * queries * count).for_each(|(first, block)| {
             let seen = after(keys, first / (heads * queries)).get(..count).unwrap_or_default();

@@ -115,16 +115,44 @@ impl WithSimd for Softmax<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for row in self.block.chunks_exact_mut(self.seen.len()) {
-            let most = largest(row, self.seen);
-            for (x, &seen) in row.iter_mut().zip(self.seen) {
-                let power = exp(*x - most);
-                *x = if seen > 0.0 { power } else { 0.0 };
-            }
-            let share = sum(row, row, |x, _| x).max(f32::MIN_POSITIVE).recip();
-            for x in row {
-                *x *= share;
-            }
+            weigh(row, self.seen);
         }
+    }
+}
+
+/// Rows of one head's scores to weights; each query sees the keys up to its own, and the queries are the last of the keys.
+pub(in crate::device) struct CausalSoftmax<'a> {
+    pub(in crate::device) block: &'a mut [f32],
+    pub(in crate::device) queries: usize,
+    /// As many ones as there are keys.
+    pub(in crate::device) seen: &'a [f32],
+}
+
+impl WithSimd for CausalSoftmax<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let before = self.seen.len().saturating_sub(self.queries);
+        for (query, row) in self.block.chunks_exact_mut(self.seen.len()).enumerate() {
+            let (past, behind) = row.split_at_mut((before + query + 1).min(self.seen.len()));
+            weigh(past, self.seen.get(..past.len()).unwrap_or_default());
+            behind.fill(0.0);
+        }
+    }
+}
+
+/// Scores to weights; none falls on what is 0 in `seen`.
+#[inline(always)]
+fn weigh(row: &mut [f32], seen: &[f32]) {
+    let most = largest(row, seen);
+    for (x, &seen) in row.iter_mut().zip(seen) {
+        let power = exp(*x - most);
+        *x = if seen > 0.0 { power } else { 0.0 };
+    }
+    let share = sum(row, row, |x, _| x).max(f32::MIN_POSITIVE).recip();
+    for x in row {
+        *x *= share;
     }
 }
 

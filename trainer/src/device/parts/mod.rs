@@ -3,10 +3,10 @@
 
 pub(super) mod norm;
 
-use super::gradient::{Kernels, Looked};
+use super::gradient::{Kernels, Looked, Seen};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{DType, FloatDType, Shape};
+use burn::tensor::{DType, FloatDType, Shape, TensorData};
 
 /// Added to the score of a key that is not there.
 const HIDDEN: f64 = 1e9;
@@ -35,19 +35,29 @@ pub(super) fn attention_gradient<B: Kernels>(attended: Attended<B>, output: Floa
     [of_query, B::float_matmul(turned::<B>(of_scores), query), of_value]
 }
 
-pub(super) fn softmax<B: Backend>(scores: FloatTensor<B>, seen: Option<FloatTensor<B>>) -> FloatTensor<B> {
+pub(super) fn softmax<B: Backend>(scores: FloatTensor<B>, seen: Seen<B>) -> FloatTensor<B> {
     let kept = scores.dtype();
-    let [batch, _, _, count] = scores.shape().dims();
+    let [batch, _, queries, count] = scores.shape().dims();
     let scores = wide::<B>(scores);
+    let seen = match seen {
+        Seen::All => None,
+        Seen::Keys(seen) => Some(B::float_reshape(wide::<B>(seen), Shape::new([batch, 1, 1, count]))),
+        Seen::Past => Some(B::float_from_data(past([queries, count]), &scores.device())),
+    };
     let weights = match seen {
         None => B::softmax(scores, 3),
         Some(seen) => {
-            let seen = B::float_reshape(wide::<B>(seen), Shape::new([batch, 1, 1, count]));
             let hidden = B::float_mul_scalar(B::float_sub_scalar(seen.clone(), 1.0.into()), HIDDEN.into());
             B::float_mul(B::softmax(B::float_add(scores, hidden), 3), seen)
         }
     };
     narrow::<B>(weights, kept)
+}
+
+/// 1 where a key is not behind a query, `[1, 1, S, T]`; the queries are the last of the keys.
+fn past([queries, count]: [usize; 2]) -> TensorData {
+    let row = |query| (0..count).map(move |key| if key + queries <= count + query { 1.0_f32 } else { 0.0 });
+    TensorData::new((0..queries).flat_map(row).collect(), [1, 1, queries, count])
 }
 
 pub(super) fn softmax_gradient<B: Backend>(weights: FloatTensor<B>, output: FloatTensor<B>) -> FloatTensor<B> {

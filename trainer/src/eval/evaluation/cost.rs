@@ -1,7 +1,7 @@
 //! What an answer costs.
 
 use super::super::{EvalError, Reader, said};
-use crate::run::{Cohort, Length, Pair, Run, Tokenizer};
+use crate::run::{Cohort, Length, Padded, Pair, Run, Tokenizer};
 use burn::tensor::{Tensor, TensorData};
 use serde::Serialize;
 use std::time::Instant;
@@ -51,7 +51,7 @@ pub(super) fn measure(
         alone(reader, || said::numbers(network.vision.forward(volume.clone()).embedding))?;
         volumes.push(milliseconds(begun));
         let tokens = cohort.reports().get(place..=place).unwrap_or_default();
-        let (ids, mask) = tokenizer.collate(tokens, Length::Longest).tensors(reader.device);
+        let (ids, mask) = Padded::of(tokenizer, tokens, Length::Longest).tensors(reader.device);
         let begun = Instant::now();
         alone(reader, || said::numbers(network.text.forward(ids.clone(), mask.clone()).embedding))?;
         reports.push(milliseconds(begun));

@@ -23,8 +23,7 @@ use super::definitions::DEFINITIONS;
 use super::metrics::{Bootstrap, Isotonic};
 use super::said::Labelled;
 use super::{Calibration, EvalError, Reader, Said, calibration, said};
-use crate::experiment::Corpus;
-use crate::run::{Cohort, Run, Split, Tokenizer};
+use crate::run::{Checkpoint, Cohort, Run, Split, Tokenizer};
 use flags::Learned;
 use ndarray::Array2;
 use serde::Serialize;
@@ -42,6 +41,8 @@ const SEED: u64 = 1979;
 pub struct Subject<'a> {
     /// What is evaluated.
     pub run: &'a Run,
+    /// The run's decoder, if it has one.
+    pub decoder: Option<&'a Checkpoint>,
     /// The run's vocabulary.
     pub tokenizer: &'a Tokenizer,
     /// Patients that it has learned from: the library of drafts.
@@ -73,7 +74,7 @@ pub struct Evaluation {
     pub zero_shot: Option<ZeroShot>,
     /// Retrieval both ways by pool.
     pub retrieval: Vec<PoolRow>,
-    /// Drafts by the nearest training report; `null` without training reports.
+    /// Drafts by the decoder and by training reports; `null` without training reports.
     pub drafts: Option<Drafts>,
     /// What an answer costs.
     pub cost: Cost,
@@ -135,6 +136,8 @@ pub enum Stage {
     Reading(Split, usize, usize),
     /// Reading the training reports.
     Library(usize, usize),
+    /// Drafting by the decoder: so many of so many.
+    Drafting(usize, usize),
     /// Computing numbers and intervals.
     Measuring,
 }
@@ -155,9 +158,12 @@ impl Evaluation {
             return Err(EvalError::NoCases);
         }
         let heard = Heard::new(subject, reader, stage)?;
+        let (calibration, isotonic) = heard.learned(subject)?;
+        let drafted = |done| stage(Stage::Drafting(done, cohort.len()));
+        let write = |decoder| drafts::written(subject, decoder, (reader, &calibration), &drafted);
+        let written = subject.decoder.map(write).transpose()?;
         stage(Stage::Measuring);
         let bootstrap = Bootstrap { replicates, confidence: CONFIDENCE, seed: SEED };
-        let (calibration, isotonic) = heard.learned(subject)?;
         let said = heard.own.as_ref().unwrap_or(&heard.judged);
         let labelled = Labelled::new(said, cohort);
         let learned = Learned { calibration: &calibration, isotonic: &isotonic };
@@ -173,7 +179,7 @@ impl Evaluation {
             flags: Flags::of(&labelled, &learned, &bootstrap)?,
             zero_shot: ZeroShot::of(&labelled, (&said.volume, &heard.prompts), heard.scale, &bootstrap)?,
             retrieval: retrieval::rows(&scores, cohort.sayings(), &owners, &bootstrap)?,
-            drafts: drafts::drafts((cohort, &said.volume), library, &bootstrap, shown)?,
+            drafts: drafts::drafts((cohort, &said.volume), library, written.as_deref(), (&bootstrap, shown))?,
             cost: heard.cost,
             patients,
             calibration,
@@ -204,8 +210,12 @@ impl Evaluation {
         let retrieval = found.filter_map(|row| {
             Some((format!("R@1 of {pool}, {}", row.direction.name()), row.measures.get("recall_at_1").copied()?))
         });
-        let drafted = self.drafts.as_ref().and_then(|drafts| drafts.nearest.findings.get("micro_f1").copied());
-        flags.chain(retrieval).chain(drafted.map(|measure| ("label F1 of drafts".to_owned(), measure))).collect()
+        let found = |row: &DraftRow| row.findings.get("micro_f1").copied();
+        let nearest = self.drafts.as_ref().and_then(|drafts| found(&drafts.nearest));
+        let nearest = nearest.map(|measure| ("label F1 of drafts".to_owned(), measure));
+        let decoder = self.drafts.as_ref().and_then(|drafts| found(drafts.decoder.as_ref()?));
+        let decoder = decoder.map(|measure| ("label F1 of the decoder's drafts".to_owned(), measure));
+        flags.chain(retrieval).chain(nearest).chain(decoder).collect()
     }
 }
 
@@ -281,7 +291,7 @@ impl Patients {
         let split = if subject.examined.is_some() { Split::Test } else { Split::Validation };
         Self {
             corpus_sha256: subject.corpus_sha256.to_owned(),
-            synthetic: matches!(subject.run.experiment.data.corpus, Corpus::Phantoms { .. }),
+            synthetic: subject.run.experiment.is_synthetic(),
             split: split.name(),
             cases: owners.len(),
             patients: owners.iter().collect::<BTreeSet<_>>().len(),

@@ -31,7 +31,7 @@ fn a_draft_that_is_the_report_is_perfect_and_a_random_one_is_not() {
     let learners = classroom.cohort(Split::Train);
     let count = learners.len();
     let own = marks(count, count, |row| row);
-    let drafts = drafts((&learners, &own), (&learners, &own), &bootstrap(), 2).unwrap().unwrap();
+    let drafts = drafts((&learners, &own), (&learners, &own), None, (&bootstrap(), 2)).unwrap().unwrap();
     let best = &drafts.nearest;
     assert!(
         (value(&best.language, "bleu_4") - 100.0).abs() < 1e-9 || (value(&best.language, "bleu_4") - 1.0).abs() < 1e-9

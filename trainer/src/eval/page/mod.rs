@@ -119,21 +119,24 @@ fn retrieval(evaluation: &Evaluation) -> Node {
 }
 
 fn drafts(drafts: &Drafts) -> Node {
+    let written = match drafts.decoder {
+        Some(_) => "What the decoder writes of each volume and of the flags that it raises, and the",
+        None => "For each volume the",
+    };
     let about = format!(
-        "For each volume the most similar of {} training reports, against the report that belongs to it. Findings are \
-         those of the drafted report's own patient.",
+        "{written} most similar of {} training reports, against the report that belongs to it. Findings are those of \
+         the drafted report's own patient; of what a decoder writes, those that its text asserts.",
         drafts.library
     );
     let example = |example: &super::Example| {
         let part = |name: &str, text: &str| paragraph(tag("b").add(name)).add(format!(" {text}"));
-        tag("blockquote").add(part("Report:", &example.report)).add(part("Draft:", &example.draft))
+        let decoder = example.decoder.as_ref().map(|draft| part("Decoder:", draft));
+        let quoted = tag("blockquote").add(part("Report:", &example.report)).all(decoder);
+        quoted.add(part("Nearest:", &example.draft))
     };
     let head = (!drafts.examples.is_empty()).then(|| tag("h3").add("Examples, synthetic"));
     let examples = head.into_iter().chain(drafts.examples.iter().map(example));
-    section(
-        "Drafts by the nearest report",
-        [paragraph(about)].into_iter().chain(tables::drafts(drafts)).chain(examples),
-    )
+    section("Drafts", [paragraph(about)].into_iter().chain(tables::drafts(drafts)).chain(examples))
 }
 
 fn cost(cost: &Cost) -> Node {

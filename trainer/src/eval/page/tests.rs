@@ -89,6 +89,7 @@ fn the_page_of_a_run_is_well_formed_and_shows_every_part() {
     run.experiment.model.name = "<i>&".into();
     let [learners, judges] = [Split::Train, Split::Validation].map(|split| classroom.cohort(split));
     let subject = Subject {
+        decoder: None,
         run: &run,
         tokenizer: &classroom.tokenizer,
         learners: &learners,

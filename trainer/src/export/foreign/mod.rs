@@ -65,6 +65,9 @@ impl Foreign {
                 control_flow: recipe.control_flow.clone(),
             },
             text: None,
+            token_grid: None,
+            decoder: None,
+            evidence: None,
             training: Training {
                 trained: recipe.training.trained,
                 method: recipe.training.method.clone(),

@@ -47,6 +47,12 @@ impl Builder {
         Ok(name.into())
     }
 
+    /// Declares inputs and outputs whose shapes a manifest states by other numbers. Values get these names where they are made.
+    pub(super) fn ports(&mut self, (inputs, outputs): (Vec<ValueInfo>, Vec<ValueInfo>)) {
+        self.graph.input.extend(inputs);
+        self.graph.output.extend(outputs);
+    }
+
     /// Makes a value an output of floats; a value gets its output name where it is made.
     pub(super) fn output(&mut self, value: &Value, shape: &[usize]) -> Result<(), ExportError> {
         self.graph.output.push(ValueInfo::tensor(value, &lengths(shape)?, FLOAT));

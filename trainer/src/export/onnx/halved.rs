@@ -10,7 +10,7 @@ use half::f16;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Operators that move numbers and compute nothing: they keep what they are given.
-const MOVES: [&str; 4] = ["Reshape", "Transpose", "Split", "Slice"];
+const MOVES: [&str; 5] = ["Reshape", "Transpose", "Split", "Slice", "Concat"];
 
 impl Draft {
     /// The same graph with 16-bit weights.

@@ -19,7 +19,7 @@ pub(super) struct Heads {
 
 impl Heads {
     /// Factor on the queries, `1 / sqrt(C / heads)`; widths are far below the 32 bits that convert exactly.
-    fn scale(self) -> f64 {
+    pub(super) fn scale(self) -> f64 {
         u32::try_from(self.dim / self.count).map_or(0.0, |width| f64::from(width).sqrt().recip())
     }
 }
@@ -143,6 +143,19 @@ impl Builder {
         let value = self.reshape(&at("value/heads"), &value, &shape)?;
         let value = self.transpose(&at("value/turned"), &value, &[0, 2, 1, 3]);
 
+        self.mixed(path, [query, key, value], hidden, &[1, tokens, dim])
+    }
+
+    /// Means of values `[1, heads, T, D]` by the softmax of queries `[1, heads, S, D]`, scaled, against keys
+    /// `[1, heads, D, T]`, as tokens of this shape; 0 in it keeps a length.
+    pub(super) fn mixed(
+        &mut self,
+        path: &str,
+        [query, key, value]: [Value; 3],
+        hidden: Option<&Value>,
+        shape: &[usize],
+    ) -> Result<Value, ExportError> {
+        let at = |name: &str| format!("{path}/{name}");
         let mut scores = self.matmul(&at("scores"), &query, &key);
         if let Some(hidden) = hidden {
             scores = self.wide("Add", &at("scores/masked"), &[&scores, hidden], Vec::new());
@@ -150,7 +163,7 @@ impl Builder {
         let weights = self.softmax(&at("weights"), &scores);
         let mixed = self.matmul(&at("mixed"), &weights, &value);
         let mixed = self.transpose(&at("mixed/turned"), &mixed, &[0, 2, 1, 3]);
-        self.reshape(&at("mixed/joined"), &mixed, &[1, tokens, dim])
+        self.reshape(&at("mixed/joined"), &mixed, shape)
     }
 
     /// The projection of a vector `[1, C]` as a unit vector `[1, E]`: the output `embedding`. 32 bits: the squares of

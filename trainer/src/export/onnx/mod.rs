@@ -5,6 +5,7 @@
 //! say in one operator: it is the newest that every TensorRT of the supported `JetPacks` parses. Owns nothing on disk.
 
 mod builder;
+mod decoder;
 mod detectors;
 mod halved;
 mod layers;
@@ -12,6 +13,7 @@ mod quantised;
 mod text;
 mod vision;
 
+pub use decoder::{cross_kv, decoder_step};
 pub use quantised::{Columns, Steps};
 pub use text::text;
 pub use vision::vision;

@@ -8,10 +8,16 @@ mod measures;
 pub use measures::{Evaluated, Measure, Patients};
 
 use super::ExportError;
-use crate::eval::{CALIBRATION_FILE, Calibration, Run, RunError, TOKENIZER_FILE};
+use crate::eval::{CALIBRATION_FILE, Calibration, Checkpoint, ReportDecoder, Run, RunError, TOKENIZER_FILE};
+use burn::tensor::Device;
+use ctedge_models::bundle::LabelSpec;
+use ctedge_models::labels::Label;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::Path;
+
+/// Probability at which an uncalibrated flag is raised.
+const UNCALIBRATED_THRESHOLD: f32 = 0.5;
 
 /// A run, its tokenizer, and what its evaluation left in the folder.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,6 +26,8 @@ pub struct Trained {
     pub run: Run,
     /// Content of the run's `tokenizer.json`.
     pub tokenizer: String,
+    /// The decoder, if one was trained.
+    pub decoder: Option<Checkpoint>,
     /// Thresholds and temperatures, if they were learned.
     pub calibration: Option<Calibration>,
     /// What was measured, if it was.
@@ -34,9 +42,27 @@ impl Trained {
         let tokenizer =
             fs::read_to_string(&path).map_err(|source| ExportError::Run { source: RunError::Open { path, source } })?;
         let weights = run.checkpoint.weights.sha256();
+        let decoder = run.trained_decoder(folder).map_err(|source| ExportError::Run { source })?;
         let calibration = calibration(&folder.join(CALIBRATION_FILE), &weights)?;
         let evaluated = Evaluated::read(folder, &weights)?;
-        Ok(Self { run, tokenizer, calibration, evaluated })
+        Ok(Self { run, tokenizer, decoder, calibration, evaluated })
+    }
+}
+
+impl Trained {
+    /// The decoder's network on a device; `None` if none was trained.
+    ///
+    /// # Errors
+    /// Its weights do not fit the experiment.
+    pub fn decoder(&self, device: &Device) -> Result<Option<ReportDecoder>, ExportError> {
+        let network = |checkpoint| self.run.decoder(checkpoint, device);
+        self.decoder.as_ref().map(network).transpose().map_err(|source| ExportError::Run { source })
+    }
+
+    /// How flags are read of the volume tower's logits.
+    pub fn flags(&self) -> Vec<LabelSpec> {
+        let plain = |label| LabelSpec { label, threshold: UNCALIBRATED_THRESHOLD, temperature: 1.0 };
+        self.calibration.as_ref().map_or_else(|| Label::all().map(plain).collect(), Calibration::specs)
     }
 }
 

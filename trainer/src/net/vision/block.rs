@@ -1,12 +1,12 @@
 //! One pre-LayerNorm transformer block. Its twin in ONNX is `export/onnx/vision.rs`, operator by operator.
 
 use super::LAYER_NORM_EPSILON;
-use crate::device::{self, residual};
+use crate::device::residual;
 use crate::experiment::Vision;
-use crate::net::layers::{LayerNorm, Mlp, apply, attention, linear};
-use burn::module::{Module, Param};
+use crate::net::layers::{LayerNorm, Mlp, apply, attention, linear, parts};
+use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{Device, Tensor};
 
 /// `x + attention(norm(x))`, then `x + mlp(norm(x))`.
 #[derive(Module, Debug)]
@@ -58,17 +58,6 @@ impl Attention {
 
     /// Tokens `[B, T, C]` to each token's mean of the values, of the same shape.
     pub fn mix(&self, tokens: &Tensor<3>) -> Tensor<3> {
-        let [_, _, width] = tokens.dims();
-        let (weight, bias) = (self.qkv.weight.val(), self.qkv.bias.as_ref().map(Param::val));
-        // The weights are cut, not the tokens: to cut a tensor costs a walk over all of it on the way back.
-        let part = |index: usize| {
-            let columns = index * width..(index + 1) * width;
-            let weight = weight.clone().slice_dim(1, columns.clone());
-            match &bias {
-                Some(bias) => device::linear(tokens.clone(), weight, bias.clone().slice_dim(0, columns)),
-                None => module::linear(tokens.clone(), weight, None),
-            }
-        };
-        attention([0, 1, 2].map(part), self.heads, None)
+        attention(parts(&self.qkv, tokens), self.heads, None)
     }
 }

@@ -110,8 +110,12 @@ impl Tower {
 
     /// Values of [`Tower::encode`] for one volume, `T * C`.
     pub fn encoded(&self) -> usize {
-        let patches: usize = self.input_size.iter().zip(self.patch_size).map(|(edge, step)| edge / step).product();
-        (patches + usize::from(self.class_token.is_some())) * self.dim()
+        (self.tokens() + usize::from(self.class_token.is_some())) * self.dim()
+    }
+
+    /// Tokens of a volume but for a class token, T.
+    pub fn tokens(&self) -> usize {
+        self.input_size.iter().zip(self.patch_size).map(|(edge, step)| edge / step).product()
     }
 
     /// Width of a token, C.

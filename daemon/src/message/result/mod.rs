@@ -1,11 +1,18 @@
 //! The payload of a result.
 
+mod draft;
+mod evidence;
+
+use draft::DraftedPayload;
+pub(super) use draft::ReportPayload;
+use evidence::{EvidencePayload, FocusPayload, share};
+
 use super::Place;
 use crate::floor::clock;
 use crate::floor::fate::Code;
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject};
-use crate::report::{Flag, ModelRun, Outcome, Report, Timing};
+use crate::report::{Flag, Focus, ModelRun, Outcome, Report, Timing};
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Facts;
 use schemars::JsonSchema;
@@ -60,6 +67,12 @@ pub(super) struct ResultPayload<'a> {
     flags: Vec<FlagPayload>,
     /// `null` when no model ran.
     model: Option<ModelPayload<'a>>,
+    /// Which reference cases of the model the volume is like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<EvidencePayload>,
+    /// The draft report that is sent after it, where the site wants drafts and a model ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<DraftedPayload<'a>>,
     input: Input<'a>,
     timing_ms: Timing,
     /// Always `unverified_draft`: a physician has not seen it.
@@ -83,6 +96,13 @@ struct FlagPayload {
     t: f64,
     /// Whether `p` is at or above `t`.
     positive: bool,
+    /// Where a positive flag comes from, where the model tells: what its tokens add to its logit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    focus: Option<FocusPayload>,
+    /// Share of `evidence.neighbours` whose own report says so, where the model has reference cases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    neighbours: Option<f64>,
 }
 
 /// The model that made the flags, and how it really ran.
@@ -150,8 +170,10 @@ impl<'a> ResultPayload<'a> {
             reason_code: report.refusal.as_ref().map(|refusal| refusal.code.name()),
             reason_detail: report.refusal.as_ref().map(|refusal| refusal.detail.as_str()),
             choice: report.subject.choice.as_ref(),
-            flags: report.flags.iter().map(flag).collect(),
+            flags: flags(report),
             model: report.model.as_ref().map(model),
+            evidence: report.similar.as_ref().map(EvidencePayload::of),
+            report: report.draft.as_ref().map(DraftedPayload::of),
             input: Input {
                 files: *instances,
                 expected: *expected,
@@ -160,16 +182,29 @@ impl<'a> ResultPayload<'a> {
             },
             timing_ms: report.timing,
             review_status: REVIEW_STATUS,
-            intended_use: report.model.as_ref().map_or(NO_DIAGNOSIS, |model| &model.intended_use),
+            intended_use: intended_use(report),
         }
     }
 }
 
 const NO_DIAGNOSIS: &str = "Draft for review by a physician. Not a diagnosis.";
 
-fn flag(flag: &Flag) -> FlagPayload {
-    let (p, t) = (rounded(flag.probability), rounded(flag.threshold));
-    FlagPayload { code: flag.label.name(), p, t, positive: flag.positive() }
+/// In the model maker's words, else in ours.
+fn intended_use(report: &Report) -> &str {
+    report.model.as_ref().map_or(NO_DIAGNOSIS, |model| &model.intended_use)
+}
+
+fn flags(report: &Report) -> Vec<FlagPayload> {
+    let foci = report.foci.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let payload = |(flag, focus): (&Flag, Option<&Focus>)| FlagPayload {
+        code: flag.label.name(),
+        p: rounded(flag.probability),
+        t: rounded(flag.threshold),
+        positive: flag.positive(),
+        focus: focus.filter(|_| flag.positive()).map(FocusPayload::of),
+        neighbours: report.similar.as_ref().and_then(|similar| share(similar, flag.label)),
+    };
+    report.flags.iter().zip(foci).map(payload).collect()
 }
 
 fn codes() -> Vec<&'static str> {

@@ -1,4 +1,8 @@
-//! The only file that knows `ort`.
+//! The only folder that knows `ort`.
+
+mod decoder;
+
+pub(super) use decoder::{Decoder, Tokens};
 
 use super::{Provider, Settings};
 use ctedge_models::preprocess::Tensor;
@@ -6,7 +10,7 @@ use ndarray::Axis;
 use ort::environment::Environment;
 use ort::ep::{CPU, CUDA, ExecutionProviderDispatch, TensorRT};
 use ort::session::builder::SessionBuilder;
-use ort::session::{RunOptions, Session, SessionOutputs};
+use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
 use ort::{AsPointer, ortsys};
 use std::collections::BTreeSet;
@@ -89,23 +93,37 @@ impl Engine {
         self.provider
     }
 
-    /// Runs the graph for as long as it may. Returns `logits`, one a label.
-    pub(super) fn logits(&mut self, tensor: &Tensor, within: Duration) -> Result<Vec<f32>, Halt> {
+    /// Runs the graph for as long as it may.
+    pub(super) fn run(&mut self, tensor: &Tensor, within: Duration) -> Result<Seen, Halt> {
         let input = tensor.values().view().insert_axis(Axis(0));
         let input = TensorRef::from_array_view(input)?;
         let inputs = ort::inputs!["volume" => input];
         let session = &mut self.session;
         let options = RunOptions::new()?;
-        let outputs = watched(&options, within, || session.run_with_options(inputs, &options))?;
-        let logits =
-            outputs.get("logits").ok_or_else(|| Halt::Failed("the graph has no output `logits`".to_owned()))?;
-        let (_, logits) = logits.try_extract_tensor::<f32>()?;
-        if logits.len() == self.labels {
-            Ok(logits.to_vec())
-        } else {
-            Err(Halt::Failed(format!("the graph gave {} logits for {} labels", logits.len(), self.labels)))
+        let mut outputs = watched(&options, within, || Ok(session.run_with_options(inputs, &options)?))?;
+        let numbers = |name: &str| match outputs.get(name) {
+            Some(values) => Ok(values.try_extract_tensor::<f32>()?.1.to_vec()),
+            None => Ok::<_, Halt>(Vec::new()),
+        };
+        let (logits, embedding, flag_saliency) = (numbers("logits")?, numbers("embedding")?, numbers("flag_saliency")?);
+        if logits.len() != self.labels {
+            return Err(Halt::Failed(format!("the graph gave {} logits for {} labels", logits.len(), self.labels)));
         }
+        let tokens = outputs.remove("tokens").map(Tokens);
+        Ok(Seen { logits, embedding, flag_saliency, tokens })
     }
+}
+
+/// What a volume graph said. What it has no output for is empty.
+pub(super) struct Seen {
+    /// One a label.
+    pub(super) logits: Vec<f32>,
+    /// Unit vector `[E]`.
+    pub(super) embedding: Vec<f32>,
+    /// What each token adds to each flag's logit, `[labels, T]` in C order.
+    pub(super) flag_saliency: Vec<f32>,
+    /// What is said of each patch, for the decoder.
+    pub(super) tokens: Option<Tokens>,
 }
 
 /// Why a run gave nothing.
@@ -123,13 +141,9 @@ impl<T> From<ort::Error<T>> for Halt {
     }
 }
 
-/// Runs a graph, and from a thread beside it asks ONNX Runtime to end the run when its time is up. A provider that hangs
+/// Runs graphs, and from a thread beside asks ONNX Runtime to end the run when its time is up. A provider that hangs
 /// does not hear it; then the supervisor ends this process.
-fn watched<'run>(
-    options: &RunOptions,
-    within: Duration,
-    run: impl FnOnce() -> ort::Result<SessionOutputs<'run>>,
-) -> Result<SessionOutputs<'run>, Halt> {
+fn watched<T>(options: &RunOptions, within: Duration, run: impl FnOnce() -> Result<T, Halt>) -> Result<T, Halt> {
     let (ends, end) = sync_channel::<()>(0);
     std::thread::scope(|scope| {
         let watch = move || {
@@ -138,13 +152,13 @@ fn watched<'run>(
         };
         let watch = std::thread::Builder::new().name("watch".to_owned()).spawn_scoped(scope, watch);
         let watch = watch.map_err(|error| Halt::Failed(error.to_string()))?;
-        let outputs = run();
+        let outcome = run();
         drop(ends);
-        match (outputs, watch.join()) {
+        match (outcome, watch.join()) {
             // It was done in the moment in which it was asked to end.
-            (Ok(outputs), _) => Ok(outputs),
+            (Ok(outcome), _) => Ok(outcome),
             (Err(_ended), Ok(true)) => Err(Halt::Stopped),
-            (Err(error), Ok(false) | Err(_)) => Err(error.into()),
+            (Err(halt), Ok(false) | Err(_)) => Err(halt),
         }
     })
 }

@@ -1,7 +1,14 @@
-//! The draft that costs no decoder: for a volume, the report of the most similar training patient.
+//! Drafts of reports. One costs no decoder: for a volume, the report of the most similar training patient.
 //!
-//! Each number stands for three drafts alike: the nearest training report, the most common one, and one that is drawn at
-//! random. A nearest report that is no better than the most common one has learned how reports sound, not what is seen.
+//! In: the examined patients with their embeddings, the training reports with theirs, and what a decoder has written, where
+//! there is one. Out: [`Drafts`]. Owns nothing on disk.
+//!
+//! Each number stands for up to four drafts alike: the decoder's, the nearest training report, the most common one, and one
+//! that is drawn at random. What is no better than the most common one has learned how reports sound, not what is seen.
+
+mod written;
+
+pub(super) use written::written;
 
 use super::super::EvalError;
 use super::super::metrics::language::{
@@ -21,18 +28,20 @@ const SEED: u64 = 1;
 /// Examples that are shown of synthetic patients.
 pub(super) const EXAMPLES: usize = 3;
 
-/// Three ways to draft a report.
+/// Ways to draft a report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Drafts {
     /// Training reports that were searched.
     pub library: usize,
+    /// What the decoder writes; `null` without one.
+    pub decoder: Option<DraftRow>,
     /// The report whose embedding lies nearest to the volume's.
     pub nearest: DraftRow,
     /// The training report that says what most of them say.
     pub most_common: DraftRow,
     /// A training report drawn for each case.
     pub random: DraftRow,
-    /// A few nearest drafts; of synthetic patients only.
+    /// A few of them; of synthetic patients only.
     pub examples: Vec<Example>,
 }
 
@@ -41,7 +50,8 @@ pub struct Drafts {
 pub struct DraftRow {
     /// Likeness of words, over all cases.
     pub language: Measures,
-    /// Findings of the drafted report's own patient against the truth, over cases and training patients with labels.
+    /// Findings of the drafted report's own patient against the truth, over cases and training patients with labels; of what
+    /// a decoder writes, those that its text asserts.
     pub findings: Measures,
     /// Different drafts over cases: near 0 the drafts have collapsed to a template.
     pub distinct_share: Option<f64>,
@@ -52,28 +62,42 @@ pub struct DraftRow {
 pub struct Example {
     /// What the report says.
     pub report: String,
-    /// What was drafted.
+    /// The nearest training report.
     pub draft: String,
+    /// What the decoder writes, if there is one.
+    pub decoder: Option<String>,
 }
 
 /// Drafts for the cases of `examined` from the reports of `library`, whose embeddings are `[M, E]`; `None` without a
-/// library. So many of them are `shown` word by word: of synthetic patients only.
+/// library. `decoder` holds what one has written for each case. So many are `shown` word by word: of synthetic patients only.
 pub(super) fn drafts(
     (examined, volumes): (&Cohort<'_>, &Array2<f32>),
     (library, reports): (&Cohort<'_>, &Array2<f32>),
-    bootstrap: &Bootstrap,
-    shown: usize,
+    decoder: Option<&[String]>,
+    (bootstrap, shown): (&Bootstrap, usize),
 ) -> Result<Option<Drafts>, EvalError> {
     let Some(common) = most_common(library.sayings()) else { return Ok(None) };
     let similar = volumes.dot(&reports.t());
     let nearest: Vec<usize> = similar.rows().into_iter().filter_map(|row| best(row.iter().copied())).collect();
     let mut draw = Draw::new(SEED);
     let drawn: Vec<usize> = nearest.iter().map(|_| draw.below(library.len())).collect();
-    let judge = |drafts: &[usize]| Judge { examined, library, drafts }.row(bootstrap);
+    let judge = |places: &[usize]| {
+        let taken = |place: &usize| library.case(*place).map(|case| Drafted { text: text(case), labels: case.labels });
+        Judge { examined, drafts: places.iter().filter_map(taken).collect() }.row(bootstrap)
+    };
+    let own = |texts: &[String]| {
+        let drafts = texts.iter().map(|text| Drafted { text: text.clone(), labels: Some(written::asserted(text)) });
+        Judge { examined, drafts: drafts.collect() }.row(bootstrap)
+    };
     let texts = examined.cases().zip(&nearest).filter_map(|(case, &place)| Some((case, library.case(place)?)));
-    let examples = texts.take(shown).map(|(case, drafted)| Example { report: text(case), draft: text(drafted) });
+    let examples = texts.take(shown).enumerate().map(|(place, (case, drafted))| Example {
+        report: text(case),
+        draft: text(drafted),
+        decoder: decoder.and_then(|texts| texts.get(place).cloned()),
+    });
     Ok(Some(Drafts {
         library: library.len(),
+        decoder: decoder.map(own).transpose()?,
         nearest: judge(&nearest)?,
         most_common: judge(&vec![common; nearest.len()])?,
         random: judge(&drawn)?,
@@ -101,16 +125,21 @@ fn best(numbers: impl DoubleEndedIterator<Item = f32> + ExactSizeIterator) -> Op
     numbers.enumerate().rev().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(place, _)| place)
 }
 
+/// A draft and the findings that it asserts, where they are known.
+struct Drafted {
+    text: String,
+    labels: Option<[bool; LABEL_COUNT]>,
+}
+
 struct Judge<'a> {
     examined: &'a Cohort<'a>,
-    library: &'a Cohort<'a>,
-    /// For each examined case the place of its draft in the library.
-    drafts: &'a [usize],
+    /// One for each examined case.
+    drafts: Vec<Drafted>,
 }
 
 impl Judge<'_> {
     fn row(&self, bootstrap: &Bootstrap) -> Result<DraftRow, EvalError> {
-        let distinct: BTreeSet<String> = self.pairs().map(|(_, drafted)| text(drafted)).collect();
+        let distinct: BTreeSet<&str> = self.drafts.iter().map(|draft| draft.text.as_str()).collect();
         Ok(DraftRow {
             language: self.language(bootstrap)?,
             findings: self.findings(bootstrap)?,
@@ -118,15 +147,14 @@ impl Judge<'_> {
         })
     }
 
-    /// Each case with the training case whose report is its draft.
-    fn pairs(&self) -> impl Iterator<Item = (&Case, &Case)> {
-        let drafted = |(case, place): (_, &usize)| Some((case, self.library.case(*place)?));
-        self.examined.cases().zip(self.drafts).filter_map(drafted)
+    /// Each case with its draft.
+    fn pairs(&self) -> impl Iterator<Item = (&Case, &Drafted)> {
+        self.examined.cases().zip(&self.drafts)
     }
 
     /// Corpus BLEU and CIDEr-D belong to the whole set and have no interval; the others are means over cases.
     fn language(&self, bootstrap: &Bootstrap) -> Result<Measures, EvalError> {
-        let texts: Vec<[String; 2]> = self.pairs().map(|(case, drafted)| [text(drafted), text(case)]).collect();
+        let texts: Vec<[String; 2]> = self.pairs().map(|(case, drafted)| [drafted.text.clone(), text(case)]).collect();
         let words = |[draft, report]: &[String; 2]| Pair::new(draft, report, tokens_13a);
         let pairs: Vec<Pair> = texts.iter().map(words).collect();
         let bleu = corpus_bleu(&pairs);
@@ -156,7 +184,7 @@ impl Judge<'_> {
     }
 
     fn findings(&self, bootstrap: &Bootstrap) -> Result<Measures, EvalError> {
-        let both = |(case, drafted): (&Case, &Case)| case.labels.zip(drafted.labels);
+        let both = |(case, drafted): (&Case, &Drafted)| case.labels.zip(drafted.labels);
         let (truth, called): (Vec<[bool; LABEL_COUNT]>, Vec<_>) = self.pairs().filter_map(both).unzip();
         let labelled = self.pairs().filter(|pair| both(*pair).is_some());
         let patients: Vec<&str> = labelled.map(|(case, _)| case.patient.as_str()).collect();

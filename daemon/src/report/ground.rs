@@ -1,0 +1,236 @@
+//! Whether a draft says what the flags say: it is read by the rules that label corpora, and held against them.
+
+use super::{Flag, Focus};
+use crate::infer::{Cost, Drafted, Fault};
+use ctedge_models::labels::Label;
+use ctedge_models::report::{self, Claim, Reading, Side, Statement};
+use ctedge_models::text::Draft;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A draft report as it is sent. Only this room makes one; whoever sends it says that no physician has seen it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// What it says.
+    pub(crate) draft: Draft,
+    /// Who wrote it.
+    pub(crate) author: Author,
+    /// Why it is not the decoder's, where it should have been.
+    pub(crate) fallback: Option<Fallback>,
+    /// Whether it ended before it was whole.
+    pub(crate) truncated: bool,
+    /// Whether it was written once more because the first one contradicted the flags.
+    pub(crate) regenerated: bool,
+    /// Tokens of the decoder's vocabulary; 0 for the template.
+    pub(crate) tokens: usize,
+    /// What it cost, all attempts together.
+    pub(crate) cost: Cost,
+    /// Where it does not say what the flags say.
+    pub(crate) disagreements: Vec<Disagreement>,
+}
+
+/// Who wrote a draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Author {
+    /// The model's decoder.
+    Decoder,
+    /// One sentence for each flag.
+    Template,
+}
+
+/// Why a template stands in for the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fallback {
+    /// The model has no decoder.
+    NoDecoder,
+    /// The decoder gave values that are no numbers.
+    NotFinite,
+    /// A step of the decoder did not end.
+    Time,
+    /// The inference worker died while it drafted.
+    Crashed,
+    /// The decoder failed otherwise.
+    Failed,
+    /// The decoder wrote nothing.
+    Empty,
+    /// The decoder's draft contradicted the flags, and the site wants the template then.
+    Disagreement,
+}
+
+impl From<Fault> for Fallback {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::NoDecoder => Self::NoDecoder,
+            Fault::NotFinite => Self::NotFinite,
+            Fault::Time => Self::Time,
+            Fault::Crashed => Self::Crashed,
+            Fault::Failed => Self::Failed,
+        }
+    }
+}
+
+/// Where a draft does not say what a flag says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Disagreement {
+    /// Which abnormality.
+    pub(crate) code: Label,
+    /// How.
+    pub(crate) kind: Kind,
+}
+
+/// How a draft does not say what a flag says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Kind {
+    /// The draft asserts what is not flagged.
+    NotFlagged,
+    /// The draft denies what is flagged.
+    Denied,
+    /// The draft does not speak of what is flagged, or only as of the past.
+    Omitted,
+    /// The draft names one side of the patient alone, the flag comes from the other.
+    Side,
+}
+
+impl Kind {
+    /// Name in payloads.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NotFlagged => "not_flagged",
+            Self::Denied => "denied",
+            Self::Omitted => "omitted",
+            Self::Side => "side",
+        }
+    }
+}
+
+/// Flags, and where each comes from, as far as the model tells.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    /// The flags.
+    pub(crate) flags: &'a [Flag],
+    /// In the same order; may be empty.
+    pub(crate) foci: &'a [Option<Focus>],
+}
+
+/// Every flag that a draft contradicts or passes over, in the order of the flags. What is said to be possible contradicts neither.
+pub(crate) fn disagreements(draft: &Draft, seen: Seen<'_>) -> Vec<Disagreement> {
+    let said = report::read(&headed(draft));
+    let foci = seen.foci.iter().map(Option::as_ref).chain(std::iter::repeat(None));
+    let judge = |(flag, focus): (&Flag, Option<&Focus>)| {
+        let kind = match (said.says(flag.label), flag.positive()) {
+            (Some(Claim::Present), false) => Kind::NotFlagged,
+            (Some(Claim::Absent), true) => Kind::Denied,
+            (Some(Claim::Historical) | None, true) => Kind::Omitted,
+            (Some(Claim::Present), true) if focus.is_some_and(|focus| is_elsewhere(&said, flag.label, focus)) => {
+                Kind::Side
+            }
+            (Some(Claim::Present | Claim::Uncertain), true)
+            | (Some(Claim::Uncertain | Claim::Historical | Claim::Absent) | None, false) => return None,
+        };
+        Some(Disagreement { code: flag.label, kind })
+    };
+    seen.flags.iter().zip(foci).filter_map(judge).collect()
+}
+
+/// How far from the middle a flag must come from before the side that a draft names can contradict it: half a heart's width. Tokens
+/// are some centimetres wide, and what lies in the middle has no side.
+const ASIDE_MM: f64 = 40.0;
+
+/// Whether a report places a finding on one side alone, and its flag comes from the other.
+fn is_elsewhere(said: &Reading, label: Label, focus: &Focus) -> bool {
+    let affirmed = |statement: &&Statement| statement.label == label && statement.claim == Claim::Present;
+    let mut sides = said.statements.iter().filter(affirmed).filter_map(|statement| statement.side);
+    let Some(side) = sides.next() else { return false };
+    sides.all(|other| other == side)
+        && match side {
+            Side::Left => focus.left_mm < -ASIDE_MM,
+            Side::Right => focus.left_mm > ASIDE_MM,
+            Side::Both => false,
+        }
+}
+
+/// A draft with the headings by which its sections are told apart.
+fn headed(draft: &Draft) -> String {
+    format!("FINDINGS:\n{}\nIMPRESSION:\n{}\n", draft.findings, draft.impression)
+}
+
+impl Written {
+    /// A decoder's draft, held against the flags; the template where it is empty.
+    pub(crate) fn of(drafted: Drafted, seen: Seen<'_>) -> Self {
+        let Drafted { draft, truncated, tokens, cost } = drafted;
+        let cut = cut(&draft);
+        let (truncated, draft) = (truncated || cut != draft, cut);
+        if draft.text().is_empty() {
+            return Self { cost, ..Self::template(seen.flags, Some(Fallback::Empty)) };
+        }
+        let disagreements = disagreements(&draft, seen);
+        Self {
+            draft,
+            author: Author::Decoder,
+            fallback: None,
+            truncated,
+            regenerated: false,
+            tokens,
+            cost,
+            disagreements,
+        }
+    }
+
+    /// One sentence for each flag.
+    pub(crate) fn template(flags: &[Flag], fallback: Option<Fallback>) -> Self {
+        let draft = template(flags);
+        let disagreements = disagreements(&draft, Seen { flags, foci: &[] });
+        Self {
+            draft,
+            author: Author::Template,
+            fallback,
+            truncated: false,
+            regenerated: false,
+            tokens: 0,
+            cost: Cost::default(),
+            disagreements,
+        }
+    }
+
+    /// This draft in place of an earlier one, whichever contradicts fewer flags; the cost is both's.
+    pub(crate) fn instead_of(self, first: Self) -> Self {
+        let (one, other) = (self.cost, first.cost);
+        let cost = Cost { draft_ms: one.draft_ms + other.draft_ms, steps: one.steps + other.steps, ..other };
+        if self.author == Author::Decoder && self.disagreements.len() < first.disagreements.len() {
+            Self { regenerated: true, cost, ..self }
+        } else {
+            Self { cost, ..first }
+        }
+    }
+
+    /// What it asserts without a flag.
+    pub(crate) fn unflagged(&self) -> Vec<Label> {
+        let asserted = |one: &&Disagreement| one.kind == Kind::NotFlagged;
+        self.disagreements.iter().filter(asserted).map(|one| one.code).collect()
+    }
+}
+
+/// Longest section in bytes. The longest reports have 10,000 letters; two sections and what is said of them fit a broker's message.
+const SECTION_BYTES: usize = 12 << 10;
+
+fn cut(draft: &Draft) -> Draft {
+    let cut = |section: &str| section.get(..section.floor_char_boundary(SECTION_BYTES)).unwrap_or_default().to_owned();
+    Draft { findings: cut(&draft.findings), impression: cut(&draft.impression) }
+}
+
+/// The structured draft: what is flagged and what is not, in CT-RATE's words for it.
+fn template(flags: &[Flag]) -> Draft {
+    let sentence = |flag: &Flag| {
+        let title = flag.label.title();
+        if flag.positive() { format!("{title} is present.") } else { format!("{title} is not present.") }
+    };
+    let titles: Vec<&str> = flags.iter().filter(|flag| flag.positive()).map(|flag| flag.label.title()).collect();
+    let impression = match titles.as_slice() {
+        [] => "None of these findings is present.".to_owned(),
+        titles => format!("{}.", titles.join(". ")),
+    };
+    Draft { findings: flags.iter().map(sentence).collect::<Vec<_>>().join(" "), impression }
+}
