@@ -168,7 +168,7 @@ fn a_stolen_key_is_replaced_by_a_root_that_two_of_three_sign() {
     bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap();
 
     let stolen = device.keys().ids().remove(0);
-    desk.done(&[&format!("root next @roots/root-1.json --revoke {stolen} --bundle-key @keys/new.pub --floor scale-vlp-tiny=4 --out @roots")]);
+    desk.done(&[&format!("root next @roots/root-1.json --revoke {stolen} --bundle-key @keys/new.pub --floor scale-vlp-tiny=5 --out @roots")]);
     for signer in ["bea", "cem"] {
         desk.done(&[&format!("sign @roots/root-2.json --key @keys/{signer}.key")]);
     }
@@ -178,7 +178,7 @@ fn a_stolen_key_is_replaced_by_a_root_that_two_of_three_sign() {
     desk.done(&[&format!("sign @{BUNDLE} --key @keys/new.key")]);
     let below = bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap_err();
     assert_eq!(below.code(), "below_floor", "{below}");
-    assert_eq!(device.root().unwrap().floors["scale-vlp-tiny"], 4);
+    assert_eq!(device.root().unwrap().floors["scale-vlp-tiny"], 5);
 
     for (line, word) in [
         ("root next @roots/root-2.json --drop 0000000000000000 --out @x", "names no key"),
@@ -365,9 +365,9 @@ fn a_new_run_says_how_many_values_learn() {
     };
     let (parameters, full) = learning(experiment());
     assert_eq!(full, parameters);
-    // 2 numbers, 18 flags of an embedding, projections to 16 from a summary of 24 + 8 tokens * 2 and from 24, 18 flags, the pooling query, the
-    // normalisation before it, and the two channels of a token.
-    let heads = 2 + 18 * 17 + 16 * (41 + 25) + 18 * 41 + 24 + 48 + 2 * 25;
+    // 2 numbers, 18 flags of an embedding, projections to 16 from a summary of 24 + 8 tokens * 2 with 18 readings and from 24,
+    // 18 flags with a query and a value each, the pooling query, the normalisation before it, and the two channels of a token.
+    let heads = 2 + 18 * 17 + 16 * (41 + 18 + 25) + 18 * (41 + 2 * 24) + 24 + 48 + 2 * 25;
     assert_eq!(learning(tuned("\"frozen\"")), (parameters, heads));
     // Rank 1: inputs and outputs of each matrix, of one block of the volume tower and one layer of the report tower.
     let factors = (96 + 48 + 120 + 120) + (4 * 48 + 120 + 120);

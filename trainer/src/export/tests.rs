@@ -229,7 +229,7 @@ fn queries_are_scaled_before_they_meet_the_keys() {
 fn the_same_network_is_the_same_file() {
     let digest = HEXLOWER.encode(&Sha256::digest(exported().bytes));
     assert_eq!(digest, HEXLOWER.encode(&Sha256::digest(exported().bytes)));
-    assert_eq!(digest, "7e5cf6c95f5e6ebd75e5ddcdab3b6f13a0edba3eeeefe045a9f5b56ab6254eb8");
+    assert_eq!(digest, "68452eacf8e68d03e4748c985bf468524ad7d6c85d32fd2b8aa7fad9eee545f7");
 }
 
 #[test]
