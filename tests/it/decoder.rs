@@ -1,9 +1,14 @@
 //! A decoder learns after the towers, and drafts the same in ONNX Runtime as in the training framework.
 
 use crate::preset;
+use ctedge_models::labels::Label;
+use ctedge_models::report::{self, Claim};
+use ctedge_models::text::Tokenizer;
+use ctedge_tests::appliance::{self, Appliance, Setup};
 use ctedge_tests::progress::say;
-use ctedge_tests::{appliance, process, tools};
-use serde_json::Value;
+use ctedge_tests::{process, tools};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,6 +59,93 @@ impl Desk {
         assert_eq!(said.lines().filter(|line| line.ends_with("passed")).count(), 6, "three checks a trace:\n{said}");
         assert_eq!(said.lines().filter(|line| line.starts_with("checker passed")).count(), 2, "{said}");
     }
+
+    /// A patient's scan through the daemon's own worker: word by word what the trainer drafts of it, and never without its mark.
+    fn drafts_on_the_device(&self) {
+        let [patients, traced, keys] = ["patients", "traced", "keys"].map(|name| self.at(name));
+        let line = |words: &str| -> Value {
+            let (at, folder) = (words.split(' '), self.folder.path());
+            let words: Vec<PathBuf> =
+                at.map(|word| word.strip_prefix('@').map_or_else(|| word.into(), |name| folder.join(name))).collect();
+            Self::told(&words.iter().map(PathBuf::as_path).collect::<Vec<_>>())
+        };
+        line("reference @run --count 12");
+        line("export @run --out @exported");
+        line("pack @exported --out @bundles");
+        line("keygen --out @keys");
+        let bundle = fs::read_dir(self.at("bundles")).unwrap().next().unwrap().unwrap().path();
+        Self::told(&["sign".as_ref(), &bundle, "--key".as_ref(), &keys.join("site.key")]);
+        line("phantom @experiment.toml --count 1 --seed 77 --format nifti --out @patients");
+        let scan = find(&patients, "gz").unwrap();
+        Self::told(&["trace".as_ref(), &self.at("run"), &scan, "--draft".as_ref(), "--out".as_ref(), &traced]);
+        let ids: Vec<u32> = fs::read(traced.join("ids.i64"))
+            .unwrap()
+            .chunks_exact(8)
+            .map(|bytes| u32::try_from(i64::from_le_bytes(bytes.try_into().unwrap())).unwrap())
+            .collect();
+        let tokenizer = Tokenizer::from_json(&fs::read_to_string(self.at("run/tokenizer.json")).unwrap(), 96).unwrap();
+        let expected = tokenizer.draft(&ids[1..]);
+
+        let setup = Setup::quick(process::free_port().unwrap());
+        let mut appliance = Appliance::new(&setup).unwrap();
+        fs::copy(keys.join("site.pub"), appliance.path("trust/site.pub")).unwrap();
+        appliance.environment("CTEDGE__INFER__BUNDLE", &bundle);
+        appliance.environment("CTEDGE__DRAFT__ON_DISAGREEMENT", "mark");
+        appliance.environment("CTEDGE__DRAFT__NO_REPEAT", "0");
+        let told = process::output(appliance.command(&["process", "--json"]).arg(&scan)).unwrap();
+        let told: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [result, report] = told.as_slice() else { panic!("{told:?}") };
+        assert_eq!(report["draft"], json!(expected), "{report}");
+        assert_eq!((&report["author"], &report["review_status"]), (&json!("decoder"), &json!("unverified_draft")));
+        assert_eq!((&report["tokens"], &report["id"]), (&json!(ids.len() - 1), &result["id"]));
+        assert_eq!(report["disagreements"], result["report"]["disagreements"]);
+        assert_eq!(disagreeing(report), offline(result, report));
+        assert!(result["timing_ms"]["draft_ms"].as_u64().unwrap() > 0, "{result}");
+        assert_eq!(result["evidence"]["neighbours"].as_array().map(Vec::len), Some(5), "{result}");
+        assert!(result["evidence"]["novelty"]["score"].is_number(), "{result}");
+        let flags = result["flags"].as_array().unwrap();
+        assert!(
+            flags.iter().filter(|flag| flag["positive"] == true).all(|flag| flag["focus"]["share"].is_number()),
+            "{result}"
+        );
+    }
+}
+
+/// The first file below a folder whose name ends so.
+fn find(folder: &Path, ending: &str) -> Option<PathBuf> {
+    let paths = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path());
+    let mut paths = paths.collect::<Vec<_>>().into_iter();
+    paths.find_map(|path| {
+        if path.is_dir() {
+            find(&path, ending)
+        } else {
+            path.extension().is_some_and(|is| is == ending).then_some(path)
+        }
+    })
+}
+
+/// What a device says that its draft contradicts.
+fn disagreeing(report: &Value) -> BTreeSet<(String, String)> {
+    let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+    report["disagreements"].as_array().unwrap().iter().map(|one| (text(one, "code"), text(one, "kind"))).collect()
+}
+
+/// The same from the messages alone, but for sides: the draft's own words against the result's flags.
+fn offline(result: &Value, report: &Value) -> BTreeSet<(String, String)> {
+    let section = |name: &str| report["draft"][name].as_str().unwrap();
+    let read = report::read(&format!("{} {}", section("findings"), section("impression")));
+    let judge = |flag: &Value| {
+        let code = flag["code"].as_str().unwrap();
+        let kind = match (read.says(Label::from_name(code).unwrap()), flag["positive"] == true) {
+            (Some(Claim::Present), false) => "not_flagged",
+            (Some(Claim::Absent), true) => "denied",
+            (None | Some(Claim::Historical), true) => "omitted",
+            _ => return None,
+        };
+        Some((code.to_owned(), kind.to_owned()))
+    };
+    let sides = disagreeing(report).into_iter().filter(|(_, kind)| kind == "side");
+    result["flags"].as_array().unwrap().iter().filter_map(judge).chain(sides).collect()
 }
 
 #[test]
@@ -73,6 +165,7 @@ fn a_decoder_drafts_the_same_in_onnx_runtime_as_in_the_trainer() {
     );
     desk.agrees("f32", "1e-4");
     desk.agrees("f16", "1e-2");
+    desk.drafts_on_the_device();
 
     let evaluated = Desk::told(&["evaluate".as_ref(), &run, "--replicates".as_ref(), "20".as_ref()]);
     let drafts = &evaluated["drafts"];
