@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
-const ROLES: [&str; 6] = ["ct-1", "triage", "worklist", "operator", "fleet", "dashboard"];
+const ROLES: [&str; 7] = ["ct-1", "triage", "worklist", "reader", "operator", "fleet", "dashboard"];
 const OF_MODELS: [&str; 3] = ["model_update", "model_activate", "model_rollback"];
 const COMMANDS: [&str; 7] = ["pause", "resume", "reprocess", "replay", "selftest", "diag", "restart"];
 
@@ -85,6 +85,7 @@ fn reads(role: &str, topic: &str) -> bool {
         }
         "triage" => ["status", "counters", "result/flagged"].contains(&below),
         "worklist" => ["status", "info", "counters"].contains(&below) || below.starts_with("result/"),
+        "reader" => ["status", "info", "counters", "report"].contains(&below) || below.starts_with("result/"),
         "operator" => true,
         "dashboard" => ["status", "info", "health", "counters", "metrics"].contains(&below),
         other => panic!("{other}"),
@@ -101,7 +102,7 @@ fn writes(role: &str, topic: &str) -> bool {
     };
     match role {
         "ct-1" => device == "ct-1",
-        "worklist" => below == "receipt",
+        "worklist" | "reader" => below == "receipt",
         "fleet" => is_piece(below) || OF_MODELS.iter().any(|name| below == format!("cmd/{name}/a/request")),
         "operator" => COMMANDS.iter().any(|name| below == format!("cmd/{name}/a/request")),
         "triage" | "dashboard" => false,

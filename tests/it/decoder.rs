@@ -26,7 +26,7 @@ impl Desk {
             decoder.insert(key.into(), value.into());
         }
         fs::write(desk.at("experiment.toml"), experiment.to_string()).unwrap();
-        desk.told(&["train".as_ref(), &desk.at("experiment.toml"), "--out".as_ref(), &desk.at("run")]);
+        Desk::told(&["train".as_ref(), &desk.at("experiment.toml"), "--out".as_ref(), &desk.at("run")]);
         desk
     }
 
@@ -35,7 +35,7 @@ impl Desk {
     }
 
     /// What a command of the trainer says.
-    fn told(&self, words: &[&Path]) -> Value {
+    fn told(words: &[&Path]) -> Value {
         let mut command = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
         serde_json::from_str(&process::output(command.arg("--json").args(words)).unwrap()).unwrap()
     }
@@ -44,7 +44,7 @@ impl Desk {
     fn agrees(&self, precision: &str, tolerance: &str) {
         let exported = self.at(precision);
         let words = ["export".as_ref(), &*self.at("run"), "--precision".as_ref(), precision.as_ref()];
-        self.told(&[&words, ["--out".as_ref(), &*exported].as_slice()].concat());
+        Self::told(&[&words, ["--out".as_ref(), &*exported].as_slice()].concat());
         let said = tools::peer(
             "draft_check.py",
             &["--tolerance".as_ref(), tolerance.as_ref(), &exported, &self.at("phantom"), &self.at("noise")],
@@ -60,21 +60,21 @@ impl Desk {
 fn a_decoder_drafts_the_same_in_onnx_runtime_as_in_the_trainer() {
     let desk = Desk::new();
     let run = desk.at("run");
-    let trained = desk.told(&["train-decoder".as_ref(), &run]);
+    let trained = Desk::told(&["train-decoder".as_ref(), &run]);
     assert_eq!((&trained["steps"], &trained["resumed_at"]), (&12.into(), &0.into()), "{trained}");
-    let again = desk.told(&["train-decoder".as_ref(), &run]);
+    let again = Desk::told(&["train-decoder".as_ref(), &run]);
     assert_eq!((&again["resumed_at"], &again["loss"]), (&12.into(), &trained["loss"]), "{again}");
 
-    desk.told(&["trace".as_ref(), &run, "--draft".as_ref(), "--out".as_ref(), &desk.at("phantom")]);
+    Desk::told(&["trace".as_ref(), &run, "--draft".as_ref(), "--out".as_ref(), &desk.at("phantom")]);
     let random = ["--random".as_ref(), "5".as_ref()];
-    desk.told(
+    Desk::told(
         &[&["trace".as_ref(), &*run, "--draft".as_ref(), "--out".as_ref(), &desk.at("noise")], random.as_slice()]
             .concat(),
     );
     desk.agrees("f32", "1e-4");
-    desk.agrees("f16", "2e-2");
+    desk.agrees("f16", "1e-2");
 
-    let evaluated = desk.told(&["evaluate".as_ref(), &run, "--replicates".as_ref(), "20".as_ref()]);
+    let evaluated = Desk::told(&["evaluate".as_ref(), &run, "--replicates".as_ref(), "20".as_ref()]);
     let drafts = &evaluated["drafts"];
     assert!(drafts["decoder"]["language"]["bleu_4"]["value"].is_number(), "{drafts}");
     assert!(drafts["decoder"]["findings"]["micro_f1"]["baseline"].is_number(), "{drafts}");

@@ -406,14 +406,22 @@ fn a_bundle_from_before_there_were_report_graphs_still_reads() {
 #[test]
 fn the_examples_in_the_document_are_a_manifest_a_root_and_a_permit() {
     let document = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/BUNDLE.md")).unwrap();
-    let example = document.split("```json").nth(1).unwrap().split("```").next().unwrap();
-    let manifest: Manifest = serde_json::from_str(example).unwrap();
+    let example = |number: usize| document.split("```json").nth(number).unwrap().split("```").next().unwrap();
+    let manifest: Manifest = serde_json::from_str(example(1)).unwrap();
     manifest.check().unwrap();
-    let root = document.split("```json").nth(2).unwrap().split("```").next().unwrap();
-    let root: crate::trust::Root = serde_json::from_str(root).unwrap();
+    let decoder: Decoder = serde_json::from_str(example(2)).unwrap();
+    let evidence: Evidence = serde_json::from_str(example(3)).unwrap();
+    let bytes = evidence.bytes(128).unwrap();
+    let mut whole = Manifest { decoder: Some(decoder), evidence: Some(evidence), ..manifest };
+    let embeddings = ["evidence/reports.f16", "evidence/volumes.f16"].map(|name| (name, bytes));
+    let others = ["cross_kv.onnx", "decoder_step.onnx", "evidence/cases.jsonl"].map(|name| (name, 1));
+    for (name, bytes) in embeddings.into_iter().chain(others) {
+        whole.files.insert(name.into(), FileEntry { bytes, sha256: "0".repeat(64) });
+    }
+    whole.check().unwrap();
+    let root: crate::trust::Root = serde_json::from_str(example(4)).unwrap();
     root.check().unwrap();
-    let permit = document.split("```json").nth(3).unwrap().split("```").next().unwrap();
-    let _: crate::trust::Permit = serde_json::from_str(permit).unwrap();
+    let _: crate::trust::Permit = serde_json::from_str(example(5)).unwrap();
 }
 
 /// One good bundle for all mutants, and its bytes.

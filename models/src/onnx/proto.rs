@@ -363,12 +363,12 @@ pub enum Length {
 impl ValueInfo {
     /// A tensor of a fixed shape and kind of element.
     pub fn tensor(name: &str, shape: &[i64], elem_type: i32) -> Self {
-        let dim = shape.iter().map(|&length| Dimension { length: Some(Length::Fixed(length)) }).collect();
-        Self::of(name, dim, elem_type)
+        Self::of(name, shape.iter().map(|&length| Length::Fixed(length)), elem_type)
     }
 
     /// A tensor of these axes and kind of element.
-    pub fn of(name: &str, dim: Vec<Dimension>, elem_type: i32) -> Self {
+    pub fn of(name: &str, axes: impl IntoIterator<Item = Length>, elem_type: i32) -> Self {
+        let dim = axes.into_iter().map(|length| Dimension { length: Some(length) }).collect();
         let tensor = TensorType { elem_type, shape: Some(Shape { dim }) };
         Self { name: name.into(), r#type: Some(Type { kind: Some(Kind::Tensor(tensor)) }) }
     }
@@ -380,11 +380,8 @@ impl ValueInfo {
 
     /// Its axes; none where it is no tensor or a length is not fixed.
     pub fn shape(&self) -> Option<Vec<i64>> {
-        let fixed = |axis: &Dimension| match &axis.length {
-            Some(Length::Fixed(length)) => Some(*length),
-            Some(Length::Named(_)) | None => None,
-        };
-        self.tensor_type()?.shape.as_ref()?.dim.iter().map(fixed).collect()
+        let fixed = |length| if let Length::Fixed(length) = length { Some(length) } else { None };
+        self.axes()?.into_iter().map(fixed).collect()
     }
 
     /// Its axes, fixed or named; none where it is no tensor, or a length is neither.

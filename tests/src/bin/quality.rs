@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const EXPERIMENT: &str = "models/catalog/scale-vlp-tiny/experiment.toml";
+const EXPERIMENT: &str = "models/catalog/scale-vlp-tiny/scale-vlp-tiny-0.3.0.toml";
 /// Patients that are in the drop folder together.
 const ROUND: usize = 10;
 /// Seconds without a new file after which a series is complete; a round of patients is dropped in less.

@@ -278,7 +278,7 @@ impl<'a> Cohort<'a> {
         let labelled = labels.iter().map(|labels| f32::from(u8::from(labels.is_some()))).collect();
         let flags = labels.iter().flat_map(|labels| labels.unwrap_or([false; LABEL_COUNT]));
         let labels = flags.map(|flag| f32::from(u8::from(flag))).collect();
-        Batch { places, shown, reports: Padded::of(&self.tokenizer, reports, Length::Fixed), labels, labelled, same }
+        Batch { places, shown, reports: Padded::of(self.tokenizer, reports, Length::Fixed), labels, labelled, same }
     }
 }
 

@@ -129,3 +129,48 @@ fn a_share_of_the_reports_is_told_in_prompts_that_are_true() {
     assert!((8..=10).contains(&mean), "{mean} of 18 sentences a report");
     assert!((0..1000).all(|step| told::told(labels, 0.0, (1, step, 4)).is_none()));
 }
+
+#[test]
+fn flags_are_told_as_raised_or_as_they_are_and_some_dropped_or_turned_round() {
+    let settings =
+        crate::experiment::Decoder { drop_flags: 0.2, corrupt_flags: 0.1, ..experiment(&[]).decoder.unwrap() };
+    let own = [true; 18];
+    let told: Vec<f32> =
+        (0..1000).flat_map(|step| told::flags(own, Some([false; 18]), &settings, (1, step, 4))).collect();
+    let share = |flag: f32| told.iter().filter(|told| **told == flag).count();
+    assert!((3400..3800).contains(&share(0.0)), "{}", share(0.0));
+    assert!((6700..7700).contains(&share(1.0)) && (6700..7700).contains(&share(-1.0)), "half of each source");
+    let unlabelled: Vec<f32> = (0..1000).flat_map(|step| told::flags(own, None, &settings, (1, step, 4))).collect();
+    let wrong = unlabelled.iter().filter(|told| **told == -1.0).count();
+    assert!((1250..1650).contains(&wrong), "{wrong}: a tenth of those that are told");
+    let sure = crate::experiment::Decoder { drop_flags: 0.0, corrupt_flags: 0.0, ..settings };
+    assert_eq!(told::flags(own, None, &sure, (1, 2, 3)), [1.0; 18]);
+}
+
+#[test]
+fn a_case_is_dictated_with_its_own_tokens_and_flags() {
+    let classroom = classroom();
+    let cohort = classroom.cohort(Split::Train);
+    let path = classroom.folder.path().join("tokens.f16");
+    let mut recorder = Recorder::new(&path, Format::F16).unwrap();
+    for place in 0..cohort.len() {
+        let number = f32::from(u16::try_from(place).unwrap());
+        recorder
+            .add(&[[number, 0.5, -2.0].as_slice(), &[if place % 2 == 0 { 3.0 } else { -3.0 }; 18]].concat())
+            .unwrap();
+    }
+    recorder.finish().unwrap();
+    let specs: Vec<_> = ctedge_models::labels::Label::all()
+        .map(|label| ctedge_models::bundle::LabelSpec { label, threshold: 0.5, temperature: 1.0 })
+        .collect();
+    let experiment = &classroom.experiment;
+    let features = || Features::open(&path, Format::F16, [cohort.len(), 21]).unwrap().unwrap();
+    let dictation =
+        Dictation::new(&cohort, (experiment, experiment.decoder.as_ref().unwrap()), &specs, features()).unwrap();
+    let dictated = dictation.plain(vec![5, 2]).unwrap();
+    assert_eq!(dictated.tokens, [[5.0, 0.5, -2.0], [2.0, 0.5, -2.0]]);
+    assert_eq!(dictated.flags, [[-1.0; 18], [1.0; 18]]);
+    let findings = &cohort.case(2).unwrap().report.findings;
+    assert!(classroom.tokenizer.draft(&dictated.reports[1].ids[1..]).findings.len() > findings.len() / 3);
+    assert!(Features::open(&path, Format::F32, [cohort.len(), 21]).unwrap().is_none(), "another form is another file");
+}

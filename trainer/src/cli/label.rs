@@ -29,7 +29,7 @@ pub(super) struct LabelReports {
     /// Table of labels to write.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// A column of the text, as often as there are some; Findings_EN and Impressions_EN, report_text, or findings and
+    /// A column of the text, as often as there are some; `Findings_EN` and `Impressions_EN`, `report_text`, or findings and
     /// impression if not given.
     #[arg(long, value_name = "COLUMN")]
     text: Vec<String>,

@@ -20,6 +20,7 @@ mod phantom;
 mod place;
 mod prepare;
 mod publish;
+mod reference;
 mod root;
 mod trace;
 mod train;
@@ -64,6 +65,7 @@ enum Command {
     TrainDecoder(train_decoder::TrainDecoder),
     Import(import::Import),
     Evaluate(evaluate::Evaluate),
+    Reference(reference::ReferenceCommand),
     Ablate(ablate::Ablate),
     Bench(bench::Bench),
     Embed(embed::Embed),
@@ -92,6 +94,7 @@ impl Command {
             Self::TrainDecoder(command) => command.run(progress),
             Self::Import(command) => command.run(progress),
             Self::Evaluate(command) => command.run(progress),
+            Self::Reference(command) => command.run(progress),
             Self::Ablate(command) => command.run(progress),
             Self::Bench(command) => command.run(progress),
             Self::Embed(command) => command.run(progress),

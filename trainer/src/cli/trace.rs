@@ -20,7 +20,7 @@ use std::path::PathBuf;
 /// Write down one forward pass, to compare another runtime with.
 ///
 /// Writes the volume tower's input and outputs as raw little-endian 32-bit floats in C order, one file each: volume.f32,
-/// embedding.f32, logits.f32, tokens.f32, saliency.f32, flag_saliency.f32 and, with a class token, class.f32. Without a scan the input is
+/// embedding.f32, logits.f32, tokens.f32, saliency.f32, `flag_saliency.f32` and, with a class token, class.f32. Without a scan the input is
 /// the experiment's phantom. With --text the report tower runs instead: its graph's inputs ids.i64 (64-bit whole numbers)
 /// and mask.f32, and embedding.f32; with --ids embedding.f32, pooled.f32 and tokens.f32 of many reports. With --draft the
 /// decoder writes a report of the volume: its inputs tokens.f32 and flags.f32, the draft's ids.i64, and logits.f32 of each of

@@ -18,6 +18,7 @@ mod evaluation;
 mod look;
 pub mod metrics;
 mod page;
+mod reference;
 mod said;
 
 pub use calibration::{CALIBRATION_FILE, Calibration, LabelCalibration};
@@ -28,6 +29,7 @@ pub use evaluation::{
 };
 pub use look::look;
 pub use page::page;
+pub use reference::{EVIDENCE_FOLDER, Embedding, ReferenceCases};
 pub use said::{Reader, Said};
 
 /// What the room on the right needs of those on the left; it names this room only.
@@ -79,6 +81,13 @@ pub enum EvalError {
         /// Why.
         #[from]
         source: MetricsError,
+    },
+    /// Embeddings that cannot be compared.
+    #[error("the reference cases cannot be compared")]
+    Evidence {
+        /// Why.
+        #[source]
+        source: ctedge_models::evidence::EvidenceError,
     },
     /// The run cannot be computed with.
     #[error("the run cannot be evaluated")]

@@ -33,6 +33,16 @@ impl Reader<'_> {
     /// Runs a network over a whole cohort; `done` is told how many cases have been read.
     pub fn read(&self, network: &Pair, cohort: &Cohort<'_>, done: &dyn Fn(usize)) -> Result<Said, EvalError> {
         let places: Vec<usize> = (0..cohort.len()).collect();
+        self.read_places(network, (cohort, &places), done)
+    }
+
+    /// The same for some cases of a cohort, rows in the order of their places.
+    pub fn read_places(
+        &self,
+        network: &Pair,
+        (cohort, places): (&Cohort<'_>, &[usize]),
+        done: &dyn Fn(usize),
+    ) -> Result<Said, EvalError> {
         let (mut volume, mut text, mut flags) = (Vec::new(), Vec::new(), Vec::new());
         // One round at a time, so that no more volumes are in memory than are being computed with.
         for round in places.chunks(self.micro_batch * self.workers.count()) {
@@ -45,7 +55,7 @@ impl Reader<'_> {
             }
             done(flags.len() / LABEL_COUNT);
         }
-        let cases = cohort.len();
+        let cases = places.len();
         let width = volume.len() / cases.max(1);
         let table = |values: Vec<f32>, columns| Array2::from_shape_vec((cases, columns), values);
         let table = |values, columns| table(values, columns).map_err(|source| EvalError::Shape { source });

@@ -290,6 +290,18 @@ mod tests {
     }
 
     #[test]
+    fn a_decoder_may_be_left_out_and_its_values_are_checked() {
+        let text =
+            changed(&["decoder.tune = \"full\"", "decoder.heads = 5", "decoder.drop_flags = 2.0", "decoder.batch = 0"]);
+        let ExperimentError::Invalid { problems } = Experiment::parse(&text).unwrap_err() else { panic!("{text}") };
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key).collect();
+        assert_eq!(keys, ["decoder.heads", "decoder.tune", "decoder.drop_flags", "decoder.batch"]);
+        let mut table: toml::Table = TINY.parse().unwrap();
+        table.remove("decoder");
+        assert_eq!(Experiment::parse(&table.to_string()).unwrap().decoder, None);
+    }
+
+    #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
         let error = Experiment::parse(&TINY.replace("\ndepth =", "\ndeepness =")).unwrap_err();
         let ExperimentError::Parse { source } = error else { panic!("{error}") };

@@ -125,7 +125,7 @@ pub enum ExportError {
     },
     /// Thresholds of other weights would be wrong without anybody's noticing.
     #[error(
-        "{} was made for weights {found}, the run's are {expected}; run `ctedge-trainer evaluate` again", path.display()
+        "{} was made for weights {found}, the run's are {expected}; make it again with `ctedge-trainer evaluate`, or `reference`", path.display()
     )]
     OtherWeights {
         /// The file.

@@ -93,6 +93,7 @@ impl Exported {
         if let Some(DecoderGraphs { cross, step, .. }) = graphs.decoder {
             files.extend([(CROSS_FILE, cross.bytes), (STEP_FILE, step.bytes)]);
         }
+        files.extend(trained.evidence.iter().flat_map(|cases| cases.files.clone()));
         files.insert(CARD_FILE, card(trained, plan, &manifest, &files).into_bytes());
         Ok(Self { manifest, files })
     }
@@ -120,7 +121,9 @@ pub fn write(exported: &Exported, folder: &Path) -> Result<(), ExportError> {
     let failed = |source| ExportError::Run { source };
     eval::make_folder(folder).map_err(failed)?;
     for (name, bytes) in &exported.files {
-        eval::write_file(&folder.join(name), bytes).map_err(failed)?;
+        let path = folder.join(name);
+        path.parent().map_or(Ok(()), eval::make_folder).map_err(failed)?;
+        eval::write_file(&path, bytes).map_err(failed)?;
     }
     eval::write_file(&path, &json).map_err(failed)
 }

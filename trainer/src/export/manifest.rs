@@ -109,7 +109,7 @@ pub(super) fn manifest(
             step: decoder.stated.clone(),
             tokenizer: TOKENIZER_FILE.into(),
         }),
-        evidence: None,
+        evidence: trained.evidence.as_ref().map(|cases| cases.spec.clone()),
         training: training(checkpoint, trained.evaluated.as_ref()),
         golden,
         intended_use: identity.intended_use.clone(),

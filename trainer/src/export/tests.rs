@@ -432,8 +432,14 @@ struct Catalog {
 impl Catalog {
     fn open() -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/catalog/scale-vlp-tiny");
-        let experiment = Experiment::read(&folder.join("experiment.toml")).unwrap();
-        let bundle = folder.join(format!("{}-{}.ctb", experiment.model.name, experiment.model.version));
+        let files = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let bundle = files.into_iter().find(|path| path.extension().is_some_and(|kind| kind == "ctb")).unwrap();
+        // The recipe of the bundle, where the one for the next is already there.
+        let own = bundle.with_extension("toml");
+        let recipe = if own.is_file() { own } else { folder.join("experiment.toml") };
+        let experiment = Experiment::read(&recipe).unwrap();
+        let name = format!("{}-{}.ctb", experiment.model.name, experiment.model.version);
+        assert_eq!(bundle.file_name().unwrap(), name.as_str());
         let trusted = TrustedKeys::load(&folder).unwrap();
         let place = tempfile::tempdir().unwrap();
         let opened = bundle::open(&bundle, &trusted, place.path()).unwrap_or_else(|error| panic!("{error}; {REMAKE}"));

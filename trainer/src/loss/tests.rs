@@ -355,3 +355,23 @@ fn shared_flags_are_read_from_both_embeddings_by_one_layer() {
         assert!(values(leaf.grad(&gradients).unwrap()).iter().any(|value| value.abs() > 1e-6));
     }
 }
+
+#[test]
+fn words_cost_their_cross_entropy_and_padding_nothing() {
+    let logits = [[1.0_f64, 2.0, -1.0], [0.5, 0.0, 3.0], [9.0, 9.0, -9.0]];
+    let (targets, smoothing) = ([1_usize, 0], 0.2);
+    let (mut plain, mut smoothed) = (0.0, 0.0);
+    for (row, target) in logits.iter().zip(targets) {
+        let sum = row.iter().map(|x| x.exp()).sum::<f64>().ln();
+        let told = sum - row[target];
+        plain += told;
+        smoothed += (1.0 - smoothing) * told + smoothing * row.iter().map(|x| sum - x).sum::<f64>() / 3.0;
+    }
+    let values: Vec<f32> = logits.concat().into_iter().map(|x| x as f32).collect();
+    let logits = Tensor::from_data(TensorData::new(values, [1, 3, 3]), &cpu());
+    let targets = Tensor::from_data(TensorData::new(vec![1_i32, 0, 2], [1, 3]), &cpu());
+    let mask = Tensor::from_data(TensorData::new(vec![1.0_f32, 1.0, 0.0], [1, 3]), &cpu());
+    let (ours, told) = word_loss(logits, targets, mask, smoothing);
+    assert!((f64::from(ours.into_scalar::<f32>()) - smoothed).abs() < 1e-5);
+    assert!((f64::from(told.into_scalar::<f32>()) - plain).abs() < 1e-5);
+}

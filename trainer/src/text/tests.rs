@@ -153,3 +153,17 @@ fn a_report_is_its_findings_and_impression_without_packing() {
     assert_eq!(seen("Clear lungs.", "Normal."), "Clear lungs. Normal.");
     assert_eq!(seen(" ", "Not given."), "");
 }
+
+#[test]
+fn a_target_has_both_sections_and_loses_whole_sentences_of_either() {
+    let tokenizer = of(&["a", "b", "c", "."], &settings(64, 64)).unwrap();
+    let of = |sections, most| target(&tokenizer, sections, most).unwrap();
+    let short = of(["a b.", "(c)."], 20);
+    assert_eq!(short, Tokens { ids: vec![2, 5, 6, 8, 3, 7, 8, 3], left_out: 0 });
+    assert_eq!(of(["Not given.", "c"], 20).ids, [2, 3, 7, 3]);
+    // Room for eight words: four are the findings' own, and the impression leaves them two more.
+    let long = of(["a. b. c. a. b.", "c."], 11);
+    assert_eq!(long, Tokens { ids: vec![2, 5, 8, 6, 8, 7, 8, 3, 7, 8, 3], left_out: 2 });
+    let both = of(["a. b. c. a.", "c. b. a. c."], 11);
+    assert_eq!(both, Tokens { ids: vec![2, 5, 8, 6, 8, 3, 7, 8, 6, 8, 3], left_out: 4 });
+}

@@ -131,7 +131,6 @@ pub(crate) enum Fault {
 }
 
 /// What drafting cost.
-#[expect(clippy::struct_field_names, reason = "the unit stands last in every name")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cost {
     /// Milliseconds in all.

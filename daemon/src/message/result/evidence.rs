@@ -7,7 +7,6 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Where in the patient a flag comes from: the tokens that add at least half as much to its logit as the strongest one does.
-#[expect(clippy::struct_field_names, reason = "the unit stands last in every name")]
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Focus")]
 pub(super) struct FocusPayload {

@@ -63,16 +63,15 @@ fn policed(policy: Policy, seen: Seen<'_>, ask: &mut dyn FnMut(Vec<Label>) -> Re
 }
 
 impl House {
-    /// The draft for a series. Afterwards there is a worker again; the outer `None` when the daemon is told to stop.
-    pub(super) fn draft(&self, scores: &Scores, inference: &mut Inference) -> Option<Option<Written>> {
-        let (written, broken) = drafted(&self.config, scores, inference);
-        let Some(broken) = broken else { return Some(written) };
+    /// After a draft that took the worker down there is one again. `None` when the daemon is told to stop.
+    pub(super) fn outlived(&self, broken: Option<Broken>, inference: &mut Inference) -> Option<()> {
+        let Some(broken) = broken else { return Some(()) };
         warn!(worker = inference.worker_id(), unfinished = %broken, "the inference worker was lost over a draft; starting another");
         if let Unfinished::Wedged(Killed::Left) = broken {
             error!("the inference worker cannot be killed: it hangs in the kernel, and is left");
         }
         *inference = self.inference()?;
-        Some(written)
+        Some(())
     }
 }
 
@@ -86,14 +85,9 @@ mod tests {
         Flag { label, probability, threshold: 0.5 }
     }
 
-    fn draft(findings: &str) -> Result<Drafted, Fault> {
+    fn draft(findings: &str) -> Drafted {
         let draft = Draft { findings: findings.into(), impression: String::new() };
-        Ok(Drafted {
-            draft,
-            truncated: false,
-            tokens: 9,
-            cost: crate::infer::Cost { draft_ms: 5, ..Default::default() },
-        })
+        Drafted { draft, truncated: false, tokens: 9, cost: crate::infer::Cost { draft_ms: 5, ..Default::default() } }
     }
 
     /// What the policy makes of these answers, and what each was asked to avoid.
@@ -114,7 +108,7 @@ mod tests {
     #[test]
     fn a_draft_that_says_what_the_flags_say_stands() {
         for policy in [Policy::Mark, Policy::Regenerate, Policy::Template] {
-            let (written, asked) = policed_by(policy, vec![draft(GOOD)]);
+            let (written, asked) = policed_by(policy, vec![Ok(draft(GOOD))]);
             assert_eq!((written.author, written.fallback, written.regenerated), (report::Author::Decoder, None, false));
             assert_eq!((written.disagreements.len(), asked.len()), (0, 1));
         }
@@ -122,16 +116,17 @@ mod tests {
 
     #[test]
     fn what_contradicts_the_flags_goes_the_way_of_the_policy() {
-        let (marked, _) = policed_by(Policy::Mark, vec![draft(WRONG)]);
+        let (marked, _) = policed_by(Policy::Mark, vec![Ok(draft(WRONG))]);
         assert_eq!(marked.unflagged(), [Label::PleuralEffusion]);
-        let (again, asked) = policed_by(Policy::Regenerate, vec![draft(WRONG), draft(GOOD)]);
+        let (again, asked) = policed_by(Policy::Regenerate, vec![Ok(draft(WRONG)), Ok(draft(GOOD))]);
         assert_eq!(asked, [vec![], vec![Label::PleuralEffusion]]);
         assert_eq!((again.regenerated, again.disagreements.len(), again.cost.draft_ms), (true, 0, 10));
-        let (kept, _) = policed_by(Policy::Regenerate, vec![draft(WRONG), draft("There is a pleural effusion.")]);
+        let (kept, _) =
+            policed_by(Policy::Regenerate, vec![Ok(draft(WRONG)), Ok(draft("There is a pleural effusion."))]);
         assert_eq!((kept.regenerated, kept.disagreements.len()), (false, 1), "the one with fewer disagreements");
-        let (template, _) = policed_by(Policy::Template, vec![draft(WRONG)]);
+        let (template, _) = policed_by(Policy::Template, vec![Ok(draft(WRONG))]);
         assert_eq!((template.author, template.fallback), (report::Author::Template, Some(Fallback::Disagreement)));
-        let (omits, asked) = policed_by(Policy::Regenerate, vec![draft("No pleural effusion.")]);
+        let (omits, asked) = policed_by(Policy::Regenerate, vec![Ok(draft("No pleural effusion."))]);
         assert_eq!((omits.disagreements.len(), asked.len()), (1, 1));
     }
 
@@ -139,9 +134,9 @@ mod tests {
     fn without_a_word_of_the_decoder_the_template_stands_in_and_says_why() {
         let (written, _) = policed_by(Policy::Regenerate, vec![Err(Fault::NotFinite)]);
         assert_eq!((written.author, written.fallback), (report::Author::Template, Some(Fallback::NotFinite)));
-        let (empty, _) = policed_by(Policy::Mark, vec![draft("")]);
+        let (empty, _) = policed_by(Policy::Mark, vec![Ok(draft(""))]);
         assert_eq!(empty.fallback, Some(Fallback::Empty));
-        let (second, _) = policed_by(Policy::Regenerate, vec![draft(WRONG), Err(Fault::Crashed)]);
+        let (second, _) = policed_by(Policy::Regenerate, vec![Ok(draft(WRONG)), Err(Fault::Crashed)]);
         assert_eq!((second.author, second.disagreements.len()), (report::Author::Decoder, 1));
     }
 }

@@ -4,6 +4,7 @@ use super::super::House;
 use super::super::obey::Task;
 use super::super::update::{Blamed, Running};
 use super::super::vitals::ModelState;
+use super::draft::drafted;
 use crate::choice::{Completed, Series};
 use crate::floor::clock;
 use crate::floor::fate::Refusal;
@@ -65,7 +66,8 @@ impl House {
             }
             Next::Inferred(Err(refusal)) => self.end_with(inferred(&reading, Err(refusal)), None, &running.active),
             Next::Inferred(Ok(scores)) => {
-                let draft = self.draft(&scores, &mut running.active)?;
+                let (draft, broken) = drafted(&self.config, &scores, &mut running.active);
+                self.outlived(broken, &mut running.active)?;
                 self.end_with(inferred(&reading, Ok(scores.clone())), draft, &running.active)?;
                 if let Ok(scan) = &reading.scan {
                     self.compare(scan, &scores, running)?;

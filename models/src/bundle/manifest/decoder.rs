@@ -5,7 +5,7 @@
 
 use super::Graph;
 use super::check::PRECISIONS;
-use crate::onnx::proto::{Dimension, FLOAT, INT64, Length, ValueInfo};
+use crate::onnx::proto::{FLOAT, INT64, Length, ValueInfo};
 use serde::{Deserialize, Serialize};
 
 /// The decoder of a bundle.
@@ -132,6 +132,5 @@ fn named(name: &str) -> Length {
 }
 
 fn port(name: &str, shape: &[Length], kind: i32) -> ValueInfo {
-    let dim = shape.iter().map(|length| Dimension { length: Some(length.clone()) }).collect();
-    ValueInfo::of(name, dim, kind)
+    ValueInfo::of(name, shape.iter().cloned(), kind)
 }

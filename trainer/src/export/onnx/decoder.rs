@@ -40,7 +40,7 @@ pub fn decoder_step(decoder: &ReportDecoder, stated: &StepGraph) -> Result<Draft
     let writer = Writer::new(decoder, stated.memory.saturating_sub(LABEL_COUNT))?;
     let mut graph = Builder::new("scale-vlp decoder, step", decoder)?;
     graph.ports(stated.ports());
-    let mut words = writer.words(&mut graph)?;
+    let mut words = words(&mut graph)?;
     for index in 0..writer.depth {
         words = writer.block(&mut graph, &words, index)?;
     }
@@ -98,15 +98,6 @@ impl Writer {
         graph.reshape(&format!("{rows}/heads"), rows, &[0, 0, count, dim / count])
     }
 
-    /// Ids and places to words `[1, new, D]`.
-    fn words(&self, graph: &mut Builder) -> Result<Value, ExportError> {
-        let [word, place] = [("word", "input_ids"), ("position", "position_ids")].map(|(name, ids)| {
-            let table = graph.weight(&format!("{name}.weight"))?;
-            Ok::<_, ExportError>(graph.node("Gather", name, &[&table, &ids.to_owned()], Vec::new()))
-        });
-        Ok(graph.add("words", &word?, &place?))
-    }
-
     fn block(&self, graph: &mut Builder, words: &Value, index: usize) -> Result<Value, ExportError> {
         let path = format!("blocks.{index}");
         let norm = |graph: &mut Builder, name: &str, words: &Value| {
@@ -161,4 +152,13 @@ impl Writer {
         let turned = graph.transpose(&format!("{query}/turned"), &parted, &[0, 2, 1, 3]);
         graph.scale(&format!("{query}/scaled"), &turned, self.heads.scale())
     }
+}
+
+/// Ids and places to words `[1, new, D]`.
+fn words(graph: &mut Builder) -> Result<Value, ExportError> {
+    let [word, place] = [("word", "input_ids"), ("position", "position_ids")].map(|(name, ids)| {
+        let table = graph.weight(&format!("{name}.weight"))?;
+        Ok::<_, ExportError>(graph.node("Gather", name, &[&table, &ids.to_owned()], Vec::new()))
+    });
+    Ok(graph.add("words", &word?, &place?))
 }

@@ -8,7 +8,10 @@ mod measures;
 pub use measures::{Evaluated, Measure, Patients};
 
 use super::ExportError;
-use crate::eval::{CALIBRATION_FILE, Calibration, Checkpoint, ReportDecoder, Run, RunError, TOKENIZER_FILE};
+use crate::eval::{
+    CALIBRATION_FILE, Calibration, Checkpoint, EVIDENCE_FOLDER, ReferenceCases, ReportDecoder, Run, RunError,
+    TOKENIZER_FILE,
+};
 use burn::tensor::Device;
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::Label;
@@ -28,6 +31,8 @@ pub struct Trained {
     pub tokenizer: String,
     /// The decoder, if one was trained.
     pub decoder: Option<Checkpoint>,
+    /// Reference cases, if some were chosen.
+    pub evidence: Option<ReferenceCases>,
     /// Thresholds and temperatures, if they were learned.
     pub calibration: Option<Calibration>,
     /// What was measured, if it was.
@@ -45,7 +50,14 @@ impl Trained {
         let decoder = run.trained_decoder(folder).map_err(|source| ExportError::Run { source })?;
         let calibration = calibration(&folder.join(CALIBRATION_FILE), &weights)?;
         let evaluated = Evaluated::read(folder, &weights)?;
-        Ok(Self { run, tokenizer, decoder, calibration, evaluated })
+        let evidence = ReferenceCases::read(folder).map_err(|source| ExportError::Run { source })?;
+        if let Some(ReferenceCases { weights_sha256: found, .. }) =
+            evidence.as_ref().filter(|of| of.weights_sha256 != weights)
+        {
+            let path = folder.join(EVIDENCE_FOLDER);
+            return Err(ExportError::OtherWeights { path, found: found.clone(), expected: weights });
+        }
+        Ok(Self { run, tokenizer, decoder, evidence, calibration, evaluated })
     }
 }
 

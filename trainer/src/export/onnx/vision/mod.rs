@@ -31,7 +31,7 @@ pub fn vision(tower: &Tower) -> Result<Draft, ExportError> {
     let summary = writer.summary(&mut graph, told.as_ref(), pooled)?;
     let asked = writer.asked(&mut graph, &tokens)?;
     let shares = writer.shares(&mut graph, &tokens, [told.as_ref(), asked.as_ref()])?;
-    let (logits, described) = writer.flags(&mut graph, summary, asked.as_ref())?;
+    let (logits, described) = Writer::flags(&mut graph, summary, asked.as_ref())?;
     let unit = graph.unit_embedding(&described)?;
 
     graph.output(&unit, &[1, embedding])?;
@@ -197,7 +197,7 @@ impl Writer<'_> {
     }
 
     /// The logits, and what the embedding is made of: the summary and what the flags' queries have read.
-    fn flags(&self, graph: &mut Builder, summary: Value, asked: Option<&Value>) -> Result<(Value, Value), ExportError> {
+    fn flags(graph: &mut Builder, summary: Value, asked: Option<&Value>) -> Result<(Value, Value), ExportError> {
         let Some(asked) = asked else { return Ok((graph.linear("logits", &summary, "flags")?, summary)) };
         let axes = graph.whole("flag_queries/axis", &[1])?;
         let read = graph.node("ReduceSum", "flag_queries/sum", &[asked, &axes], vec![Attribute::int("keepdims", 0)]);
