@@ -84,7 +84,7 @@ impl Bench {
 
     /// Checks a graph, and that each output of each trace was compared.
     fn agrees(&self, graph: &str, tolerance: &str, traces: &[PathBuf]) {
-        let outputs = if graph == "text.onnx" { 1 } else { 4 };
+        let outputs = if graph == "text.onnx" { 1 } else { 5 };
         let said = self.check(graph, tolerance, traces).unwrap();
         say(&said);
         let compared = said.lines().filter(|line| line.contains("largest difference") && line.ends_with("passed"));

@@ -2,10 +2,11 @@
 //!
 //! **Temperature**: the divisor of logits of the least negative log-likelihood ([`Temperature::fit`]). **Threshold**: the
 //! probability of the largest F1 ([`best_f1`]), since what is called becomes a sentence of a draft, where a finding that is not
-//! there is as wrong as one that is missing: `sensitivity + specificity - 1`, chosen before, calls three of a rare finding
-//! for each that is there. It lies midway between the lowest case that is called and the highest that is not, so
-//! that rounding on another machine changes no call. A label whose validation patients are all of one class, or all have
-//! one score, teaches neither: its temperature is 1 and its threshold 0.5, and `fitted` is false.
+//! there is as wrong as one that is missing. `sensitivity + specificity - 1`, chosen before, does not count false calls: of a
+//! rare finding they are many even where their share is small. The threshold lies midway between the lowest case that is
+//! called and the highest that is not, so that rounding on another machine changes no call. A label whose validation patients
+//! are all of one class, or all have one score, teaches neither: its temperature is 1 and its threshold 0.5, and `fitted` is
+//! false.
 
 use super::EvalError;
 use super::metrics::{Isotonic, Scored, Temperature, best_f1, scored};

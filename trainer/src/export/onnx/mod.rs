@@ -6,7 +6,6 @@
 
 mod builder;
 mod decoder;
-mod detectors;
 mod halved;
 mod layers;
 mod quantised;

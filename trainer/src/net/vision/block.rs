@@ -1,4 +1,4 @@
-//! One pre-LayerNorm transformer block. Its twin in ONNX is `export/onnx/vision.rs`, operator by operator.
+//! One pre-LayerNorm transformer block. Its twin in ONNX is `export/onnx/vision/mod.rs`, operator by operator.
 
 use super::LAYER_NORM_EPSILON;
 use crate::device::residual;

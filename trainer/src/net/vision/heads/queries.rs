@@ -1,5 +1,5 @@
 //! A look of its own for each flag: 18 learned queries weigh the tokens, and each flag reads the mean of its own weighing. A
-//! mean that all flags share is drowned by what most of them look at.
+//! mean that all flags share cannot be about what one of them looks for.
 
 use crate::net::layers::width;
 use burn::module::{Module, Param};

@@ -1,9 +1,9 @@
 //! The volume tower's detectors in ONNX, operator by operator the twin of `net/vision/embed/detectors.rs`. No shape has more
 //! than eight axes: `TensorRT` has no more.
 
-use super::builder::{Builder, Value};
 use crate::eval::Detectors;
 use crate::export::ExportError;
+use crate::export::onnx::builder::{Builder, Value};
 use ctedge_models::onnx::proto::Attribute;
 
 /// Sizes (z, y, x) of what is looked at.

@@ -1,13 +1,15 @@
 //! The volume tower as an ONNX graph, operator by operator the twin of `net/vision`. Shapes are fixed and the batch is one.
 
+mod detectors;
+
 use super::Draft;
 use super::builder::{Builder, Value};
-use super::detectors::Field;
 use super::layers::Heads;
 use crate::eval::{DENSITIES, LAYER_NORM_EPSILON, PATCH_EPSILON, Tower};
 use crate::export::ExportError;
 use ctedge_models::labels::LABEL_COUNT;
 use ctedge_models::onnx::proto::Attribute;
+use detectors::Field;
 
 /// Writes a volume tower. One input, `volume` `[1, 1, z, y, x]`; outputs `embedding` `[1, E]`, `logits` `[1, 18]`,
 /// `tokens` `[1, T, C]`, `saliency` `[1, T]` and `flag_saliency` `[1, 18, T]`.
