@@ -3,7 +3,7 @@ use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject, Verdict};
-use crate::report::{Flag, ModelRun, Outcome, Timing};
+use crate::report::{Fallback, Flag, ModelRun, Outcome, Timing, Written};
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Reason;
 use serde_json::{Value, json};
@@ -349,4 +349,25 @@ fn the_contract_names_every_code() {
     for outcome in Outcome::ALL {
         assert!(text.contains(&format!("`{}`", outcome.name())), "{}", outcome.name());
     }
+}
+
+#[test]
+fn a_draft_goes_by_a_topic_of_its_own_and_never_without_its_mark() {
+    let flags = report().flags;
+    let written = Written::template(&flags, Some(Fallback::NoDecoder));
+    let words = written.draft.findings.clone();
+    let report = Report { draft: Some(written), ..report() };
+    let (result, draft) = (writer().result("r1_x", &place(1), &report), writer().report("r1_x", &report).unwrap());
+    assert_eq!(
+        (draft.topic.as_str(), draft.retain, draft.priority),
+        ("ctedge/v1/box-1/report", false, result.priority)
+    );
+    assert!(draft.result_id.is_none(), "it is no result: the chain does not count it");
+    let (result, draft) = (parsed(&result), parsed(&draft));
+    assert_eq!((&draft["review_status"], &draft["draft"]["findings"]), (&json!("unverified_draft"), &json!(words)));
+    assert_eq!((&draft["author"], &draft["fallback"]), (&json!("template"), &json!("no_decoder")));
+    assert!(!result.to_string().contains(&words), "rights on topics can keep the words back");
+    let told = format!("{words}\n{}", draft["draft"]["impression"].as_str().unwrap());
+    assert_eq!(result["report"]["sha256"], HEXLOWER.encode(&Sha256::digest(told)));
+    assert_eq!(writer().report("r1_x", &Report { draft: None, ..report }), None);
 }

@@ -16,13 +16,11 @@ pub(in crate::infer) trait Steps {
     type Error;
 
     /// Goes on by a token that stands at `place`, from 0. Returns the logits of the token after it.
-    fn step(
-        &mut self,
-        past: Option<&Self::State>,
-        token: u32,
-        place: usize,
-    ) -> Result<(Self::State, Vec<f32>), Self::Error>;
+    fn step(&mut self, past: Option<&Self::State>, token: u32, place: usize) -> Stepped<Self>;
 }
+
+/// What a decoder has computed, and the logits of the next token.
+pub(in crate::infer) type Stepped<T> = Result<(<T as Steps>::State, Vec<f32>), <T as Steps>::Error>;
 
 /// What the tokens mean to a search.
 pub(in crate::infer) struct Grammar<'a> {

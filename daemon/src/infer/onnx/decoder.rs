@@ -4,7 +4,7 @@
 //! tokens so far come out of one step and are bound to the next (I/O binding). Only the logits are brought to the processor.
 
 use super::{Graph, Halt, Provider, Runtime, Settings, build, provider_of, watched};
-use crate::infer::draft::search::Steps;
+use crate::infer::draft::search::{Stepped, Steps};
 use ctedge_models::bundle::StepGraph;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, RunOptions, Session};
@@ -125,7 +125,7 @@ impl Steps for Writing<'_> {
     type State = Past;
     type Error = Halt;
 
-    fn step(&mut self, past: Option<&Past>, token: u32, place: usize) -> Result<(Past, Vec<f32>), Halt> {
+    fn step(&mut self, past: Option<&Past>, token: u32, place: usize) -> Stepped<Self> {
         let whole = |value: i64| Tensor::from_array(([1, 1], vec![value]));
         let position = i64::try_from(place).unwrap_or(i64::MAX);
         self.binding.bind_input("input_ids", &whole(i64::from(token))?)?;
