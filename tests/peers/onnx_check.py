@@ -36,7 +36,7 @@ def main() -> int:
     failures = 0
     for name, inputs in (text_inputs if is_text(session) else volume_inputs)(session):
         failures += check_values(session, name, inputs)
-    failures += check_padding(session) if is_text(session) else check_shares(session)
+    failures += check_padding(session) if is_text(session) else check_shares(session, arguments.tolerance)
     for trace in arguments.traces:
         failures += compare(session, trace, arguments.tolerance)
     return 1 if failures else 0
@@ -89,14 +89,14 @@ def check_values(session, name: str, inputs: dict) -> int:
     return len(problems)
 
 
-def check_shares(session) -> int:
+def check_shares(session, tolerance: float) -> int:
     """What the tokens add to a flag sums to its logit less the same constant, whatever the volume is."""
     if "flag_saliency" not in [output.name for output in session.get_outputs()]:
         return 0
     results = [session.run(["logits", "flag_saliency"], inputs) for _, inputs in volume_inputs(session)]
     first, second = [logits - shares.sum(-1) for logits, shares in results]
     difference = float(np.abs(first - second).max())
-    passed = difference <= 1e-4
+    passed = difference <= tolerance
     verdict = "passed" if passed else "NO CONSTANT OF THE FLAG"
     print(f"logits less their shares: differ by {difference:.3g}: {verdict}", file=sys.stdout if passed else sys.stderr)
     return 0 if passed else 1

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// The result messages as the daemon would publish them, one JSON object a line
     #[arg(long)]
     json: bool,
+    /// With --json the draft reports as well, each in the line after its result
+    #[arg(long, requires = "json")]
+    drafts: bool,
 }
 
 /// Runs the model on every series found.
@@ -74,7 +77,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         }
         if args.json {
             say(&String::from_utf8_lossy(&writer.result(&id, &Place::default(), &report).payload));
-            if let Some(draft) = writer.report(&id, &report) {
+            if let Some(draft) = writer.report(&id, &report).filter(|_| args.drafts) {
                 say(&String::from_utf8_lossy(&draft.payload));
             }
         } else {

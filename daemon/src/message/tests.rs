@@ -3,7 +3,8 @@ use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject, Verdict};
-use crate::report::{Fallback, Flag, ModelRun, Outcome, Timing, Written};
+use crate::report::{Fallback, Flag, ModelRun, Neighbour, Outcome, Similar, Timing, Written};
+use ctedge_models::evidence::Judged;
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Reason;
 use serde_json::{Value, json};
@@ -236,7 +237,13 @@ fn the_contract_shows_what_is_sent() {
         hu_range: [-1024.0, 3071.0],
         warnings: Vec::new(),
     };
-    let mut first = Report { facts: Some(facts), ..report() };
+    let similar = Similar {
+        neighbours: vec![Neighbour { reference: 1, similarity: 0.9, labels: vec![Label::Emphysema] }],
+        novelty: Some(Judged { score: 0.1, bound: 0.2 }),
+        of: 2,
+    };
+    let draft = Written::template(&report().flags, None);
+    let mut first = Report { facts: Some(facts), similar: Some(similar), draft: Some(draft), ..report() };
     (first.subject.revision, first.subject.replaces) = (1, None);
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
     let identifiers = Identifiers { accession_number: Some("4711".into()), patient_id: None };
@@ -249,6 +256,7 @@ fn the_contract_shows_what_is_sent() {
             dup_possible: false,
             replayed: false,
         }),
+        writer.report("r1_x", &first).unwrap(),
         writer.status(State::Online, 17),
         writer.counters(&Counters { audit: Some(audit), ..Counters::of(&[], 0, &Kept::default()) }),
         writer.health(&health),

@@ -61,7 +61,8 @@ struct NoveltyPayload {
 
 impl FocusPayload {
     pub(super) fn of(focus: &Focus) -> Self {
-        let tenths = |value: f64| (value * 10.0).round() / 10.0;
+        // A zero is added so that none is negative.
+        let tenths = |value: f64| (value * 10.0).round() / 10.0 + 0.0;
         Self {
             centroid_mm: focus.centroid_mm.map(tenths),
             extent_mm: focus.extent_mm.map(tenths),

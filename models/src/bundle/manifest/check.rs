@@ -120,7 +120,9 @@ impl Manifest {
         let others = ["tokens", "saliency"].map(|name| self.output(name).and_then(|shape| shape.first().copied()));
         let fits =
             |shape: &[usize]| matches!(shape, [rows, count] if *rows == labels && others.contains(&Some(*count)));
-        if self.tokens().len() > 1 || !self.output("flag_saliency").is_none_or(fits) {
+        let ranks = [("tokens", 2), ("saliency", 1)];
+        let is_flat = ranks.iter().all(|(name, rank)| self.output(name).is_none_or(|shape| shape.len() == *rank));
+        if !is_flat || self.tokens().len() > 1 || !self.output("flag_saliency").is_none_or(fits) {
             return Err(format!("`flag_saliency` must be [1, {labels}, T] with the T of `saliency` and `tokens`"));
         }
         let Some(grid) = self.token_grid else { return Ok(()) };
