@@ -87,8 +87,8 @@ fn the_numbers_are_those_that_subscribers_hear() {
     assert_eq!(counted("ctedge_series_received_total{}"), 2);
     assert_eq!([counted("ctedge_series_pending{}"), counted("ctedge_outbox_messages{}")], [0, 0]);
     assert_eq!(counted("ctedge_mqtt_connected{}"), 1);
-    // The first model counts, two series arrived and were complete, and two results.
-    assert_eq!(counted("ctedge_mqtt_published_total{reason=taken}"), 7);
+    // The first model counts, two series arrived and were complete, two results and the draft of one.
+    assert_eq!(counted("ctedge_mqtt_published_total{reason=taken}"), 8);
     assert_eq!(counted("ctedge_complete_to_result_seconds_count{}"), 2);
     let read = results.iter().find(|result| result.text("outcome") != "rejected").unwrap();
     let refused = results.iter().find(|result| result.text("outcome") == "rejected").unwrap();
