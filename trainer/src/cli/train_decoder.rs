@@ -34,7 +34,7 @@ const NEWEST: f64 = 0.05;
     ctedge-trainer train-decoder run\n  \
     ctedge-trainer train-decoder run --corpus /data/CT-RATE --shards /fast/shards")]
 pub(super) struct TrainDecoder {
-    /// The run folder; its experiment has a table [decoder].
+    /// The run folder; its experiment has a table `[decoder]`.
     run: PathBuf,
     /// Folder of the corpus, if it has to be prepared again; phantoms need none.
     #[arg(long, value_name = "DIR")]
