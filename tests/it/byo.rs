@@ -60,7 +60,7 @@ impl Guest {
 }
 
 fn trainer(folder: &Path, line: &str) -> (i32, Value) {
-    let mut command = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+    let mut command = appliance::trainer().unwrap();
     let done = command.current_dir(folder).arg("--json").args(line.split_whitespace()).output().unwrap();
     (done.status.code().unwrap(), serde_json::from_slice(&done.stdout).unwrap())
 }

@@ -89,7 +89,7 @@ fn killed_half_way_it_asks_for_the_rest_only() {
 fn the_trainers_own_publisher_serves_a_device() {
     let parcel = Parcel::of(1).unwrap();
     let scene = scene(&parcel, &[]);
-    let mut publish = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+    let mut publish = appliance::trainer().unwrap();
     publish.arg("publish").arg(&parcel.path).args(["--broker", &format!("127.0.0.1:{}", scene.broker.port())]);
     process::output(publish.args(["--device", "test", "--mode", "stage"])).unwrap();
     assert!(is_here(&scene, &parcel));

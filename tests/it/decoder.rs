@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use tempfile::TempDir;
 
 const TRAINING: &str = "training = { steps = 4, batch = 8, micro_batch = 4, learning_rate = 1e-3, warmup_steps = 2, final_share = 0.1, \
@@ -41,7 +40,7 @@ impl Desk {
 
     /// What a command of the trainer says.
     fn told(words: &[&Path]) -> Value {
-        let mut command = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+        let mut command = appliance::trainer().unwrap();
         serde_json::from_str(&process::output(command.arg("--json").args(words)).unwrap()).unwrap()
     }
 

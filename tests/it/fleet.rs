@@ -52,7 +52,7 @@ impl Field {
     /// A command of the trainer, with this broker.
     fn command(&self, line: &str) -> Command {
         let mut words = line.split_whitespace();
-        let mut command = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+        let mut command = appliance::trainer().unwrap();
         command.current_dir(self.folder.path()).arg("--json").args(words.next());
         command.args(["--broker", &format!("127.0.0.1:{}", self.broker.port())]).args(words);
         command
@@ -168,7 +168,7 @@ fn a_real_device_is_seen_through_a_door_that_wants_a_certificate_and_a_password(
     let guarded = Guarded::with(|_papers| {}, |setup| port = setup.port);
     let at = |name: &str| guarded.papers.path().join(name);
     let fleet = |ca: &str, password: &str| {
-        let mut command = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+        let mut command = appliance::trainer().unwrap();
         command.args(["--json", "fleet", "--username", "box", "--broker", &format!("localhost:{port}")]);
         command.arg("--ca").arg(at(ca)).arg("--certificate").arg(at("client.pem")).arg("--key").arg(at("client.key"));
         let done = command.arg("--password-file").arg(at(password)).output().unwrap();
@@ -194,7 +194,7 @@ fn a_real_device_takes_models_gives_them_up_and_goes_down_with_a_permit_once() {
     let site = Site::with(&["update.probation_series = 1", "update.group = \"pilot\""]);
     let broker = format!("127.0.0.1:{}", site.scene.broker.port());
     let trainer = |words: &[&str]| {
-        let mut command = Command::new(appliance::binary().unwrap().with_file_name("ctedge-trainer"));
+        let mut command = appliance::trainer().unwrap();
         let done = command.current_dir(site.workshop.at("")).arg("--json").args(words).output().unwrap();
         (done.status.code().unwrap(), serde_json::from_slice::<Value>(&done.stdout).unwrap())
     };

@@ -4,15 +4,13 @@ use ctedge_models::labels::{LABEL_COUNT, Label};
 use ctedge_tests::{appliance, place, process};
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
 
 /// The least macro F1 on the labelled reports, and the least F1 on any label.
 const LEAST_MACRO_F1: f64 = 0.90;
 const LEAST_F1: f64 = 0.80;
 
 fn label(reports: &Path, out: &Path) -> Value {
-    let trainer = appliance::binary().unwrap().with_file_name("ctedge-trainer");
-    let mut command = Command::new(trainer);
+    let mut command = appliance::trainer().unwrap();
     command.arg("--json").arg("label").arg(reports).arg("--out").arg(out);
     serde_json::from_str(&process::output(&mut command).unwrap()).unwrap()
 }

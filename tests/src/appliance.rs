@@ -210,6 +210,11 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     built.clone().map_err(anyhow::Error::msg)
 }
 
+/// The trainer's program, which is built beside the daemon's.
+pub fn trainer() -> anyhow::Result<Command> {
+    Ok(Command::new(binary()?.with_file_name("ctedge-trainer")))
+}
+
 /// Arguments of the build that `cargo nextest run --workspace` shares.
 pub const BUILD: [&str; 5] = ["build", "--workspace", "--bins", "--tests", "--quiet"];
 

@@ -59,15 +59,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
                 }
             },
         };
-        let mut draft = None;
-        if let Ok(scores) = &scores {
-            let (written, broken) = pipeline::drafted(config, scores, &mut inference);
-            draft = written;
-            if let Some(broken) = broken {
-                complain(&format!("over the draft: {broken}"));
-                inference = Inference::start(&settings, &config.paths.of_models())?;
-            }
-        }
+        let (draft, broken) = match &scores {
+            Ok(scores) => pipeline::drafted(config, scores, &mut inference),
+            Err(_refused) => (None, None),
+        };
         let inferred = inferred(&reading, scores);
         let report = report::report(&config.report, inferred, draft, inference.model());
         let id = message::result_id(&report.subject.identity(), &inference.model().digest, &config.digest());
@@ -82,6 +77,10 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             }
         } else {
             say(&format!("{}\n{}", found.example.display(), told(&id, &report, inference.model())));
+        }
+        if let Some(broken) = broken {
+            complain(&format!("over the draft: {broken}"));
+            inference = Inference::start(&settings, &config.paths.of_models())?;
         }
     }
     Ok(all.exit_code())

@@ -46,9 +46,9 @@ impl Loaded {
         let runtime = Runtime::load(&library)?;
         let bundle = open(settings, folders, &runtime, admission)?;
         let manifest = bundle.manifest();
-        let (engine, golden_difference, passed_over) = engine(&runtime, settings, (&bundle, &folders.models))?;
-        let cache = graph(&bundle, engine.provider(), &runtime, &folders.models)?.cache;
-        let writer = Writer::load(&runtime, settings, &bundle, (engine.provider(), cache));
+        let Running { engine, graph, golden_difference, passed_over } =
+            running(&runtime, settings, (&bundle, &folders.models))?;
+        let writer = Writer::load(&runtime, settings, &bundle, (engine.provider(), &graph));
         let writer = writer.map_err(|reason| format!("the model's decoder: {reason}"))?;
         let reference = Library::open(&bundle, settings.neighbours);
         let reference = reference.map_err(|reason| format!("the model's reference cases: {reason}"))?;
@@ -95,6 +95,7 @@ impl Loaded {
         let clock = Stopwatch::start();
         self.tokens = None;
         let Seen { logits, tokens, embedding, flag_saliency } = self.engine.run(&tensor, left)?;
+        let infer_ms = clock.ms();
         self.tokens = tokens;
         if !logits.iter().all(|logit| logit.is_finite()) {
             let reason = "the model gave values that are no numbers".to_owned();
@@ -103,7 +104,7 @@ impl Loaded {
         let foci = self.grid.map(|grid| foci(&flag_saliency, grid, &tensor)).unwrap_or_default();
         let similar = self.library.as_ref().map(|library| library.similar(&embedding)).transpose();
         let similar = similar.map_err(|reason| NoScores::Failed { code: Code::InferNotFinite, reason })?;
-        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms: clock.ms() })
+        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms })
     }
 
     /// Drafts a report of the volume that the model ran on last.
@@ -190,13 +191,21 @@ fn chain(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
-/// The graph on the first provider of the settings that takes it and passes the golden test; its difference there; and why
-/// the providers before it do not run.
-fn engine(
+/// A volume graph that has passed the golden test.
+struct Running {
+    engine: Engine,
+    graph: Graph,
+    golden_difference: f32,
+    /// Why the providers before this one do not run.
+    passed_over: Vec<String>,
+}
+
+/// The graph on the first provider of the settings that takes it and passes the golden test.
+fn running(
     runtime: &Runtime,
     settings: &Settings,
     (bundle, models): (&VerifiedBundle, &Path),
-) -> Result<(Engine, f32, Vec<String>), Unloaded> {
+) -> Result<Running, Unloaded> {
     let manifest = bundle.manifest();
     let mut passed_over = Vec::new();
     for &wanted in &settings.providers {
@@ -210,10 +219,10 @@ fn engine(
                 .map(|difference| (engine, difference))
         });
         match attempt {
-            Ok((engine, difference)) => {
+            Ok((engine, golden_difference)) => {
                 let bounded = cache::bound(models, &graph.cache, settings.engines_mib.saturating_mul(1 << 20));
                 bounded.map_err(|error| format!("{}: {error}", models.display()))?;
-                return Ok((engine, difference, passed_over));
+                return Ok(Running { engine, graph, golden_difference, passed_over });
             }
             Err(reason) => passed_over.push(format!("{}: {reason}", wanted.name())),
         }

@@ -8,7 +8,6 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::cmp::Reverse;
 
 /// Rows that one thread takes at a time.
 const BLOCK: usize = 1024;
@@ -72,30 +71,13 @@ fn dot(left: &[f32], right: &[f32]) -> f32 {
 }
 
 fn first(mut found: Vec<Match>, count: usize) -> Vec<Match> {
-    // Total order: what is no number comes last.
-    let order = |one: &Match| (Reverse(Ordered(one.similarity)), one.row);
+    // What is no number comes last.
+    let near = |one: &Match| if one.similarity.is_nan() { f32::NEG_INFINITY } else { one.similarity };
+    let order = |left: &Match, right: &Match| near(right).total_cmp(&near(left)).then(left.row.cmp(&right.row));
     if found.len() > count && count > 0 {
-        found.select_nth_unstable_by_key(count - 1, order);
+        found.select_nth_unstable_by(count - 1, order);
     }
     found.truncate(count);
-    found.sort_unstable_by_key(order);
+    found.sort_unstable_by(order);
     found
-}
-
-#[derive(PartialEq)]
-struct Ordered(f32);
-
-impl Eq for Ordered {}
-
-impl PartialOrd for Ordered {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Ordered {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        let sunk = |value: f32| if value.is_nan() { f32::NEG_INFINITY } else { value };
-        sunk(self.0).total_cmp(&sunk(other.0))
-    }
 }

@@ -32,10 +32,12 @@ impl Format {
         }
     }
 
-    fn written(self, values: &[f32]) -> Vec<u8> {
+    /// Values as they are written.
+    pub fn written<'a>(self, values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
+        let values = values.into_iter();
         match self {
-            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Self::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+            Self::F32 => values.flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F16 => values.flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::{Outcome, Progress};
 use crate::corpus::Reports;
+use crate::eval::metrics::{Confusion, mean};
 use anyhow::ensure;
 use clap::Args;
 use comfy_table::presets::NOTHING;
@@ -104,11 +105,9 @@ struct Rates {
 
 impl Agreement {
     fn of(known: &[[bool; LABEL_COUNT]], read: &[[bool; LABEL_COUNT]]) -> Self {
-        let labels: Vec<Score> =
-            Label::all().enumerate().map(|(place, label)| Score::of(label, place, known, read)).collect();
+        let labels: Vec<Score> = Label::all().map(|label| Score::of(label, known, read)).collect();
         let mean = |rate: fn(&Rates) -> Option<f64>| {
-            let rates: Vec<f64> = labels.iter().filter_map(|score| rate(&score.rates)).collect();
-            ratio(rates.iter().sum(), count(rates.len()))
+            mean(&labels.iter().filter_map(|score| rate(&score.rates)).collect::<Vec<_>>())
         };
         let mean = Rates {
             precision: mean(|rates| rates.precision),
@@ -136,25 +135,10 @@ fn cells(name: &str, positives: String, rates: Rates) -> [String; 5] {
 }
 
 impl Score {
-    fn of(label: Label, place: usize, known: &[[bool; LABEL_COUNT]], read: &[[bool; LABEL_COUNT]]) -> Self {
-        let flag = |flags: &[bool; LABEL_COUNT]| flags.get(place).copied().unwrap_or_default();
-        let pairs = || known.iter().map(flag).zip(read.iter().map(flag));
-        let number = |wanted: (bool, bool)| pairs().filter(|&pair| pair == wanted).count();
-        let (hits, misses, alarms) = (number((true, true)), number((true, false)), number((false, true)));
-        let rates = Rates {
-            precision: ratio(count(hits), count(hits + alarms)),
-            recall: ratio(count(hits), count(hits + misses)),
-            f1: ratio(2.0 * count(hits), count(2 * hits + misses + alarms)),
-        };
-        Self { label, positives: hits + misses, rates }
+    fn of(label: Label, known: &[[bool; LABEL_COUNT]], read: &[[bool; LABEL_COUNT]]) -> Self {
+        let flag = |flags: &[bool; LABEL_COUNT]| flags.get(label.index()).copied().unwrap_or_default();
+        let calls: Confusion = known.iter().map(flag).zip(read.iter().map(flag)).collect();
+        let rates = Rates { precision: calls.precision(), recall: calls.recall(), f1: calls.f1() };
+        Self { label, positives: calls.true_positives + calls.false_negatives, rates }
     }
-}
-
-fn ratio(part: f64, whole: f64) -> Option<f64> {
-    (whole > 0.0).then(|| part / whole)
-}
-
-#[expect(clippy::as_conversions, clippy::cast_precision_loss, reason = "counts of reports are far below 2^52")]
-fn count(of: usize) -> f64 {
-    of as f64
 }

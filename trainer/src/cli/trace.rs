@@ -2,11 +2,11 @@
 
 use super::export::Quantize;
 use super::place::Placed;
-use super::train_decoder::limits;
 use super::{Outcome, Progress};
 use crate::batch::{Length, Padded, Tokenizer};
 use crate::export::int8::{self, Quantised};
 use crate::export::{DraftTrace, TextTrace, Trace as Numbers, Trained, phantom_tensor, write_arrays, write_ids};
+use crate::net::Limits;
 use crate::run::Run;
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -89,7 +89,7 @@ impl Trace {
             let decoder = decoder.context("the run has no decoder; `ctedge-trainer train-decoder` trains one")?;
             let tokenizer = tokenizer(&trained)?;
             let seen = Numbers::of(&pair.vision, volume, device)?;
-            let drafted = DraftTrace::of(&decoder, &seen, (&trained.flags(), limits(&tokenizer)), device)?;
+            let drafted = DraftTrace::of(&decoder, &seen, (&trained.flags(), Limits::of(&tokenizer)), device)?;
             let ids: Vec<i32> = drafted.ids.iter().map(|&id| i32::try_from(id).unwrap_or(i32::MAX)).collect();
             write_ids(&ids, &self.out)?;
             return self.write(&drafted.arrays());

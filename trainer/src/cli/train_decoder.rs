@@ -77,12 +77,11 @@ impl TrainDecoder {
         };
         let learners = dictation(&learners, "looking at the training patients")?;
         let judges = dictation(&judges, "looking at the validation patients")?;
-        let limits = limits(&tokenizer);
         let lesson = DecoderLesson {
             learners: &learners,
             judges: &judges,
             drafts: DRAFTS,
-            limits,
+            limits: Limits::of(&tokenizer),
             device: &place.device,
             workers: &workers,
         };
@@ -129,11 +128,6 @@ impl TrainDecoder {
         calibration.belongs_to(&run.checkpoint.weights.sha256())?;
         Ok(calibration.specs())
     }
-}
-
-/// Where the reports of a tokenizer begin and end: findings and impression.
-pub(super) fn limits(tokenizer: &Tokenizer) -> Limits {
-    Limits { start: tokenizer.begin(), separator: tokenizer.end(), sections: 2 }
 }
 
 /// Watches a training for a person.

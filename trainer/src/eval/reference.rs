@@ -1,11 +1,10 @@
 //! Reference cases for a bundle: what a device compares a series with, and how unlike them a volume may be.
 
 use super::{EvalError, Reader, Said};
-use crate::run::{self, Case, Cohort, Pair, RunError};
+use crate::run::{self, Case, Cohort, Format, Pair, RunError};
 use ctedge_models::bundle::{Evidence, Novelty};
 use ctedge_models::evidence::{self, Reference};
 use ctedge_models::labels::Label;
-use half::f16;
 use ndarray::{Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -75,7 +74,7 @@ impl ReferenceCases {
         let Said { volume, text, .. } = reader.read_places(network, (learners, &places), &|read| done(read, all))?;
         let judged = reader.read(network, judges, &|read| done(places.len() + read, all))?;
         let lines: Vec<String> = places.iter().filter_map(|place| learners.case(*place)).map(line).collect();
-        let volumes = halves(&volume);
+        let volumes = Format::F16.written(&volume);
         let spec = Evidence {
             count: places.len(),
             reports: REPORTS.into(),
@@ -84,7 +83,7 @@ impl ReferenceCases {
             data: data.to_owned(),
             novelty: novelty(&volumes, &judged.volume, places.len())?,
         };
-        let files = [(REPORTS, halves(&text)), (VOLUMES, volumes), (CASES, lines.concat().into_bytes())];
+        let files = [(REPORTS, Format::F16.written(&text)), (VOLUMES, volumes), (CASES, lines.concat().into_bytes())];
         Ok(Self { spec, weights_sha256: weights_sha256.clone(), files: files.into() })
     }
 
@@ -133,11 +132,6 @@ fn line(case: &Case) -> String {
     serde_json::to_string(&reference).unwrap_or_default() + "\n"
 }
 
-/// Rows as 16-bit floats, little endian.
-fn halves(rows: &Array2<f32>) -> Vec<u8> {
-    rows.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect()
-}
-
 /// The bound that most of the judged volumes lie within; `None` where there are too few cases to say.
 fn novelty(volumes: &[u8], judged: &Array2<f32>, count: usize) -> Result<Option<Novelty>, EvalError> {
     if count < NEIGHBOURS || judged.nrows() == 0 {
@@ -180,7 +174,8 @@ mod tests {
     fn the_bound_is_what_most_of_the_judged_lie_within() {
         assert_eq!([1, 100, 200, 400, 1000].map(rank), [0, 99, 198, 397, 994]);
         // Twenty references along one axis; the judged turn away from it.
-        let volumes = halves(&Array2::from_shape_fn((20, 2), |(_, axis)| if axis == 0 { 1.0 } else { 0.0 }));
+        let volumes =
+            Format::F16.written(&Array2::from_shape_fn((20, 2), |(_, axis)| if axis == 0 { 1.0 } else { 0.0 }));
         let turned = |row: usize| f32::from(u16::try_from(row).unwrap()) * 0.01;
         let judged = Array2::from_shape_fn(
             (100, 2),

@@ -93,12 +93,7 @@ impl Decoder {
     fn check_learning(&self, expect: &mut Expect<'_>) {
         expect(self.steps > 0, "decoder.steps", "0 steps learn nothing".into());
         expect(self.batch > 0, "decoder.batch", "0 reports teach nothing".into());
-        let rate = self.learning_rate;
-        expect(rate > 0.0 && rate < 1.0, "decoder.learning_rate", format!("{rate} is not 0 to 1"));
-        let warm = self.warmup_steps < self.steps;
-        expect(warm, "decoder.warmup_steps", format!("{} of {} steps", self.warmup_steps, self.steps));
-        let share = self.final_share;
-        expect((0.0..=1.0).contains(&share), "decoder.final_share", format!("{share} is not 0 to 1"));
+        self.rate().check(["decoder.learning_rate", "decoder.warmup_steps", "decoder.final_share"], expect);
         let decay = self.weight_decay;
         expect((0.0..=10.0).contains(&decay), "decoder.weight_decay", format!("{decay} is not 0 to 10"));
         expect(self.clip_norm > 0.0, "decoder.clip_norm", format!("{} is not positive", self.clip_norm));

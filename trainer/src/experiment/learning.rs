@@ -136,6 +136,16 @@ pub struct Rate {
     pub final_share: f64,
 }
 
+impl Rate {
+    /// `keys` are those of the highest rate, of the warm-up and of the share at the end.
+    pub(super) fn check(&self, keys: [&'static str; 3], expect: &mut Expect<'_>) {
+        let ([highest, warmup, last], rate, share) = (keys, self.highest, self.final_share);
+        expect(rate > 0.0 && rate < 1.0, highest, format!("{rate} is not 0 to 1"));
+        expect(self.warmup_steps < self.steps, warmup, format!("{} of {} steps", self.warmup_steps, self.steps));
+        expect((0.0..=1.0).contains(&share), last, format!("{share} is not 0 to 1"));
+    }
+}
+
 impl Loss {
     pub(super) fn check(&self, expect: &mut Expect<'_>) {
         expect((0.0..=1e3).contains(&self.flags), "loss.flags", format!("{} is not 0 to 1000", self.flags));
@@ -166,12 +176,7 @@ impl Training {
         expect(self.batch > 1, "training.batch", format!("{} pairs have no negatives", self.batch));
         let whole = self.micro_batch > 0 && self.batch.is_multiple_of(self.micro_batch);
         expect(whole, "training.micro_batch", format!("{} does not divide batch {}", self.micro_batch, self.batch));
-        let rate = self.learning_rate;
-        expect(rate > 0.0 && rate < 1.0, "training.learning_rate", format!("{rate} is not 0 to 1"));
-        let warm = self.warmup_steps < self.steps;
-        expect(warm, "training.warmup_steps", format!("{} of {} steps", self.warmup_steps, self.steps));
-        let share = self.final_share;
-        expect((0.0..=1.0).contains(&share), "training.final_share", format!("{share} is not 0 to 1"));
+        self.rate().check(["training.learning_rate", "training.warmup_steps", "training.final_share"], expect);
         let decay = self.weight_decay;
         expect((0.0..=10.0).contains(&decay), "training.weight_decay", format!("{decay} is not 0 to 10"));
         let clip = self.clip_norm;

@@ -41,7 +41,7 @@ pub use crate::loss::{
     prompt, seen,
 };
 pub use crate::loss::{
-    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Limits, ReportDecoder, Written, initial_decoder, raised,
+    Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder, raised,
     told_flags,
 };
 pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};

@@ -29,9 +29,9 @@ pub(in crate::infer) struct Grammar<'a> {
     /// The mark that ends a section; the second one ends the report.
     pub(in crate::infer) end: u32,
     /// Marks that no report holds.
-    pub(in crate::infer) never: BTreeSet<u32>,
+    pub(in crate::infer) never: &'a BTreeSet<u32>,
     /// Tokens that end a sentence.
-    pub(in crate::infer) stops: BTreeSet<u32>,
+    pub(in crate::infer) stops: &'a BTreeSet<u32>,
     /// Longest report in tokens, marks included.
     pub(in crate::infer) max_tokens: usize,
     /// Whether a sentence, given as the tokens of its section so far, may not stand.
@@ -129,7 +129,6 @@ impl<T: Steps> Search<'_, T> {
             let none = BTreeSet::new();
             let best = self.best(&now, 1, if begins { &mark.barred } else { &none })?;
             let Some(&(token, chance)) = best.first() else { return Ok((now.ids, End::Length)) };
-            let told = now.ids.clone();
             now = self.on(&now, token, chance)?;
             if !self.grammar.stops.contains(&token) && token != self.grammar.end {
                 continue;
@@ -138,7 +137,7 @@ impl<T: Steps> Search<'_, T> {
             if is_sentence && back < TAKEN_BACK && (self.grammar.forbids)(&told_in_section(&now.ids, self.grammar.end))
             {
                 back += 1;
-                mark.barred.extend(told.get(mark.hypothesis.ids.len()));
+                mark.barred.extend(now.ids.get(mark.hypothesis.ids.len()));
                 now = mark.hypothesis.clone();
             } else {
                 mark = Mark { hypothesis: now.clone(), barred: BTreeSet::new() };

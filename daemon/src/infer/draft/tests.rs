@@ -3,11 +3,14 @@ use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 const BEGIN: u32 = 0;
 const END: u32 = 1;
 const STOP: u32 = 2;
 const WORDS: u32 = 8;
+static NEVER: LazyLock<BTreeSet<u32>> = LazyLock::new(|| BTreeSet::from([BEGIN]));
+static STOPS: LazyLock<BTreeSet<u32>> = LazyLock::new(|| BTreeSet::from([STOP]));
 
 /// A decoder whose logits follow from the tokens alone.
 struct Toy<F> {
@@ -34,14 +37,7 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Steps for Toy<F> {
 }
 
 fn grammar(forbids: &dyn Fn(&[u32]) -> bool) -> Grammar<'_> {
-    Grammar {
-        begin: BEGIN,
-        end: END,
-        never: BTreeSet::from([BEGIN]),
-        stops: BTreeSet::from([STOP]),
-        max_tokens: 24,
-        forbids,
-    }
+    Grammar { begin: BEGIN, end: END, never: &NEVER, stops: &STOPS, max_tokens: 24, forbids }
 }
 
 fn written(logits: impl Fn(&[u32]) -> Vec<f32>, settings: &Settings, forbids: &dyn Fn(&[u32]) -> bool) -> Found {

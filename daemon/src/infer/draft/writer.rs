@@ -6,12 +6,10 @@ use crate::floor::clock::Stopwatch;
 use crate::infer::onnx::{Decoder, Graph, Halt, Runtime, Tokens};
 use crate::infer::{Provider, Settings, seconds};
 use ctedge_models::bundle::{self, VerifiedBundle};
-use ctedge_models::labels::Label;
 use ctedge_models::report::{self, Claim};
-use ctedge_models::text::Tokenizer;
+use ctedge_models::text::{BEGIN, PAD, Tokenizer, UNKNOWN};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
 
 /// How much longer than a draft may take its worker waits for a step that does not end, as a factor and in seconds.
 const PATIENCE: (f64, f64) = (1.25, 1.0);
@@ -26,8 +24,8 @@ pub(in crate::infer) fn hung_s(within_s: f64) -> f64 {
 pub(in crate::infer) struct Writer {
     decoder: Decoder,
     tokenizer: Tokenizer,
-    labels: Vec<Label>,
-    max_tokens: usize,
+    /// Number of flags.
+    labels: usize,
     stops: BTreeSet<u32>,
     never: BTreeSet<u32>,
 }
@@ -41,15 +39,12 @@ impl Writer {
         runtime: &Runtime,
         settings: &Settings,
         bundle: &VerifiedBundle,
-        (beside, cache): (Provider, PathBuf),
+        (beside, volume): (Provider, &Graph),
     ) -> Result<Option<Self>, String> {
         let manifest = bundle.manifest();
         let Some(bundle::Decoder { cross, step, tokenizer }) = &manifest.decoder else { return Ok(None) };
         let path = |file: &str| bundle.path(file).ok_or_else(|| format!("the bundle has no {file}"));
-        let (digest, labels) = (bundle.digest().as_str().to_owned(), manifest.labels.len());
-        let graph = |file: &str| {
-            Ok::<_, String>(Graph { path: path(file)?, cache: cache.clone(), digest: digest.clone(), labels })
-        };
+        let graph = |file: &str| Ok::<_, String>(Graph { path: path(file)?, ..volume.clone() });
         // A decoder's steps are small and their lengths change: an engine for each would cost more than it wins.
         let wanted = match beside {
             Provider::Tensorrt | Provider::Cuda => Provider::Cuda,
@@ -62,10 +57,9 @@ impl Writer {
         let json = fs::read_to_string(path(tokenizer)?).map_err(|error| format!("{tokenizer}: {error}"))?;
         let tokenizer = Tokenizer::from_json(&json, step.max_tokens).map_err(|error| error.to_string())?;
         let ids = |marks: &[&str]| marks.iter().filter_map(|mark| tokenizer.id(mark)).collect::<BTreeSet<u32>>();
-        let never = ids(&["[PAD]", "[UNK]", "[CLS]", "[MASK]"]);
+        let never = ids(&[PAD, UNKNOWN, BEGIN, "[MASK]"]);
         let stops = ids(&[".", "!", "?"]);
-        let labels = manifest.labels.iter().map(|spec| spec.label).collect();
-        Ok(Some(Self { decoder, tokenizer, labels, max_tokens: step.max_tokens, stops, never }))
+        Ok(Some(Self { decoder, tokenizer, labels: manifest.labels.len(), stops, never }))
     }
 
     /// Writes a draft of what was seen.
@@ -74,9 +68,9 @@ impl Writer {
     /// There is none; why.
     pub(in crate::infer) fn write(&mut self, tokens: &Tokens, ask: &Ask) -> Result<Drafted, (Fault, String)> {
         let clock = Stopwatch::start();
-        let Self { decoder, tokenizer, labels, max_tokens, stops, never } = self;
+        let Self { decoder, tokenizer, labels, stops, never } = self;
         let states: Vec<f32> = ask.flags.iter().map(|stands| if *stands { 1.0 } else { -1.0 }).collect();
-        if states.len() != labels.len() {
+        if states.len() != *labels {
             return Err((Fault::Failed, "there is not one flag for each label".to_owned()));
         }
         let forbids = |section: &[u32]| {
@@ -86,26 +80,26 @@ impl Writer {
         let grammar = Grammar {
             begin: tokenizer.begin(),
             end: tokenizer.end(),
-            never: never.clone(),
-            stops: stops.clone(),
-            max_tokens: *max_tokens,
+            never,
+            stops,
+            max_tokens: tokenizer.max_tokens(),
             forbids: &forbids,
         };
         let within = seconds(hung_s(ask.settings.within_s));
-        let found =
-            decoder.writing((tokens, &states), within, |writing| Ok(search::write(writing, &grammar, &ask.settings)));
-        let Found { ids, end, first, steps } = match found {
-            Ok(Ok(found)) => found,
-            Ok(Err(Lost::NotFinite)) => {
-                return Err((Fault::NotFinite, "the decoder gave logits that are no numbers".to_owned()));
+        let found = decoder.writing((tokens, &states), within, |writing| {
+            match search::write(writing, &grammar, &ask.settings) {
+                Ok(found) => Ok(Some(found)),
+                Err(Lost::NotFinite) => Ok(None),
+                // Whoever watches the time says whether the step was ended or failed by itself.
+                Err(Lost::Decoder(halt)) => Err(halt),
             }
-            Ok(Err(Lost::Decoder(Halt::Stopped))) | Err(Halt::Stopped) => {
-                return Err((Fault::Time, "a step of the decoder did not end".to_owned()));
-            }
-            Ok(Err(Lost::Decoder(Halt::Failed(reason)))) | Err(Halt::Failed(reason)) => {
-                return Err((Fault::Failed, reason));
-            }
-        };
+        });
+        let found = found.map_err(|halt| match halt {
+            Halt::Stopped => (Fault::Time, "a step of the decoder did not end".to_owned()),
+            Halt::Failed(reason) => (Fault::Failed, reason),
+        })?;
+        let no_numbers = || (Fault::NotFinite, "the decoder gave logits that are no numbers".to_owned());
+        let Found { ids, end, first, steps } = found.ok_or_else(no_numbers)?;
         let cost = Cost {
             draft_ms: clock.ms(),
             first_token_ms: u64::try_from(first.as_millis()).unwrap_or(u64::MAX),

@@ -21,6 +21,7 @@ use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 /// A graph on disk.
+#[derive(Clone)]
 pub(super) struct Graph {
     /// The ONNX file.
     pub(super) path: PathBuf,

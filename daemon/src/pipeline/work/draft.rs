@@ -9,15 +9,12 @@ use crate::report::{self, Fallback, Flag, Seen, Written};
 use ctedge_models::labels::Label;
 use tracing::{error, warn};
 
-/// Why there is no word of the decoder.
-type Broken = Unfinished;
-
 /// What becomes of a draft for these scores; `None` where the site wants none. A worker that was lost over it comes back as why.
 pub(crate) fn drafted(
     config: &Config,
     scores: &Scores,
     inference: &mut Inference,
-) -> (Option<Written>, Option<Broken>) {
+) -> (Option<Written>, Option<Unfinished>) {
     let flags = report::flags(&config.report, inference.model(), &scores.logits);
     match config.draft.source {
         Source::Off => return (None, None),
@@ -64,7 +61,7 @@ fn policed(policy: Policy, seen: Seen<'_>, ask: &mut dyn FnMut(Vec<Label>) -> Re
 
 impl House {
     /// After a draft that took the worker down there is one again. `None` when the daemon is told to stop.
-    pub(super) fn outlived(&self, broken: Option<Broken>, inference: &mut Inference) -> Option<()> {
+    pub(super) fn outlived(&self, broken: Option<Unfinished>, inference: &mut Inference) -> Option<()> {
         let Some(broken) = broken else { return Some(()) };
         warn!(worker = inference.worker_id(), unfinished = %broken, "the inference worker was lost over a draft; starting another");
         if let Unfinished::Wedged(Killed::Left) = broken {

@@ -1,6 +1,7 @@
 //! Greedy decoding: always the likeliest next word.
 
 use super::ReportDecoder;
+use crate::batch::Tokenizer;
 use burn::tensor::{Int, Tensor, TensorData, TensorReadError};
 
 /// Where a report begins and ends.
@@ -12,6 +13,13 @@ pub struct Limits {
     pub separator: u32,
     /// Sections of a report: so many separators end it.
     pub sections: usize,
+}
+
+impl Limits {
+    /// Those of a tokenizer's reports: findings and impression.
+    pub fn of(tokenizer: &Tokenizer) -> Self {
+        Self { start: tokenizer.begin(), separator: tokenizer.end(), sections: 2 }
+    }
 }
 
 /// What was written.

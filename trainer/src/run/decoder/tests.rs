@@ -64,7 +64,7 @@ fn taught(
         let features = looked_at((&place.join(DECODER_FOLDER), &run), cohort, (&device, &workers), &|_| {}).unwrap();
         Dictation::new(cohort, (&run.experiment, settings), &specs, features).unwrap()
     });
-    let limits = Limits { start: classroom.tokenizer.begin(), separator: classroom.tokenizer.end(), sections: 2 };
+    let limits = Limits::of(&classroom.tokenizer);
     let lesson =
         DecoderLesson { learners: &learners, judges: &judges, drafts: 2, limits, device: &device, workers: &workers };
     train_decoder(place, &run, &lesson, watcher)

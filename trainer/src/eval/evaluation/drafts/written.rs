@@ -22,7 +22,7 @@ pub(in super::super) fn written(
         network: &subject.run.pair(reader.device).map_err(failed)?,
         decoder: &subject.run.decoder(decoder, reader.device).map_err(failed)?,
         specs: &calibration.specs(),
-        limits: Limits { start: subject.tokenizer.begin(), separator: subject.tokenizer.end(), sections: 2 },
+        limits: Limits::of(subject.tokenizer),
     };
     let cohort = subject.cohort();
     let places: Vec<usize> = (0..cohort.len()).collect();
