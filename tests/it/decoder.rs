@@ -1,14 +1,11 @@
 //! A decoder learns after the towers, and drafts the same in ONNX Runtime as in the training framework.
 
 use crate::preset;
-use ctedge_models::labels::Label;
-use ctedge_models::report::{self, Claim};
 use ctedge_models::text::Tokenizer;
 use ctedge_tests::appliance::{self, Appliance, Setup};
 use ctedge_tests::progress::say;
-use ctedge_tests::{process, tools};
+use ctedge_tests::{drafts, process, tools};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -98,7 +95,7 @@ impl Desk {
         assert_eq!((&report["author"], &report["review_status"]), (&json!("decoder"), &json!("unverified_draft")));
         assert_eq!((&report["tokens"], &report["id"]), (&json!(ids.len() - 1), &result["id"]));
         assert_eq!(report["disagreements"], result["report"]["disagreements"]);
-        assert_eq!(disagreeing(report), offline(result, report));
+        assert_eq!(drafts::disagreeing(report).unwrap(), drafts::offline(result, report).unwrap());
         assert!(result["timing_ms"]["draft_ms"].as_u64().unwrap() > 0, "{result}");
         assert_eq!(result["evidence"]["neighbours"].as_array().map(Vec::len), Some(5), "{result}");
         assert!(result["evidence"]["novelty"]["score"].is_number(), "{result}");
@@ -119,30 +116,6 @@ fn find(folder: &Path, ending: &str) -> Option<PathBuf> {
             path.extension().is_some_and(|is| is == ending).then_some(path)
         }
     })
-}
-
-/// What a device says that its draft contradicts.
-fn disagreeing(report: &Value) -> BTreeSet<(String, String)> {
-    let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
-    report["disagreements"].as_array().unwrap().iter().map(|one| (text(one, "code"), text(one, "kind"))).collect()
-}
-
-/// The same from the messages alone, but for sides: the draft's own words against the result's flags.
-fn offline(result: &Value, report: &Value) -> BTreeSet<(String, String)> {
-    let section = |name: &str| report["draft"][name].as_str().unwrap();
-    let read = report::read(&format!("{} {}", section("findings"), section("impression")));
-    let judge = |flag: &Value| {
-        let code = flag["code"].as_str().unwrap();
-        let kind = match (read.says(Label::from_name(code).unwrap()), flag["positive"] == true) {
-            (Some(Claim::Present), false) => "not_flagged",
-            (Some(Claim::Absent), true) => "denied",
-            (None | Some(Claim::Historical), true) => "omitted",
-            _ => return None,
-        };
-        Some((code.to_owned(), kind.to_owned()))
-    };
-    let sides = disagreeing(report).into_iter().filter(|(_, kind)| kind == "side");
-    result["flags"].as_array().unwrap().iter().filter_map(judge).chain(sides).collect()
 }
 
 #[test]

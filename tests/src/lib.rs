@@ -8,6 +8,8 @@ pub mod broker;
 #[cfg(feature = "reading")]
 pub mod busy;
 pub mod contract;
+#[cfg(feature = "reading")]
+pub mod drafts;
 pub mod fuzzing;
 pub mod gauge;
 pub mod mosquitto;

@@ -5,6 +5,7 @@ use anyhow::{Context, ensure};
 use ctedge_models::bundle::{self, Manifest, pack};
 use ctedge_models::onnx::proto::{self, Attribute, FLOAT, Graph, INT64, Node, Tensor, ValueInfo};
 use ctedge_models::preprocess;
+use ctedge_models::text::Tokenizer;
 use ctedge_models::trust::{self, SigningKey, TrustedKeys};
 use prost::Message;
 use std::fs;
@@ -19,7 +20,7 @@ pub struct Workshop {
     manifest: Manifest,
 }
 
-/// How a model goes wrong on every volume but the golden one.
+/// How a model goes wrong: on every volume but the golden one, or whenever it drafts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strange {
     /// It does not.
@@ -32,6 +33,12 @@ pub enum Strange {
     Endless,
     /// It takes more memory than any device has.
     Huge,
+    /// Its decoder gives values that are no numbers.
+    NanDraft,
+    /// Its decoder never says that a section is over.
+    EndlessDraft,
+    /// The graph that its decoder runs first does not end.
+    StuckDraft,
 }
 
 /// Name of the key that the workshop signs with.
@@ -74,8 +81,11 @@ impl Workshop {
         let mut manifest = self.manifest.clone();
         manifest.serial += later;
         manifest.version = format!("0.9.{later}");
-        if strange == Strange::Endless {
-            manifest.vision.control_flow = vec!["Loop".to_owned()];
+        let loops = vec!["Loop".to_owned()];
+        match (strange, &mut manifest.decoder) {
+            (Strange::Endless, _) => manifest.vision.control_flow = loops,
+            (Strange::StuckDraft, Some(decoder)) => decoder.cross.control_flow = loops,
+            _ => {}
         }
         change(&mut manifest);
         let name = format!("{}-{}-{strange:?}", manifest.name, manifest.version);
@@ -85,9 +95,10 @@ impl Workshop {
         }
         if strange != Strange::No {
             let graph = self.at(&format!("{name}.onnx"));
-            fs::write(&graph, self.twisted(strange)?)?;
-            let vision = files.iter_mut().find(|(path, _)| *path == manifest.vision.file);
-            vision.context("the volume graph is a file")?.1 = graph;
+            let (file, bytes) = self.twisted(strange)?;
+            fs::write(&graph, bytes)?;
+            let twisted = files.iter_mut().find(|(path, _)| *path == file);
+            twisted.context("the graph is a file")?.1 = graph;
         }
         let out = self.at(&format!("{name}.ctb"));
         pack(&manifest, &files, &out)?;
@@ -101,23 +112,68 @@ impl Workshop {
         Ok(())
     }
 
-    /// The volume graph with a trap: what it adds to the logits is 0 on the golden volume.
-    fn twisted(&self, strange: Strange) -> anyhow::Result<Vec<u8>> {
-        let path = self.unpacked.join(&self.manifest.vision.file);
-        let mut model = proto::Model::decode(fs::read(path)?.as_slice())?;
+    /// A graph with a trap, and which: what it adds to an output is 0 on the golden volume, as far as that is asked.
+    fn twisted(&self, strange: Strange) -> anyhow::Result<(&str, Vec<u8>)> {
+        let decoder = || self.manifest.decoder.as_ref().context("the reference model has a decoder");
+        Ok(match strange {
+            Strange::NanDraft | Strange::EndlessDraft => {
+                let file = decoder()?.step.file.as_str();
+                let bias = self.bias(strange)?;
+                let trap = move |graph: &mut Graph| graph.initializer.push(bias);
+                (file, self.trapped(file, "logits", trap)?)
+            }
+            Strange::StuckDraft => {
+                let file = decoder()?.cross.file.as_str();
+                let trap = |graph: &mut Graph| {
+                    graph.initializer.extend([floats("trap/zero", &[], &[0.0]), whole("trap/count", 1 << 60)]);
+                    turn(graph);
+                };
+                (file, self.trapped(file, "cross_k_0", trap)?)
+            }
+            Strange::No => self.sprung(|graph| other_than_golden(graph, 0.0))?,
+            Strange::Nan => self.sprung(|graph| other_than_golden(graph, f32::NAN))?,
+            Strange::Alarmed => self.sprung(|graph| other_than_golden(graph, 50.0))?,
+            Strange::Endless => self.sprung(|graph| {
+                counted(graph, 1 << 60);
+                turn(graph);
+            })?,
+            Strange::Huge => self.sprung(huge)?,
+        })
+    }
+
+    /// The volume graph, to whose logits is added what `spring` makes of `trap/other`: whether the volume is not the golden one.
+    fn sprung(&self, spring: impl FnOnce(&mut Graph)) -> anyhow::Result<(&str, Vec<u8>)> {
+        let (file, golden) = (self.manifest.vision.file.as_str(), self.golden_mean()?);
+        let trap = |graph: &mut Graph| {
+            watch_for(graph, golden);
+            spring(graph);
+        };
+        Ok((file, self.trapped(file, "logits", trap)?))
+    }
+
+    /// What is added to a decoder's logits.
+    fn bias(&self, strange: Strange) -> anyhow::Result<Tensor> {
+        let decoder = self.manifest.decoder.as_ref().context("a decoder")?;
+        let json = fs::read_to_string(self.unpacked.join(&decoder.tokenizer))?;
+        let end = Tokenizer::from_json(&json, decoder.step.max_tokens)?.end();
+        let never = |token: usize| if u32::try_from(token) == Ok(end) { -1e9 } else { 0.0 };
+        let count = decoder.step.vocabulary;
+        if strange == Strange::EndlessDraft {
+            return Ok(floats("trap/sprung", &[i64::try_from(count)?], &(0..count).map(never).collect::<Vec<f32>>()));
+        }
+        Ok(floats("trap/sprung", &[], &[f32::NAN]))
+    }
+
+    /// A graph of the reference model, to one of whose outputs is added what `trap` makes: `trap/sprung`.
+    fn trapped(&self, file: &str, output: &str, trap: impl FnOnce(&mut Graph)) -> anyhow::Result<Vec<u8>> {
+        let mut model = proto::Model::decode(fs::read(self.unpacked.join(file))?.as_slice())?;
         let graph = model.graph.as_mut().context("a graph")?;
-        let made = graph.node.iter_mut().flat_map(|node| node.output.iter_mut()).find(|name| *name == "logits");
-        "logits.true".clone_into(made.context("a node that makes the logits")?);
-        ensure!(!graph.node.iter().any(|node| node.input.iter().any(|name| name == "logits")), "others use the logits");
-        graph.initializer.push(floats("trap/golden", &[], &[self.golden_mean()?]));
-        graph.initializer.push(floats("trap/near", &[], &[1e-4]));
-        graph.initializer.push(floats("trap/zero", &[], &[0.0]));
-        graph.node.push(node("ReduceMean", &["volume"], &["trap/mean"], vec![Attribute::int("keepdims", 0)]));
-        graph.node.push(node("Sub", &["trap/mean", "trap/golden"], &["trap/difference"], vec![]));
-        graph.node.push(node("Abs", &["trap/difference"], &["trap/distance"], vec![]));
-        graph.node.push(node("Greater", &["trap/distance", "trap/near"], &["trap/other"], vec![]));
-        spring(graph, strange);
-        graph.node.push(node("Add", &["logits.true", "trap/sprung"], &["logits"], vec![]));
+        let made = graph.node.iter_mut().flat_map(|node| node.output.iter_mut()).find(|name| *name == output);
+        let renamed = format!("{output}.true");
+        renamed.clone_into(made.context("a node that makes the output")?);
+        ensure!(!graph.node.iter().any(|node| node.input.iter().any(|name| name == output)), "others use the output");
+        trap(graph);
+        graph.node.push(node("Add", &[&renamed, "trap/sprung"], &[output], vec![]));
         Ok(model.encode_to_vec())
     }
 
@@ -137,52 +193,56 @@ impl Workshop {
     }
 }
 
-/// Makes `trap/sprung` of `trap/other`.
-fn spring(graph: &mut Graph, strange: Strange) {
-    let value = match strange {
-        Strange::No => 0.0,
-        Strange::Alarmed => 50.0,
-        Strange::Nan | Strange::Endless | Strange::Huge => f32::NAN,
-    };
+/// Makes `trap/other`: whether the volume is not the golden one, whose tensor has this mean.
+fn watch_for(graph: &mut Graph, golden: f32) {
+    graph.initializer.push(floats("trap/golden", &[], &[golden]));
+    graph.initializer.push(floats("trap/near", &[], &[1e-4]));
+    graph.initializer.push(floats("trap/zero", &[], &[0.0]));
+    graph.node.push(node("ReduceMean", &["volume"], &["trap/mean"], vec![Attribute::int("keepdims", 0)]));
+    graph.node.push(node("Sub", &["trap/mean", "trap/golden"], &["trap/difference"], vec![]));
+    graph.node.push(node("Abs", &["trap/difference"], &["trap/distance"], vec![]));
+    graph.node.push(node("Greater", &["trap/distance", "trap/near"], &["trap/other"], vec![]));
+}
+
+/// Makes `trap/sprung`: the value, or 0 on the golden volume.
+fn other_than_golden(graph: &mut Graph, value: f32) {
     graph.initializer.push(floats("trap/value", &[], &[value]));
-    match strange {
-        Strange::No | Strange::Nan | Strange::Alarmed => {
-            graph.node.push(node("Where", &["trap/other", "trap/value", "trap/zero"], &["trap/sprung"], vec![]));
-        }
-        Strange::Endless => {
-            counted(graph, 1 << 60);
-            let body = Graph {
-                name: "body".into(),
-                node: vec![
-                    node("Identity", &["inner/go"], &["inner/goes"], vec![]),
-                    node("Sin", &["inner/state"], &["inner/next"], vec![]),
-                ],
-                input: vec![
-                    ValueInfo::tensor("inner/turn", &[], INT64),
-                    ValueInfo::tensor("inner/go", &[], BOOL),
-                    ValueInfo::tensor("inner/state", &[], FLOAT),
-                ],
-                output: vec![ValueInfo::tensor("inner/goes", &[], BOOL), ValueInfo::tensor("inner/next", &[], FLOAT)],
-                ..Graph::default()
-            };
-            let attribute =
-                Attribute { name: "body".into(), r#type: 5, g: Some(Box::new(body)), ..Attribute::default() };
-            graph.node.push(node("Loop", &["trap/count", "", "trap/zero"], &["trap/sprung"], vec![attribute]));
-        }
-        Strange::Huge => {
-            counted(graph, 1 << 38);
-            graph.initializer.push(Tensor {
-                dims: vec![1],
-                data_type: INT64,
-                name: "trap/list".into(),
-                raw_data: 1i64.to_le_bytes().to_vec().into(),
-                ..Tensor::default()
-            });
-            graph.node.push(node("Reshape", &["trap/count", "trap/list"], &["trap/shape"], vec![]));
-            graph.node.push(node("ConstantOfShape", &["trap/shape"], &["trap/zeros"], vec![]));
-            graph.node.push(node("ReduceSum", &["trap/zeros"], &["trap/sprung"], vec![Attribute::int("keepdims", 0)]));
-        }
-    }
+    graph.node.push(node("Where", &["trap/other", "trap/value", "trap/zero"], &["trap/sprung"], vec![]));
+}
+
+/// Makes `trap/sprung` of more numbers than any device can hold.
+fn huge(graph: &mut Graph) {
+    counted(graph, 1 << 38);
+    graph.initializer.push(Tensor {
+        dims: vec![1],
+        data_type: INT64,
+        name: "trap/list".into(),
+        raw_data: 1i64.to_le_bytes().to_vec().into(),
+        ..Tensor::default()
+    });
+    graph.node.push(node("Reshape", &["trap/count", "trap/list"], &["trap/shape"], vec![]));
+    graph.node.push(node("ConstantOfShape", &["trap/shape"], &["trap/zeros"], vec![]));
+    graph.node.push(node("ReduceSum", &["trap/zeros"], &["trap/sprung"], vec![Attribute::int("keepdims", 0)]));
+}
+
+/// Makes `trap/sprung` in `trap/count` turns.
+fn turn(graph: &mut Graph) {
+    let body = Graph {
+        name: "body".into(),
+        node: vec![
+            node("Identity", &["inner/go"], &["inner/goes"], vec![]),
+            node("Sin", &["inner/state"], &["inner/next"], vec![]),
+        ],
+        input: vec![
+            ValueInfo::tensor("inner/turn", &[], INT64),
+            ValueInfo::tensor("inner/go", &[], BOOL),
+            ValueInfo::tensor("inner/state", &[], FLOAT),
+        ],
+        output: vec![ValueInfo::tensor("inner/goes", &[], BOOL), ValueInfo::tensor("inner/next", &[], FLOAT)],
+        ..Graph::default()
+    };
+    let attribute = Attribute { name: "body".into(), r#type: 5, g: Some(Box::new(body)), ..Attribute::default() };
+    graph.node.push(node("Loop", &["trap/count", "", "trap/zero"], &["trap/sprung"], vec![attribute]));
 }
 
 /// `TensorProto.DataType.BOOL`.
@@ -190,14 +250,13 @@ const BOOL: i32 = 9;
 
 /// Makes `trap/count`: so many, or 0 on the golden volume.
 fn counted(graph: &mut Graph, many: i64) {
-    let whole = |name: &str, value: i64| Tensor {
-        data_type: INT64,
-        name: name.into(),
-        raw_data: value.to_le_bytes().to_vec().into(),
-        ..Tensor::default()
-    };
     graph.initializer.extend([whole("trap/many", many), whole("trap/none", 0)]);
     graph.node.push(node("Where", &["trap/other", "trap/many", "trap/none"], &["trap/count"], vec![]));
+}
+
+fn whole(name: &str, value: i64) -> Tensor {
+    let raw_data = value.to_le_bytes().to_vec().into();
+    Tensor { data_type: INT64, name: name.into(), raw_data, ..Tensor::default() }
 }
 
 fn floats(name: &str, dims: &[i64], values: &[f32]) -> Tensor {

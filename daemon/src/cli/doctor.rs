@@ -3,7 +3,7 @@
 use super::{Outcomes, say};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
-use crate::infer::{self, Inference};
+use crate::infer::{self, Inference, Model, Unscored};
 use crate::update::transfer;
 use crate::{pipeline, publish, receive, volume};
 use comfy_table::{Table, presets};
@@ -100,15 +100,15 @@ fn site_key(config: &Config) -> Result<String, String> {
     Ok(path.display().to_string())
 }
 
-fn model(config: &Config) -> [Check; 3] {
+fn model(config: &Config) -> [Check; 4] {
     let library = infer::find_library(config.infer.library.as_deref());
     let library = library.map(|path| path.display().to_string()).map_err(|missing| missing.to_string());
-    let settings = infer::Settings { bundle: pipeline::bundle_of(config), ..config.infer.clone() };
-    match Inference::start(&settings, &config.paths.of_models()) {
+    match Inference::start(&config.setup(pipeline::bundle_of(config))) {
         Err(error) => [
             Check { name: "ONNX Runtime", result: library },
             Check { name: "model", result: Err(error.reason) },
             Check { name: "provider", result: Err("no model is loaded".to_owned()) },
+            Check { name: "watches", result: Err("no model is loaded".to_owned()) },
         ],
         Ok(inference) => {
             let model = inference.model();
@@ -129,8 +129,19 @@ fn model(config: &Config) -> [Check; 3] {
                 Check { name: "ONNX Runtime", result: library },
                 Check { name: "model", result: Ok(said) },
                 Check { name: "provider", result: Ok(provider) },
+                Check { name: "watches", result: watches(config, model) },
             ]
         }
+    }
+}
+
+/// Whether the model can score all that the site watches.
+fn watches(config: &Config, model: &Model) -> Result<String, String> {
+    let told = |(name, reason): &(String, Unscored)| format!("{name}: {reason}");
+    match (config.watch.len(), model.unscored.as_slice()) {
+        (0, _) => Ok("none; [[watch]] describes a finding in words".to_owned()),
+        (count, []) => Ok(format!("{count}, each read by the model")),
+        (_, unscored) => Err(unscored.iter().map(told).collect::<Vec<_>>().join("; ")),
     }
 }
 

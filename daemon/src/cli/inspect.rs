@@ -3,16 +3,14 @@
 use super::sorting::{self, Found};
 use super::{Outcomes, complain, montage, say};
 use crate::config::Config;
-use crate::floor::worker::shared::Sealed;
 use crate::volume::{self, Reading, Scan};
 use anyhow::Context;
 use comfy_table::{Table, presets};
 use ctedge_models::bundle;
 use ctedge_models::preprocess;
-use ctedge_models::scan::{Facts, VoxelKind};
-use ctedge_models::volume::{Volume, Voxels};
+use ctedge_models::scan::Facts;
+use ctedge_models::volume::Volume;
 use serde_json::json;
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -49,7 +47,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             table.add_row(row(&found, &reading));
         }
         if let (Some(folder), Ok(scan)) = (&args.montage, reading.scan) {
-            pictures(folder, &reading.subject.series_key.0, scan, config)?;
+            scan.look(|volume| pictures((folder, &reading.subject.series_key.0), volume, config))??;
         }
     }
     if !args.json {
@@ -94,20 +92,14 @@ fn problems(facts: &Facts) -> String {
     warnings.chain(dropped).collect::<Vec<_>>().join(", ")
 }
 
-fn pictures(folder: &Path, key: &str, scan: Scan, config: &Config) -> anyhow::Result<()> {
+fn pictures((folder, key): (&Path, &str), volume: &Volume<'_>, config: &Config) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let sealed = Sealed::open(scan.voxels)?;
-    let voxels = match scan.kind {
-        VoxelKind::I16 => Voxels::I16(Cow::Borrowed(sealed.as_slice())),
-        VoxelKind::F32 => Voxels::F32(Cow::Borrowed(sealed.as_slice())),
-    };
-    let volume = Volume::new(scan.geometry, voxels)?;
     let path = folder.join(format!("{key}-volume.png"));
-    montage::volume(&volume, &path)?;
+    montage::volume(volume, &path)?;
     complain(&format!("wrote {}", path.display()));
     match bundle::manifest_of(&config.infer.bundle) {
         Ok(manifest) => {
-            let tensor = preprocess::tensor(&volume, &manifest.input);
+            let tensor = preprocess::tensor(volume, &manifest.input);
             let path = folder.join(format!("{key}-tensor.png"));
             montage::tensor(&tensor, &manifest.input, &path)?;
             complain(&format!("wrote {}", path.display()));

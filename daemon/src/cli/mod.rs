@@ -9,6 +9,7 @@ pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod model;
 mod montage;
+mod page;
 pub(crate) mod process;
 pub(crate) mod pseudonym;
 pub(crate) mod replay;

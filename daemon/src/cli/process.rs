@@ -1,23 +1,24 @@
 //! `ctedge process`: one scan without the daemon.
 
 use super::choosing::{self, Chosen};
-use super::{Outcomes, complain, say, sorting};
+use super::{Outcomes, complain, page, say, sorting};
 use crate::config::Config;
 use crate::floor::fate::Refusal;
 use crate::floor::subject::Choice;
-use crate::infer::{Inference, Model, Settings, inferred};
+use crate::infer::{Inference, Model, inferred};
 use crate::message::{self, Place, Topics, Writer};
-use crate::report::{self, Author, Disagreement, Report, Written};
+use crate::report::{self, Author, Disagreement, Report, Watched, Written};
 use crate::{pipeline, volume};
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// What to process and how to print it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  ctedge process /data/series-folder\n  ctedge process chest.nii.gz --json | jq .flags\n\n\
+    after_help = "Examples:\n  ctedge process /data/series-folder\n  ctedge process chest.nii.gz --json | jq .flags\n  \
+    ctedge process /data/series-folder --montage page.png\n\n\
     Exit status: 0 when every series got its flags or was left out by the rules, 1 when one was refused or something failed."
 )]
 pub(crate) struct Args {
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// With --json the draft reports as well, each in the line after its result
     #[arg(long, requires = "json")]
     drafts: bool,
+    /// A page for each series as PNG: key slices with what speaks for each flag, flags and draft. With several series each page
+    /// has its pseudonym in its name
+    #[arg(long, value_name = "FILE.png")]
+    montage: Option<PathBuf>,
 }
 
 /// Runs the model on every series found.
@@ -39,12 +44,13 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let found = choosing::judged(sorting::sorted(&args.path, config)?, config)?;
     complain(&format!("{} series; loading the model", found.len()));
     let bundle = args.bundle.clone().unwrap_or_else(|| pipeline::bundle_of(config));
-    let settings = Settings { bundle, ..config.infer.clone() };
-    let mut inference = Inference::start(&settings, &config.paths.of_models())?;
+    let setup = config.setup(bundle);
+    let mut inference = Inference::start(&setup)?;
     for reason in &inference.model().passed_over {
         complain(reason);
     }
     let writer = Writer::new(Topics::new(&config.mqtt.prefix, &config.mqtt.device)?, &config.mqtt.device);
+    let several = found.len() > 1;
     let (mut all, mut chosen) = (Outcomes::Good, Chosen::default());
     for mut found in found {
         chosen.pass(&mut found);
@@ -54,7 +60,7 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
             Ok(scan) => match inference.run(scan) {
                 Ok(scores) => scores,
                 Err(unfinished) => {
-                    inference = Inference::start(&settings, &config.paths.of_models())?;
+                    inference = Inference::start(&setup)?;
                     Err(Refusal::new(unfinished.code(), unfinished.to_string()))
                 }
             },
@@ -78,12 +84,23 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         } else {
             say(&format!("{}\n{}", found.example.display(), told(&id, &report, inference.model())));
         }
+        if let (Some(path), Ok(scan)) = (&args.montage, reading.scan) {
+            let path = if several { named(path, &report) } else { path.clone() };
+            page::write((&id, &report), inference.model(), scan, &path)?;
+            complain(&format!("wrote {}", path.display()));
+        }
         if let Some(broken) = broken {
             complain(&format!("over the draft: {broken}"));
-            inference = Inference::start(&settings, &config.paths.of_models())?;
+            inference = Inference::start(&setup)?;
         }
     }
     Ok(all.exit_code())
+}
+
+/// The page of one of several series.
+fn named(path: &Path, report: &Report) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}-{}.png", report.subject.series_key))
 }
 
 /// A result for people.
@@ -113,6 +130,7 @@ fn told(id: &str, report: &Report, model: &Model) -> String {
             lines.push("  RANDOM WEIGHTS: the flags mean nothing".to_owned());
         }
     }
+    lines.extend(report.watched.iter().map(watched));
     lines.extend(report.draft.iter().map(drafted));
     let timing = report.timing;
     lines.push(format!(
@@ -121,6 +139,19 @@ fn told(id: &str, report: &Report, model: &Model) -> String {
     ));
     lines.push("  Unverified draft for a physician, no diagnosis.\n".to_owned());
     lines.join("\n")
+}
+
+/// What is said of a watched finding, for people.
+fn watched(watched: &Watched) -> String {
+    let Watched { name, score, calibrated } = watched;
+    match (score, calibrated) {
+        (Err(reason), _) => format!("  watch {name}: no score, {reason}"),
+        (Ok(score), None) => format!("  watch {name}: score {score:.3}, uncalibrated"),
+        (Ok(score), Some((p, t))) => {
+            let mark = if p >= t { ", POSITIVE" } else { "" };
+            format!("  watch {name}: score {score:.3}, p {p:.3}, threshold {t:.3}{mark}")
+        }
+    }
 }
 
 /// A draft for people, its mark first.

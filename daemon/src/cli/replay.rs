@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::evidence::{self, Decision, logits_digest};
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::store::Store;
-use crate::infer::{Inference, Settings, inferred};
+use crate::infer::{Inference, inferred};
 use crate::intake::Spool;
 use crate::pipeline::Ran;
 use crate::series::{Completed, HeaderAnswer, Series, file_digest, nested, series_digest};
@@ -69,8 +69,7 @@ fn replayed(args: &Args, config: &Config) -> anyhow::Result<(Decision, Decision)
     let refusal = refusal(&recorded, &folder, config)?;
     let here = Some(Stock::below(&config.paths.state).path(&recorded.model.digest)).filter(|path| path.exists());
     let bundle = args.bundle.clone().or(here).unwrap_or_else(|| config.infer.bundle.clone());
-    let infer = Settings { bundle, ..config.infer.clone() };
-    let mut inference = Inference::start(&infer, &config.paths.of_models())?;
+    let mut inference = Inference::start(&config.setup(bundle))?;
     if inference.model().digest != recorded.model.digest {
         let (was, now) = (&recorded.model, inference.model());
         bail!(

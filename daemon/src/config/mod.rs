@@ -17,7 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Keys that the default configuration leaves out; one that ends with `*` stands for all below it.
-const OPTIONAL: [&str; 15] = [
+const OPTIONAL: [&str; 16] = [
     "choice.rules",
     "infer.device_class",
     "infer.library",
@@ -33,6 +33,7 @@ const OPTIONAL: [&str; 15] = [
     "report.thresholds.*",
     "update.group",
     "update.ca",
+    "watch",
 ];
 
 /// Where the configuration is looked for when nobody names a file.
@@ -68,6 +69,9 @@ pub(crate) struct Config {
     pub(crate) outbox: outbox::Settings,
     /// How long evidence is kept.
     pub(crate) evidence: evidence::Settings,
+    /// Findings that the site looks for in its own words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) watch: Vec<infer::Watch>,
     /// What of a patient leaves the device.
     pub(crate) phi: phi::Settings,
     /// The broker.
@@ -200,6 +204,15 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems }) }
     }
 
+    /// What it takes to load the model of a bundle file.
+    pub(crate) fn setup(&self, bundle: PathBuf) -> infer::Setup {
+        infer::Setup {
+            settings: infer::Settings { bundle, ..self.infer.clone() },
+            folders: self.paths.of_models(),
+            watches: self.watch.clone(),
+        }
+    }
+
     /// The configuration as TOML.
     pub(crate) fn to_toml(&self) -> Result<String, toml::ser::Error> {
         toml::to_string_pretty(self)
@@ -209,7 +222,8 @@ impl Config {
     pub(crate) fn digest(&self) -> String {
         use sha2::{Digest, Sha256};
         let text =
-            serde_json::json!({ "report": self.report, "draft": self.draft, "limits": self.volume.limits }).to_string();
+            serde_json::json!({ "report": self.report, "draft": self.draft, "watch": self.watch, "limits": self.volume.limits })
+                .to_string();
         data_encoding::HEXLOWER.encode(&Sha256::digest(text))
     }
 
@@ -229,6 +243,7 @@ impl Config {
             self.volume.problems(),
             self.infer.problems(),
             self.draft.problems(),
+            infer::problems_of_watches(&self.watch),
             self.update.problems(),
             self.report.problems(),
             self.outbox.problems(),

@@ -17,7 +17,7 @@ pub(crate) use draft::{Ask, Cost, Drafted, Fault, Policy, Settings as DraftSetti
 pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
 pub(crate) use model::device;
-pub(crate) use seen::{Focus, Neighbour, Similar};
+pub(crate) use seen::{Focus, Neighbour, Similar, Unscored, Watch, Watched, problems_of_watches};
 pub(crate) use settings::{Provider, Settings};
 pub(crate) use worker::work;
 
@@ -72,6 +72,8 @@ pub(crate) struct Model {
     pub(crate) golden_difference: f32,
     /// Whether it can draft a report.
     pub(crate) drafts: bool,
+    /// Which of the site's watches it gives no score, and why.
+    pub(crate) unscored: Vec<(String, Unscored)>,
 }
 
 /// What the model said of a volume.
@@ -83,6 +85,8 @@ pub(crate) struct Scores {
     pub(crate) foci: Vec<Option<Focus>>,
     /// Which reference cases the volume is like, where the model has any.
     pub(crate) similar: Option<Similar>,
+    /// What the model says of the findings that the site watches.
+    pub(crate) watched: Vec<Watched>,
     /// Milliseconds from volume to tensor.
     pub(crate) preprocess_ms: u64,
     /// Milliseconds of the model.
@@ -133,11 +137,22 @@ pub(crate) struct Folders {
     pub(crate) trust: PathBuf,
 }
 
+/// All that loading a model takes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// Which model, and where it runs.
+    pub(crate) settings: Settings,
+    /// Folders.
+    pub(crate) folders: Folders,
+    /// Findings that the site watches.
+    pub(crate) watches: Vec<Watch>,
+}
+
 /// A request to the inference worker.
 #[derive(Debug, Serialize, Deserialize)]
 enum Request {
     /// Open the bundle, load ONNX Runtime, pass the golden volume.
-    Load { settings: Settings, folders: Folders, admission: Option<Box<Admission>> },
+    Load { setup: Box<Setup>, admission: Option<Box<Admission>> },
     /// Run the golden volume again.
     Golden { within_s: f64 },
     /// Draft a report of the volume that the model ran on last.
@@ -194,17 +209,17 @@ pub(crate) struct Inference {
 
 impl Inference {
     /// Starts the worker and has it load the model.
-    pub(crate) fn start(settings: &Settings, folders: &Folders) -> Result<Self, LoadError> {
-        Self::load(settings, folders, None)
+    pub(crate) fn start(setup: &Setup) -> Result<Self, LoadError> {
+        Self::load(setup, None)
     }
 
     /// The same for a bundle that is new to this device.
-    pub(crate) fn start_new(settings: &Settings, folders: &Folders, admission: Admission) -> Result<Self, LoadError> {
-        Self::load(settings, folders, Some(Box::new(admission)))
+    pub(crate) fn start_new(setup: &Setup, admission: Admission) -> Result<Self, LoadError> {
+        Self::load(setup, Some(Box::new(admission)))
     }
 
-    fn load(settings: &Settings, folders: &Folders, admission: Option<Box<Admission>>) -> Result<Self, LoadError> {
-        let models = &folders.models;
+    fn load(setup: &Setup, admission: Option<Box<Admission>>) -> Result<Self, LoadError> {
+        let Setup { settings, folders: Folders { models, .. }, .. } = setup;
         // Builds of ONNX Runtime from 1.29 on report usage unless this is set before they are loaded.
         let mut environment = vec![("ORT_DISABLE_TELEMETRY", "1".to_owned())];
         // CUDA would keep what it compiles in the user's home, which the worker cannot write.
@@ -218,7 +233,7 @@ impl Inference {
         let started = Worker::start(INFER, Jail { resident_bytes, ..Jail::default() }, &environment);
         let mut worker =
             started.map_err(|error| LoadError::new(format!("no inference worker can be started: {error}")))?;
-        let request = Request::Load { settings: settings.clone(), folders: folders.clone(), admission };
+        let request = Request::Load { setup: Box::new(setup.clone()), admission };
         let answer = worker.ask::<_, Answer>(&request, None, seconds(settings.load_s));
         let reason = match answer {
             Ok((Answer::Loaded(model), _)) => {

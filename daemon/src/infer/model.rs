@@ -3,8 +3,8 @@
 use super::cache::{self, Key};
 use super::draft::writer::Writer;
 use super::onnx::{Engine, Graph, Halt, Runtime, Seen, Tokens};
-use super::seen::{Library, foci};
-use super::{Ask, Drafted, Fault, Folders, Model, Provider, Scores, Settings, library, seconds};
+use super::seen::{Library, Watcher, foci};
+use super::{Ask, Drafted, Fault, Folders, Model, Provider, Scores, Settings, Setup, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
 use crate::floor::worker::memory::Memory;
@@ -21,6 +21,7 @@ pub(super) struct Loaded {
     engine: Engine,
     writer: Option<Writer>,
     library: Option<Library>,
+    watcher: Watcher,
     /// How the tokens divide the tensor (z, y, x), where the model tells.
     grid: Option<[usize; 3]>,
     /// What was seen of the last volume.
@@ -37,11 +38,8 @@ impl Loaded {
     ///
     /// # Errors
     /// Why not, in words that name the next step.
-    pub(super) fn load(
-        settings: &Settings,
-        folders: &Folders,
-        admission: Option<&Admission>,
-    ) -> Result<Self, Unloaded> {
+    pub(super) fn load(setup: &Setup, admission: Option<&Admission>) -> Result<Self, Unloaded> {
+        let Setup { settings, folders, watches } = setup;
         let library = library::find(settings.library.as_deref()).map_err(|missing| missing.to_string())?;
         let runtime = Runtime::load(&library)?;
         let bundle = open(settings, folders, &runtime, admission)?;
@@ -52,6 +50,8 @@ impl Loaded {
         let writer = writer.map_err(|reason| format!("the model's decoder: {reason}"))?;
         let reference = Library::open(&bundle, settings.neighbours);
         let reference = reference.map_err(|reason| format!("the model's reference cases: {reason}"))?;
+        let watcher = Watcher::open((&runtime, settings), &bundle, (watches, &graph));
+        let watcher = watcher.map_err(|reason| format!("the model's report graph: {reason}"))?;
         let model = Model {
             name: manifest.name.clone(),
             version: manifest.version.clone(),
@@ -69,9 +69,11 @@ impl Loaded {
             runtime: runtime.version().to_owned(),
             golden_difference,
             drafts: writer.is_some(),
+            unscored: watcher.unscored(),
         };
         let (input, golden, grid) = (manifest.input.clone(), manifest.golden.clone(), manifest.token_grid);
-        Ok(Self { engine, writer, library: reference, grid, tokens: None, input, golden, model, _runtime: runtime })
+        let (library, tokens) = (reference, None);
+        Ok(Self { engine, writer, library, watcher, grid, tokens, input, golden, model, _runtime: runtime })
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -97,14 +99,16 @@ impl Loaded {
         let Seen { logits, tokens, embedding, flag_saliency } = self.engine.run(&tensor, left)?;
         let infer_ms = clock.ms();
         self.tokens = tokens;
-        if !logits.iter().all(|logit| logit.is_finite()) {
+        let watched = self.watcher.watched(&embedding);
+        let scores = watched.iter().filter_map(|watched| watched.score.as_ref().ok());
+        if !logits.iter().chain(scores).all(|value| value.is_finite()) {
             let reason = "the model gave values that are no numbers".to_owned();
             return Err(NoScores::Failed { code: Code::InferNotFinite, reason });
         }
         let foci = self.grid.map(|grid| foci(&flag_saliency, grid, &tensor)).unwrap_or_default();
         let similar = self.library.as_ref().map(|library| library.similar(&embedding)).transpose();
         let similar = similar.map_err(|reason| NoScores::Failed { code: Code::InferNotFinite, reason })?;
-        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms })
+        Ok(Scores { logits, foci, similar, watched, preprocess_ms, infer_ms })
     }
 
     /// Drafts a report of the volume that the model ran on last.

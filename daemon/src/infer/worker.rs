@@ -1,16 +1,15 @@
 //! The inference worker: answers requests until the supervisor goes.
 
 use super::model::{Loaded, NoScores, Unloaded};
-use super::{Answer, CUDA_CACHE, Drafted, Fault, Folders, Request, Settings, seconds};
+use super::{Answer, CUDA_CACHE, Drafted, Fault, Request, Setup, seconds};
 use crate::floor::fate::Code;
 use crate::floor::worker::Desk;
 use crate::floor::worker::calls::Duty;
 use crate::floor::worker::shared::Sealed;
 use crate::floor::worker::walls::{self, Reach};
+use crate::volume::mapped;
 use ctedge_models::bundle::Admission;
-use ctedge_models::scan::VoxelKind;
-use ctedge_models::volume::{Geometry, Volume, VolumeError, Voxels};
-use std::borrow::Cow;
+use ctedge_models::volume::{Volume, VolumeError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,16 +20,14 @@ pub(crate) fn work() -> io::Result<()> {
     let mut loaded = None;
     while let Some((request, descriptor)) = desk.next::<Request>()? {
         let answer = match (request, descriptor) {
-            (Request::Load { settings, folders, admission }, _) => {
-                match load(&settings, &folders, admission.as_deref()) {
-                    Ok(model) => {
-                        let answer = Answer::Loaded(Box::new(model.model().clone()));
-                        loaded = Some(model);
-                        answer
-                    }
-                    Err(Unloaded { fault, reason }) => Answer::Unloaded { fault: fault.map(str::to_owned), reason },
+            (Request::Load { setup, admission }, _) => match load(&setup, admission.as_deref()) {
+                Ok(model) => {
+                    let answer = Answer::Loaded(Box::new(model.model().clone()));
+                    loaded = Some(model);
+                    answer
                 }
-            }
+                Err(Unloaded { fault, reason }) => Answer::Unloaded { fault: fault.map(str::to_owned), reason },
+            },
             (Request::Golden { within_s }, _) => match loaded.as_mut().map(|model| model.golden(seconds(within_s))) {
                 Some(Ok(difference)) => Answer::Golden(difference),
                 Some(Err(reason)) => failed(reason),
@@ -42,7 +39,7 @@ pub(crate) fn work() -> io::Result<()> {
             },
             (Request::Run { geometry, kind, within_s }, Some(voxels)) => match loaded.as_mut() {
                 Some(model) => match Sealed::open(voxels) {
-                    Ok(sealed) => run(model, volume(&sealed, geometry, kind), seconds(within_s)),
+                    Ok(sealed) => run(model, mapped(&sealed, geometry, kind), seconds(within_s)),
                     Err(error) => failed(format!("the volume's memory: {error}")),
                 },
                 None => failed("no model is loaded".to_owned()),
@@ -55,10 +52,10 @@ pub(crate) fn work() -> io::Result<()> {
 }
 
 /// Closes the jail, then loads the model: its graph comes from outside, and so does the library that runs it.
-fn load(settings: &Settings, folders: &Folders, admission: Option<&Admission>) -> Result<Loaded, Unloaded> {
-    walls::close(Duty::Infer, &reach(&folders.models))
+fn load(setup: &Setup, admission: Option<&Admission>) -> Result<Loaded, Unloaded> {
+    walls::close(Duty::Infer, &reach(&setup.folders.models))
         .map_err(|error| format!("the inference worker's walls: {error}"))?;
-    Loaded::load(settings, folders, admission)
+    Loaded::load(setup, admission)
 }
 
 /// What ONNX Runtime and the drivers beneath it need. Libraries lie anywhere, and those of a Jetson read what board they
@@ -94,12 +91,4 @@ fn run(model: &mut Loaded, volume: Result<Volume<'_>, VolumeError>, within: Dura
         Err(NoScores::Stopped) => Answer::Stopped,
         Err(NoScores::Failed { code, reason }) => Answer::Failed { code, reason },
     }
-}
-
-fn volume(sealed: &Sealed, geometry: Geometry, kind: VoxelKind) -> Result<Volume<'_>, VolumeError> {
-    let voxels = match kind {
-        VoxelKind::I16 => Voxels::I16(Cow::Borrowed(sealed.as_slice())),
-        VoxelKind::F32 => Voxels::F32(Cow::Borrowed(sealed.as_slice())),
-    };
-    Volume::new(geometry, voxels)
 }

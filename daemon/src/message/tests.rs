@@ -3,7 +3,7 @@ use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject, Verdict};
-use crate::report::{Fallback, Flag, ModelRun, Neighbour, Outcome, Similar, Timing, Written};
+use crate::report::{Fallback, Flag, ModelRun, Neighbour, Outcome, Similar, Timing, Unscored, Watched, Written};
 use ctedge_models::evidence::Judged;
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Reason;
@@ -29,6 +29,7 @@ fn report() -> Report {
         flags: Label::all().map(|label| Flag { label, probability: 0.734_561_2, threshold: 0.5 }).collect(),
         foci: Vec::new(),
         similar: None,
+        watched: Vec::new(),
         facts: None,
         model: Some(ModelRun {
             name: "scale-vlp-tiny".into(),
@@ -243,7 +244,13 @@ fn the_contract_shows_what_is_sent() {
         of: 2,
     };
     let draft = Written::template(&report().flags, None);
-    let mut first = Report { facts: Some(facts), similar: Some(similar), draft: Some(draft), ..report() };
+    let watch = |name: &str, score, calibrated| Watched { name: name.to_owned(), score, calibrated };
+    let watched = vec![
+        watch("pneumothorax", Ok(2.5), Some((0.9, 0.5))),
+        watch("rib_fracture", Ok(-1.0), None),
+        watch("goitre", Err(Unscored::TooLong), None),
+    ];
+    let mut first = Report { facts: Some(facts), similar: Some(similar), watched, draft: Some(draft), ..report() };
     (first.subject.revision, first.subject.replaces) = (1, None);
     let health = Health::of(vec![Check { id: "provider", state: CheckState::Degraded, detail: String::new() }]);
     let identifiers = Identifiers { accession_number: Some("4711".into()), patient_id: None };

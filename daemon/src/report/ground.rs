@@ -181,7 +181,7 @@ impl Written {
 
     /// One sentence for each flag.
     pub(crate) fn template(flags: &[Flag], fallback: Option<Fallback>) -> Self {
-        let draft = template(flags);
+        let draft = report::template(flags.iter().map(|flag| (flag.label, flag.positive())));
         let disagreements = disagreements(&draft, Seen { flags, foci: &[] });
         Self {
             draft,
@@ -219,18 +219,4 @@ const SECTION_BYTES: usize = 12 << 10;
 fn cut(draft: &Draft) -> Draft {
     let cut = |section: &str| section.get(..section.floor_char_boundary(SECTION_BYTES)).unwrap_or_default().to_owned();
     Draft { findings: cut(&draft.findings), impression: cut(&draft.impression) }
-}
-
-/// The structured draft: what is flagged and what is not, in CT-RATE's words for it.
-fn template(flags: &[Flag]) -> Draft {
-    let sentence = |flag: &Flag| {
-        let title = flag.label.title();
-        if flag.positive() { format!("{title} is present.") } else { format!("{title} is not present.") }
-    };
-    let titles: Vec<&str> = flags.iter().filter(|flag| flag.positive()).map(|flag| flag.label.title()).collect();
-    let impression = match titles.as_slice() {
-        [] => "None of these findings is present.".to_owned(),
-        titles => format!("{}.", titles.join(". ")),
-    };
-    Draft { findings: flags.iter().map(sentence).collect::<Vec<_>>().join(" "), impression }
 }

@@ -7,7 +7,7 @@ mod ground;
 mod tests;
 
 /// What the room on the right needs of those on the left; it names this room only.
-pub(crate) use crate::infer::{Focus, Neighbour, Similar};
+pub(crate) use crate::infer::{Focus, Neighbour, Similar, Unscored, Watched};
 pub(crate) use ground::{Author, Disagreement, Fallback, Seen, Written};
 
 use crate::floor::clock;
@@ -69,6 +69,7 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
                 flags: Vec::new(),
                 foci: Vec::new(),
                 similar: None,
+                watched: Vec::new(),
                 facts,
                 model: None,
                 draft: None,
@@ -76,7 +77,7 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
                 also: Vec::new(),
             }
         }
-        Ok(Scores { logits, foci, similar, preprocess_ms, infer_ms }) => {
+        Ok(Scores { logits, foci, similar, watched, preprocess_ms, infer_ms }) => {
             let flags = flags(settings, model, &logits);
             let warned = facts
                 .as_ref()
@@ -100,6 +101,7 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
                 flags,
                 foci,
                 similar,
+                watched,
                 facts,
                 model,
                 draft,
@@ -137,6 +139,8 @@ pub(crate) struct Report {
     pub(crate) foci: Vec<Option<Focus>>,
     /// Which reference cases the volume is like, where the model has any.
     pub(crate) similar: Option<Similar>,
+    /// What the model says of the findings that the site watches; no outcome depends on it.
+    pub(crate) watched: Vec<Watched>,
     /// What was read, once it was read.
     pub(crate) facts: Option<Facts>,
     /// Which model ran, once it ran.

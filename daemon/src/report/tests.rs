@@ -27,6 +27,7 @@ fn model() -> Model {
         runtime: "1.28.0".into(),
         golden_difference: 0.0,
         drafts: false,
+        unscored: Vec::new(),
     }
 }
 
@@ -45,7 +46,14 @@ fn inferred(logits: [f32; 2], warnings: Vec<Warning>) -> Inferred {
         hu_range: [-1000.0, 1000.0],
         warnings,
     };
-    let scores = Scores { logits: logits.to_vec(), foci: Vec::new(), similar: None, preprocess_ms: 1, infer_ms: 2 };
+    let scores = Scores {
+        logits: logits.to_vec(),
+        foci: Vec::new(),
+        similar: None,
+        watched: Vec::new(),
+        preprocess_ms: 1,
+        infer_ms: 2,
+    };
     Inferred { subject: subject(), facts: Some(facts), scores: Ok(scores), queue_ms: 3, decode_ms: 4, throttled_ms: 0 }
 }
 

@@ -9,13 +9,15 @@ use crate::floor::fate::{Code, Refusal};
 use crate::floor::subject::Subject;
 use crate::floor::worker::memory::Memory;
 use crate::floor::worker::scan::{self, Answer, Request};
+use crate::floor::worker::shared::Sealed;
 use crate::floor::worker::walls::{Isolation, Reach};
 use crate::floor::worker::{Jail, Lost, Worker};
 use ctedge_models::scan::{
     Facts, Identifiers, Limits, Patterns, Reason, ScanError, Traits, Unpacked, Urgent, VoxelKind, Which,
 };
-use ctedge_models::volume::Geometry;
+use ctedge_models::volume::{Geometry, Volume, VolumeError, Voxels};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -84,6 +86,30 @@ pub(crate) struct Scan {
     pub(crate) facts: Facts,
     /// The voxels: sealed shared memory, C order (k, j, i).
     pub(crate) voxels: OwnedFd,
+}
+
+impl Scan {
+    /// Shows the volume to somebody in this process.
+    ///
+    /// # Errors
+    /// Its memory cannot be mapped, or does not fit.
+    pub(crate) fn look<T>(self, look: impl FnOnce(&Volume<'_>) -> T) -> io::Result<T> {
+        let sealed = Sealed::open(self.voxels)?;
+        let volume = mapped(&sealed, self.geometry, self.kind).map_err(io::Error::other)?;
+        Ok(look(&volume))
+    }
+}
+
+/// The volume that lies in sealed memory.
+///
+/// # Errors
+/// The memory holds another number of voxels.
+pub(crate) fn mapped(sealed: &Sealed, geometry: Geometry, kind: VoxelKind) -> Result<Volume<'_>, VolumeError> {
+    let voxels = match kind {
+        VoxelKind::I16 => Voxels::I16(Cow::Borrowed(sealed.as_slice())),
+        VoxelKind::F32 => Voxels::F32(Cow::Borrowed(sealed.as_slice())),
+    };
+    Volume::new(geometry, voxels)
 }
 
 /// What became of a series in this room.

@@ -14,11 +14,13 @@ mod place;
 mod scope;
 mod sections;
 mod sentences;
+mod template;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub use sections::Section;
+pub use template::template;
 
 use crate::labels::{LABEL_COUNT, Label};
 use pattern::Found;

@@ -1,8 +1,10 @@
 //! The only folder that knows `ort`.
 
 mod decoder;
+mod sentences;
 
 pub(super) use decoder::{Decoder, Tokens};
+pub(super) use sentences::Sentences;
 
 use super::{Provider, Settings};
 use ctedge_models::preprocess::Tensor;

@@ -1,7 +1,7 @@
 //! What a reader needs to judge a result by: where its flags come from, and which cases it is like.
 
 use super::rounded;
-use crate::report::{Focus, Neighbour, Similar};
+use crate::report::{Focus, Neighbour, Similar, Unscored, Watched};
 use ctedge_models::labels::Label;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -57,6 +57,48 @@ struct NoveltyPayload {
     bound: f64,
     /// Whether it is beyond.
     novel: bool,
+}
+
+/// A finding that the site describes in its own words (`[[watch]]`).
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Watched")]
+pub(super) struct WatchedPayload<'a> {
+    #[schemars(regex(pattern = "^[a-z0-9_]{1,48}$"))]
+    name: &'a str,
+    /// How much nearer the volume lies to the sentence that says it is there than to the one that says it is not; above 0 nearer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    /// Why there is no score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unscored: Option<Unscored>,
+    /// Whether the site has measured what a score means. If not there is no `p`: a score is no probability.
+    calibrated: bool,
+    /// Probability, by the site's calibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    p: Option<f64>,
+    /// Threshold, by the site's calibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    t: Option<f64>,
+    /// Whether `p` is at or above `t`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    positive: Option<bool>,
+}
+
+impl<'a> WatchedPayload<'a> {
+    pub(super) fn of(watched: &'a Watched) -> Self {
+        let Watched { name, score, calibrated } = watched;
+        Self {
+            name,
+            score: score.ok().map(rounded),
+            unscored: score.err(),
+            calibrated: calibrated.is_some(),
+            p: calibrated.map(|(p, _)| rounded(p)),
+            t: calibrated.map(|(_, t)| rounded(t)),
+            positive: calibrated.map(|(p, t)| p >= t),
+        }
+    }
 }
 
 impl FocusPayload {

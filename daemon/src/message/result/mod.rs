@@ -5,7 +5,7 @@ mod evidence;
 
 use draft::DraftedPayload;
 pub(super) use draft::ReportPayload;
-use evidence::{EvidencePayload, FocusPayload, share};
+use evidence::{EvidencePayload, FocusPayload, WatchedPayload, share};
 
 use super::Place;
 use crate::floor::clock;
@@ -70,6 +70,9 @@ pub(super) struct ResultPayload<'a> {
     /// Which reference cases of the model the volume is like.
     #[serde(skip_serializing_if = "Option::is_none")]
     evidence: Option<EvidencePayload>,
+    /// The findings that the site watches, in the order of its configuration. They change no outcome.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    watch: Vec<WatchedPayload<'a>>,
     /// The draft report that is sent after it, where the site wants drafts and a model ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     report: Option<DraftedPayload<'a>>,
@@ -173,6 +176,7 @@ impl<'a> ResultPayload<'a> {
             flags: flags(report),
             model: report.model.as_ref().map(model),
             evidence: report.similar.as_ref().map(EvidencePayload::of),
+            watch: report.watched.iter().map(WatchedPayload::of).collect(),
             report: report.draft.as_ref().map(DraftedPayload::of),
             input: Input {
                 files: *instances,

@@ -103,7 +103,7 @@ impl House {
             Ok((admission, _nonce)) => admission,
             Err(refused) => return Ok(Some(Err(refused))),
         };
-        let settings = self.candidate_settings(&offer.digest);
+        let setup = self.candidate(&offer.digest);
         let since = Stopwatch::start();
         let (ends, end) = sync_channel::<()>(0);
         let began = &since;
@@ -117,7 +117,7 @@ impl House {
             if let Err(error) = Builder::new().name("loading".to_owned()).spawn_scoped(scope, tell) {
                 warn!(%error, "nobody can tell how far a model is loaded");
             }
-            let started = Inference::start_new(&settings, &self.config.paths.of_models(), admission);
+            let started = Inference::start_new(&setup, admission);
             drop(ends);
             started
         });

@@ -6,7 +6,7 @@ use super::bundle;
 use crate::command::{self, Entry, Order, Reason, Refused};
 use crate::floor::clock;
 use crate::floor::store::lock;
-use crate::infer::{Inference, LoadError, Settings};
+use crate::infer::{Inference, LoadError, Setup};
 use crate::update::{Place, Slot, Slots, Standing, Unable, table};
 use ctedge_models::bundle::GOLDEN;
 use ctedge_models::trust::signature_path;
@@ -99,7 +99,7 @@ impl House {
     /// # Errors
     /// The bundle is at fault, or loading hung: the model that serves had better go on.
     pub(super) fn beside(&self, digest: &str) -> Result<Option<Box<Inference>>, Refused> {
-        match Inference::start(&self.candidate_settings(digest), &self.config.paths.of_models()) {
+        match Inference::start(&self.candidate(digest)) {
             Ok(inference) => Ok(Some(Box::new(inference))),
             Err(LoadError { fault: Some(code), reason, .. }) => Err(Refused::new(Reason::Bundle(code), reason)),
             Err(LoadError { hung: Some(_), reason, .. }) => Err(Refused::new(Reason::Model, reason)),
@@ -122,7 +122,7 @@ impl House {
             return;
         };
         let digest = slot.bundle.digest.clone();
-        match Inference::start(&self.candidate_settings(&digest), &self.config.paths.of_models()) {
+        match Inference::start(&self.candidate(&digest)) {
             // Without a model that counts there is nothing to compare it with.
             Ok(candidate) => {
                 self.hand_to_model(Task::Shadow(Some(Box::new(candidate))), tasks);
@@ -139,9 +139,8 @@ impl House {
     }
 
     /// How a bundle of the stock is loaded.
-    pub(super) fn candidate_settings(&self, digest: &str) -> Settings {
-        let providers = self.ladder().allowed(&self.config.infer.providers);
-        Settings { providers, bundle: self.stock().path(digest), ..self.config.infer.clone() }
+    pub(super) fn candidate(&self, digest: &str) -> Setup {
+        self.setup(self.stock().path(digest), &self.ladder())
     }
 
     /// A ledger that was made anew knows of no slots: they are as they were noted beside it.

@@ -6,10 +6,11 @@ use super::super::{AGAIN, House};
 use crate::floor::clock;
 use crate::floor::store::{Store, StoreError, fact, set_fact};
 use crate::floor::worker::Killed;
-use crate::infer::{Inference, Ladder, Provider, Reboots, Rung, Settings, Stance};
+use crate::infer::{Inference, Ladder, Provider, Reboots, Rung, Setup, Stance};
 use crate::message::{Check, CheckState, Incident};
 use crate::outbox;
 use rusqlite::Transaction;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -116,16 +117,21 @@ impl House {
         Err("it has not ended".to_owned())
     }
 
+    /// How a bundle is loaded, on the providers that are not bad.
+    pub(in crate::pipeline) fn setup(&self, bundle: PathBuf, ladder: &Ladder) -> Setup {
+        let mut setup = self.config.setup(bundle);
+        setup.settings.providers = ladder.allowed(&self.config.infer.providers);
+        setup
+    }
+
     /// A worker with the model, on a provider that is not bad: as soon as there is one. `None` when told to stop.
     pub(in crate::pipeline) fn inference(&self) -> Option<Inference> {
         loop {
             self.rest()?;
             self.model_is(ModelState::Loading);
             let ladder = self.ladder();
-            let providers = ladder.allowed(&self.config.infer.providers);
             let counting = self.counting();
-            let settings = Settings { providers, bundle: counting.path.clone(), ..self.config.infer.clone() };
-            match Inference::start(&settings, &self.config.paths.of_models()) {
+            match Inference::start(&self.setup(counting.path.clone(), &ladder)) {
                 Ok(mut inference) => {
                     inference.pass_over(bad(&ladder));
                     self.adopt(&counting, &inference)?;
@@ -185,6 +191,9 @@ impl House {
         );
         for reason in &model.passed_over {
             warn!(reason, "an execution provider does not run");
+        }
+        for (watch, reason) in &model.unscored {
+            warn!(watch, %reason, "a watch has no scores");
         }
         self.enter_model(&model.digest);
         self.model_is(ModelState::Loaded(Box::new(model.clone())));

@@ -24,6 +24,7 @@ use super::metrics::{Bootstrap, Isotonic};
 use super::said::Labelled;
 use super::{Calibration, EvalError, Reader, Said, calibration, said};
 use crate::run::{Checkpoint, Cohort, Run, Split, Tokenizer};
+use drafts::Texts;
 use flags::Learned;
 use ndarray::Array2;
 use serde::Serialize;
@@ -161,7 +162,7 @@ impl Evaluation {
         let (calibration, isotonic) = heard.learned(subject)?;
         let drafted = |done| stage(Stage::Drafting(done, cohort.len()));
         let write = |decoder| drafts::written(subject, decoder, (reader, &calibration), &drafted);
-        let written = subject.decoder.map(write).transpose()?;
+        let decoder = subject.decoder.map(write).transpose()?;
         stage(Stage::Measuring);
         let bootstrap = Bootstrap { replicates, confidence: CONFIDENCE, seed: SEED };
         let said = heard.own.as_ref().unwrap_or(&heard.judged);
@@ -171,6 +172,7 @@ impl Evaluation {
         let owners: Vec<&str> = cohort.cases().map(|case| case.patient.as_str()).collect();
         let patients = Patients::of(subject, &owners);
         let library = (subject.learners, &heard.library);
+        let texts = Texts { decoder, template: drafts::templates(&calibration, &said.flags) };
         let shown = if patients.synthetic { drafts::EXAMPLES } else { 0 };
         Ok(Self {
             schema: EVALUATION_SCHEMA,
@@ -179,7 +181,7 @@ impl Evaluation {
             flags: Flags::of(&labelled, &learned, &bootstrap)?,
             zero_shot: ZeroShot::of(&labelled, (&said.volume, &heard.prompts), heard.scale, &bootstrap)?,
             retrieval: retrieval::rows(&scores, cohort.sayings(), &owners, &bootstrap)?,
-            drafts: drafts::drafts((cohort, &said.volume), library, written.as_deref(), (&bootstrap, shown))?,
+            drafts: drafts::drafts((cohort, &said.volume), library, &texts, (&bootstrap, shown))?,
             cost: heard.cost,
             patients,
             calibration,

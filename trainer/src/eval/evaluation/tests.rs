@@ -2,7 +2,8 @@ use super::drafts::drafts;
 use super::*;
 use crate::fixture::{self, Classroom};
 use crate::run::Case;
-use ctedge_models::labels::LABEL_COUNT;
+use ctedge_models::labels::{LABEL_COUNT, Label};
+use ctedge_models::report;
 use ndarray::Array2;
 
 fn classroom() -> Classroom {
@@ -31,7 +32,15 @@ fn a_draft_that_is_the_report_is_perfect_and_a_random_one_is_not() {
     let learners = classroom.cohort(Split::Train);
     let count = learners.len();
     let own = marks(count, count, |row| row);
-    let drafts = drafts((&learners, &own), (&learners, &own), None, (&bootstrap(), 2)).unwrap().unwrap();
+    let told = |case: &Case| report::template(Label::all().zip(case.labels.unwrap())).text();
+    let texts = Texts { decoder: None, template: learners.cases().map(told).collect() };
+    let drafts = drafts((&learners, &own), (&learners, &own), &texts, (&bootstrap(), 2)).unwrap().unwrap();
+    assert!(
+        (value(&drafts.template.findings, "micro_f1") - 1.0).abs() < 1e-12,
+        "the flags are the truth, and read back so"
+    );
+    assert!(value(&drafts.normal.findings, "hallucinated_per_case").abs() < 1e-12);
+    assert!(value(&drafts.normal.findings, "missed_per_case") > 1.0);
     let best = &drafts.nearest;
     assert!(
         (value(&best.language, "bleu_4") - 100.0).abs() < 1e-9 || (value(&best.language, "bleu_4") - 1.0).abs() < 1e-9

@@ -125,7 +125,7 @@ fn drafts(drafts: &Drafts) -> Node {
     };
     let about = format!(
         "{written} most similar of {} training reports, against the report that belongs to it. Findings are those of \
-         the drafted report's own patient; of what a decoder writes, those that its text asserts.",
+         the drafted report's own patient; of what is written, those that the text asserts.",
         drafts.library
     );
     let example = |example: &super::Example| {

@@ -172,9 +172,11 @@ pub(super) fn retrieval(evaluation: &Evaluation) -> Node {
 pub(super) fn drafts(drafts: &Drafts) -> Vec<Node> {
     let decoder = drafts.decoder.as_ref().map(|row| ("Decoder", row));
     let ways = [
+        ("Baseline: a sentence for each flag", &drafts.template),
         ("Nearest training report", &drafts.nearest),
         ("Baseline: most common training report", &drafts.most_common),
         ("Baseline: random training report", &drafts.random),
+        ("Baseline: everything denied", &drafts.normal),
     ];
     let ways: Vec<_> = decoder.into_iter().chain(ways).collect();
     let note = |share: Option<f64>| share.map_or_else(String::new, |share| format!("{} distinct", number(share)));

@@ -3,12 +3,13 @@
 //! In: the examined patients with their embeddings, the training reports with theirs, and what a decoder has written, where
 //! there is one. Out: [`Drafts`]. Owns nothing on disk.
 //!
-//! Each number stands for up to four drafts alike: the decoder's, the nearest training report, the most common one, and one
-//! that is drawn at random. What is no better than the most common one has learned how reports sound, not what is seen.
+//! Each number stands for up to six drafts alike: the decoder's, a sentence for each flag, the nearest training report, the most
+//! common one, one that is drawn at random, and one that denies everything. What is no better than the most common one has learned
+//! how reports sound, not what is seen; what names no more findings rightly than the sentences for the flags only words them.
 
 mod written;
 
-pub(super) use written::written;
+pub(super) use written::{templates, written};
 
 use super::super::EvalError;
 use super::super::metrics::language::{
@@ -18,7 +19,8 @@ use super::super::metrics::{Bootstrap, Draw};
 use super::findings;
 use super::measure::{Measure, Measures, mean, ratio};
 use crate::run::{Case, Cohort, seen};
-use ctedge_models::labels::LABEL_COUNT;
+use ctedge_models::labels::{LABEL_COUNT, Label};
+use ctedge_models::report;
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -35,12 +37,16 @@ pub struct Drafts {
     pub library: usize,
     /// What the decoder writes; `null` without one.
     pub decoder: Option<DraftRow>,
+    /// A sentence for each flag, as a device writes it without a decoder.
+    pub template: DraftRow,
     /// The report whose embedding lies nearest to the volume's.
     pub nearest: DraftRow,
     /// The training report that says what most of them say.
     pub most_common: DraftRow,
     /// A training report drawn for each case.
     pub random: DraftRow,
+    /// The same for all: no finding is there.
+    pub normal: DraftRow,
     /// A few of them; of synthetic patients only.
     pub examples: Vec<Example>,
 }
@@ -51,7 +57,7 @@ pub struct DraftRow {
     /// Likeness of words, over all cases.
     pub language: Measures,
     /// Findings of the drafted report's own patient against the truth, over cases and training patients with labels; of what
-    /// a decoder writes, those that its text asserts.
+    /// is written, those that the text asserts.
     pub findings: Measures,
     /// Different drafts over cases: near 0 the drafts have collapsed to a template.
     pub distinct_share: Option<f64>,
@@ -68,12 +74,21 @@ pub struct Example {
     pub decoder: Option<String>,
 }
 
+/// What was written for each of the examined cases.
+#[derive(Debug)]
+pub(super) struct Texts {
+    /// By the decoder, where there is one.
+    pub(super) decoder: Option<Vec<String>>,
+    /// A sentence for each flag.
+    pub(super) template: Vec<String>,
+}
+
 /// Drafts for the cases of `examined` from the reports of `library`, whose embeddings are `[M, E]`; `None` without a
-/// library. `decoder` holds what one has written for each case. So many are `shown` word by word: of synthetic patients only.
+/// library. `texts` were written for the cases. So many are `shown` word by word: of synthetic patients only.
 pub(super) fn drafts(
     (examined, volumes): (&Cohort<'_>, &Array2<f32>),
     (library, reports): (&Cohort<'_>, &Array2<f32>),
-    decoder: Option<&[String]>,
+    texts: &Texts,
     (bootstrap, shown): (&Bootstrap, usize),
 ) -> Result<Option<Drafts>, EvalError> {
     let Some(common) = most_common(library.sayings()) else { return Ok(None) };
@@ -89,8 +104,10 @@ pub(super) fn drafts(
         let drafts = texts.iter().map(|text| Drafted { text: text.clone(), labels: Some(written::asserted(text)) });
         Judge { examined, drafts: drafts.collect() }.row(bootstrap)
     };
-    let texts = examined.cases().zip(&nearest).filter_map(|(case, &place)| Some((case, library.case(place)?)));
-    let examples = texts.take(shown).enumerate().map(|(place, (case, drafted))| Example {
+    let normal = report::template(Label::all().map(|label| (label, false))).text();
+    let decoder = texts.decoder.as_deref();
+    let pairs = examined.cases().zip(&nearest).filter_map(|(case, &place)| Some((case, library.case(place)?)));
+    let examples = pairs.take(shown).enumerate().map(|(place, (case, drafted))| Example {
         report: text(case),
         draft: text(drafted),
         decoder: decoder.and_then(|texts| texts.get(place).cloned()),
@@ -98,9 +115,11 @@ pub(super) fn drafts(
     Ok(Some(Drafts {
         library: library.len(),
         decoder: decoder.map(own).transpose()?,
+        template: own(&texts.template)?,
         nearest: judge(&nearest)?,
         most_common: judge(&vec![common; nearest.len()])?,
         random: judge(&drawn)?,
+        normal: own(&vec![normal; examined.len()])?,
         examples: examples.collect(),
     }))
 }

@@ -6,8 +6,9 @@ use crate::device::Precision;
 use crate::run::{self, Checkpoint, Cohort, Input, Limits, Outputs, Pair, ReportDecoder};
 use burn::tensor::{Tensor, TensorData};
 use ctedge_models::bundle::LabelSpec;
-use ctedge_models::labels::LABEL_COUNT;
+use ctedge_models::labels::{LABEL_COUNT, Label};
 use ctedge_models::report;
+use ndarray::{Array2, ArrayView1};
 
 /// What is written for each case of the examined patients: greedily, told the flags that the tower raises at the thresholds
 /// of its calibration. `done` is told how many have been.
@@ -34,6 +35,13 @@ pub(in super::super) fn written(
         done(drafts.len());
     }
     Ok(drafts)
+}
+
+/// A sentence for each flag, for each case whose logits are a row of `[N, 18]`.
+pub(in super::super) fn templates(calibration: &Calibration, logits: &Array2<f32>) -> Vec<String> {
+    let specs = calibration.specs();
+    let flags = |row: ArrayView1<'_, f32>| run::raised(&specs, &row.to_vec());
+    logits.rows().into_iter().map(|row| report::template(Label::all().zip(flags(row))).text()).collect()
 }
 
 /// The findings that a drafted text asserts, as the rules of [`report::read`] read them.

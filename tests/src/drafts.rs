@@ -1,0 +1,45 @@
+//! What a device says of its drafts, computed again from its messages.
+
+use anyhow::Context;
+use ctedge_models::labels::Label;
+use ctedge_models::report::{self, Claim, Reading};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Findings with how the draft contradicts them.
+pub type Disagreements = BTreeSet<(String, String)>;
+
+/// What a draft says, as the reader of reports reads it.
+pub fn read(report: &Value) -> anyhow::Result<Reading> {
+    let section = |name: &str| report.pointer(&format!("/draft/{name}")).and_then(Value::as_str).context("a section");
+    Ok(report::read(&format!("{} {}", section("findings")?, section("impression")?)))
+}
+
+/// What a device says that its draft contradicts.
+pub fn disagreeing(report: &Value) -> anyhow::Result<Disagreements> {
+    let list = report.get("disagreements").and_then(Value::as_array).context("disagreements")?;
+    list.iter().map(|one| Ok((text(one, "code")?, text(one, "kind")?))).collect()
+}
+
+/// The same from the messages alone: the draft's own words against the result's flags. What is said of sides is taken from the
+/// device, since a result names the place of positive flags in the patient, not in the volume.
+pub fn offline(result: &Value, report: &Value) -> anyhow::Result<Disagreements> {
+    let read = read(report)?;
+    let mut found: Disagreements = disagreeing(report)?.into_iter().filter(|(_, kind)| kind == "side").collect();
+    for flag in result.get("flags").and_then(Value::as_array).context("flags")? {
+        let code = text(flag, "code")?;
+        let label = Label::from_name(&code).context("a label")?;
+        let kind = match (read.says(label), flag.get("positive") == Some(&Value::Bool(true))) {
+            (Some(Claim::Present), false) => "not_flagged",
+            (Some(Claim::Absent), true) => "denied",
+            (None | Some(Claim::Historical), true) => "omitted",
+            _ => continue,
+        };
+        found.insert((code, kind.to_owned()));
+    }
+    Ok(found)
+}
+
+fn text(value: &Value, key: &str) -> anyhow::Result<String> {
+    Ok(value.get(key).and_then(Value::as_str).with_context(|| format!("no {key}"))?.to_owned())
+}
