@@ -50,9 +50,9 @@ impl Ward {
 
     /// Sentences whose embeddings are kept.
     fn kept(&self) -> Vec<PathBuf> {
-        let cache = fs::read_dir(self.models(".cache")).unwrap().next().unwrap().unwrap().path();
-        let files = fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().path());
-        files.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("sentence-")).collect()
+        let inside = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        // One folder for each provider that was tried.
+        inside(self.models(".cache")).flat_map(inside).filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("sentence-")).collect()
     }
 }
 

@@ -21,11 +21,12 @@ pub fn disagreeing(report: &Value) -> anyhow::Result<Disagreements> {
     list.iter().map(|one| Ok((text(one, "code")?, text(one, "kind")?))).collect()
 }
 
-/// The same from the messages alone: the draft's own words against the result's flags. What is said of sides is taken from the
-/// device, since a result names the place of positive flags in the patient, not in the volume.
+/// The same from the messages alone: the draft's own words against the result's flags. What is said of sides and zones is taken from
+/// the device, since a result names the place of positive flags in the patient, not in the scan.
 pub fn offline(result: &Value, report: &Value) -> anyhow::Result<Disagreements> {
     let read = read(report)?;
-    let mut found: Disagreements = disagreeing(report)?.into_iter().filter(|(_, kind)| kind == "side").collect();
+    let is_place = |(_, kind): &(String, String)| kind == "side" || kind == "zone";
+    let mut found: Disagreements = disagreeing(report)?.into_iter().filter(is_place).collect();
     for flag in result.get("flags").and_then(Value::as_array).context("flags")? {
         let code = text(flag, "code")?;
         let label = Label::from_name(&code).context("a label")?;

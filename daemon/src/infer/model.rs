@@ -105,7 +105,7 @@ impl Loaded {
             let reason = "the model gave values that are no numbers".to_owned();
             return Err(NoScores::Failed { code: Code::InferNotFinite, reason });
         }
-        let foci = self.grid.map(|grid| foci(&flag_saliency, grid, &tensor)).unwrap_or_default();
+        let foci = self.grid.map(|grid| foci(&flag_saliency, grid, (&tensor, volume.geometry()))).unwrap_or_default();
         let similar = self.library.as_ref().map(|library| library.similar(&embedding)).transpose();
         let similar = similar.map_err(|reason| NoScores::Failed { code: Code::InferNotFinite, reason })?;
         Ok(Scores { logits, foci, similar, watched, preprocess_ms, infer_ms })

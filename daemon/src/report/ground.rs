@@ -3,7 +3,7 @@
 use super::{Flag, Focus};
 use crate::infer::{Cost, Drafted, Fault};
 use ctedge_models::labels::Label;
-use ctedge_models::report::{self, Claim, Reading, Side, Statement};
+use ctedge_models::report::{self, Claim, Reading, Side, Statement, Zone};
 use ctedge_models::text::Draft;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,8 @@ pub(crate) enum Kind {
     Omitted,
     /// The draft names one side of the patient alone, the flag comes from the other.
     Side,
+    /// The draft names the upper or the lower part of the lung alone, the flag comes from the other end.
+    Zone,
 }
 
 impl Kind {
@@ -102,6 +104,7 @@ impl Kind {
             Self::Denied => "denied",
             Self::Omitted => "omitted",
             Self::Side => "side",
+            Self::Zone => "zone",
         }
     }
 }
@@ -124,10 +127,8 @@ pub(crate) fn disagreements(draft: &Draft, seen: Seen<'_>) -> Vec<Disagreement> 
             (Some(Claim::Present), false) => Kind::NotFlagged,
             (Some(Claim::Absent), true) => Kind::Denied,
             (Some(Claim::Historical) | None, true) => Kind::Omitted,
-            (Some(Claim::Present), true) if focus.is_some_and(|focus| is_elsewhere(&said, flag.label, focus)) => {
-                Kind::Side
-            }
-            (Some(Claim::Present | Claim::Uncertain), true)
+            (Some(Claim::Present), true) => misplaced(&said, flag.label, focus?)?,
+            (Some(Claim::Uncertain), true)
             | (Some(Claim::Uncertain | Claim::Historical | Claim::Absent) | None, false) => return None,
         };
         Some(Disagreement { code: flag.label, kind })
@@ -139,17 +140,32 @@ pub(crate) fn disagreements(draft: &Draft, seen: Seen<'_>) -> Vec<Disagreement> 
 /// are some centimetres wide, and what lies in the middle has no side.
 const ASIDE_MM: f64 = 40.0;
 
-/// Whether a report places a finding on one side alone, and its flag comes from the other.
-fn is_elsewhere(said: &Reading, label: Label, focus: &Focus) -> bool {
+/// How far up or down a scan a flag must come from before the part of the lung that a draft names can contradict it.
+const LOW: f64 = 0.3;
+const HIGH: f64 = 0.7;
+
+/// How a report places a finding elsewhere than where its flag comes from: on one side alone, or in one part of the lung alone.
+fn misplaced(said: &Reading, label: Label, focus: &Focus) -> Option<Kind> {
     let affirmed = |statement: &&Statement| statement.label == label && statement.claim == Claim::Present;
-    let mut sides = said.statements.iter().filter(affirmed).filter_map(|statement| statement.side);
-    let Some(side) = sides.next() else { return false };
-    sides.all(|other| other == side)
-        && match side {
-            Side::Left => focus.left_mm < -ASIDE_MM,
-            Side::Right => focus.left_mm > ASIDE_MM,
-            Side::Both => false,
-        }
+    let places = || said.statements.iter().filter(affirmed);
+    let other_side = match only(places().filter_map(|statement| statement.side)) {
+        Some(Side::Left) => focus.left_mm < -ASIDE_MM,
+        Some(Side::Right) => focus.left_mm > ASIDE_MM,
+        Some(Side::Both) | None => false,
+    };
+    let other_end = match (only(places().filter_map(|statement| statement.zone)), focus.height) {
+        (Some(Zone::Upper), Some(height)) => height < LOW,
+        (Some(Zone::Lower), Some(height)) => height > HIGH,
+        (Some(Zone::Upper | Zone::Middle | Zone::Lower) | None, _) => false,
+    };
+    let kinds = [(other_side, Kind::Side), (other_end, Kind::Zone)];
+    kinds.into_iter().find(|(is_so, _)| *is_so).map(|(_, kind)| kind)
+}
+
+/// The one value that all are.
+fn only<T: PartialEq>(mut values: impl Iterator<Item = T>) -> Option<T> {
+    let first = values.next()?;
+    values.all(|other| other == first).then_some(first)
 }
 
 /// A draft with the headings by which its sections are told apart.

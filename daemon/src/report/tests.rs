@@ -174,17 +174,19 @@ fn an_empty_draft_is_none_and_an_endless_one_is_cut() {
 }
 
 #[test]
-fn a_side_is_held_against_where_the_flag_comes_from() {
+fn a_side_and_a_zone_are_held_against_where_the_flag_comes_from() {
     let mut positive = [false; 18];
     positive[Label::LungNodule.index()] = true;
     let flags = flags_of(&positive);
-    let kinds = |findings: &str, left_mm: f64| {
-        let focus = Focus { centroid_mm: [0.0; 3], extent_mm: [50.0; 3], key_slice_mm: 0.0, share: 0.7, left_mm };
+    let placed = |findings: &str, left_mm: f64, height: Option<f64>| {
+        let (centroid_mm, extent_mm, key_slice_mm, share) = ([0.0; 3], [50.0; 3], 0.0, 0.7);
+        let focus = Focus { centroid_mm, extent_mm, key_slice_mm, share, left_mm, height };
         let mut foci = vec![None; 18];
         foci[Label::LungNodule.index()] = Some(focus);
         let written = Written::of(drafted(findings, ""), Seen { flags: &flags, foci: &foci });
         written.disagreements.iter().map(|one| one.kind.name()).collect::<Vec<_>>()
     };
+    let kinds = |findings: &str, left_mm: f64| placed(findings, left_mm, None);
     let (left, both) = (
         "There is a nodule in the left upper lobe.",
         "There is a nodule in the left lung. A nodule lies in the right lung.",
@@ -192,5 +194,13 @@ fn a_side_is_held_against_where_the_flag_comes_from() {
     assert_eq!(kinds(left, -80.0), ["side"]);
     for (findings, left_mm) in [(left, 80.0), (left, -20.0), (both, -80.0), ("A nodule is seen.", -80.0)] {
         assert!(kinds(findings, left_mm).is_empty(), "{findings} {left_mm}");
+    }
+    let upper = "There is a nodule in the upper lobe.";
+    assert_eq!(placed(upper, 0.0, Some(0.2)), ["zone"]);
+    assert_eq!(placed("There is a nodule in the left lower lobe.", 80.0, Some(0.9)), ["zone"]);
+    for (findings, height) in
+        [(upper, Some(0.5)), (upper, None), ("A nodule in the upper lobe. A nodule in the lower lobe.", Some(0.1))]
+    {
+        assert!(placed(findings, 0.0, height).is_empty(), "{findings} {height:?}");
     }
 }
