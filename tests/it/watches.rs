@@ -52,7 +52,10 @@ impl Ward {
     fn kept(&self) -> Vec<PathBuf> {
         let inside = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         // One folder for each provider that was tried.
-        inside(self.models(".cache")).flat_map(inside).filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("sentence-")).collect()
+        inside(self.models(".cache"))
+            .flat_map(inside)
+            .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("sentence-"))
+            .collect()
     }
 }
 

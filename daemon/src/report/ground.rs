@@ -59,6 +59,16 @@ pub(crate) enum Fallback {
     Disagreement,
 }
 
+impl Fallback {
+    /// Whether a model that has a decoder ought to have written the draft.
+    pub(crate) fn blames_model(self) -> bool {
+        match self {
+            Self::NotFinite | Self::Time | Self::Crashed | Self::Failed | Self::Empty => true,
+            Self::NoDecoder | Self::Disagreement => false,
+        }
+    }
+}
+
 impl From<Fault> for Fallback {
     fn from(fault: Fault) -> Self {
         match fault {

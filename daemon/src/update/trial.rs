@@ -93,7 +93,7 @@ impl Trial {
         self.runs.note(run);
     }
 
-    /// It failed on a series: it hung, crashed, or gave values that are no numbers.
+    /// It failed on a series or on its draft: it hung, crashed, or gave values that are no numbers.
     pub(crate) fn failed(&mut self) {
         self.faults = self.faults.saturating_add(1);
     }

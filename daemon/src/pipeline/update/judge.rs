@@ -7,7 +7,7 @@ use super::load::Way;
 use crate::floor::clock;
 use crate::floor::subject::Subject;
 use crate::infer::{Inference, Model, Scores};
-use crate::report::{self, Flag};
+use crate::report::{self, Fallback, Flag};
 use crate::series::attempts;
 use crate::update::{Agreement, Flagged, Run, Said, Slot, Trial, Unable, Verdict, table};
 use crate::volume::Scan;
@@ -101,14 +101,25 @@ impl House {
         })
     }
 
-    /// The model that counts has read a series: what it is like is kept, and one on probation is judged. `None` when told to
-    /// stop.
-    pub(in crate::pipeline) fn judge(&self, scores: &Scores, running: &mut Running) -> Option<()> {
+    /// The model that counts has read a series, and this is why its decoder wrote no draft: what it is like is kept, and one on
+    /// probation is judged. `None` when told to stop.
+    pub(in crate::pipeline) fn judge(
+        &self,
+        scores: &Scores,
+        undrafted: Option<Fallback>,
+        running: &mut Running,
+    ) -> Option<()> {
         let flags = report::flags(&self.config.report, running.active.model(), &scores.logits);
         let flags = u32::try_from(flags.iter().filter(|flag| flag.positive()).count()).unwrap_or(u32::MAX);
         let run = Run { infer_ms: scores.infer_ms, flags };
         let digest = running.active.model().digest.clone();
-        let fails = self.judged(&digest, |trial| trial.ran(run), Some(run))?;
+        let note = |trial: &mut Trial| {
+            trial.ran(run);
+            if undrafted.is_some_and(Fallback::blames_model) {
+                trial.failed();
+            }
+        };
+        let fails = self.judged(&digest, note, Some(run))?;
         if let Verdict::Fails(code, detail) = fails {
             self.give_way(code, &detail)?;
             running.active = self.inference()?;

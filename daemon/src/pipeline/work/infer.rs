@@ -67,13 +67,14 @@ impl House {
             Next::Inferred(Err(refusal)) => self.end_with(inferred(&reading, Err(refusal)), None, &running.active),
             Next::Inferred(Ok(scores)) => {
                 let (draft, broken) = drafted(&self.config, &scores, &mut running.active);
+                let undrafted = draft.as_ref().and_then(|draft| draft.fallback);
                 // The result names the worker that gave the scores, so it comes before there is another.
                 self.end_with(inferred(&reading, Ok(scores.clone())), draft, &running.active)?;
                 self.outlived(broken, &mut running.active)?;
                 if let Ok(scan) = &reading.scan {
                     self.compare(scan, &scores, running)?;
                 }
-                self.judge(&scores, running)
+                self.judge(&scores, undrafted, running)
             }
         }
     }
