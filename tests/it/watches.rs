@@ -99,8 +99,8 @@ fn a_finding_in_words_has_the_score_that_other_software_computes() {
 
 #[test]
 fn what_cannot_be_scored_says_why_and_the_flags_go_on() {
-    let long =
-        "The lungs are clear and the heart is of normal size and shape and there is nothing else to see ".repeat(5);
+    // Four tokens each.
+    let long = format!("The nodules have {} mm.", "1.5, ".repeat(80));
     let ward = Ward::new(&[
         ("long", &long, "Nothing.", ""),
         ("foreign", "Пневмоторакс 気胸", "Nothing.", ""),
