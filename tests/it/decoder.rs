@@ -1,9 +1,11 @@
 //! A decoder learns after the towers, and drafts the same in ONNX Runtime as in the training framework.
 
+use crate::drafts::{fails, has_no_cases, never_ends};
 use crate::preset;
 use ctedge_models::text::Tokenizer;
 use ctedge_tests::appliance::{self, Appliance, Setup};
 use ctedge_tests::progress::say;
+use ctedge_tests::variant::Workshop;
 use ctedge_tests::{drafts, process, tools};
 use serde_json::{Value, json};
 use std::fs;
@@ -56,6 +58,11 @@ impl Desk {
         assert_eq!(said.lines().filter(|line| line.starts_with("checker passed")).count(), 2, "{said}");
     }
 
+    /// The bundle that it has packed.
+    fn bundle(&self) -> PathBuf {
+        find(&self.at("bundles"), "ctb").unwrap()
+    }
+
     /// A patient's scan through the daemon's own worker: word by word what the trainer drafts of it, and never without its mark.
     fn drafts_on_the_device(&self) {
         let [patients, traced, keys] = ["patients", "traced", "keys"].map(|name| self.at(name));
@@ -69,7 +76,7 @@ impl Desk {
         line("export @run --out @exported");
         line("pack @exported --out @bundles");
         line("keygen --out @keys");
-        let bundle = fs::read_dir(self.at("bundles")).unwrap().next().unwrap().unwrap().path();
+        let bundle = self.bundle();
         Self::told(&["sign".as_ref(), &bundle, "--key".as_ref(), &keys.join("site.key")]);
         line("phantom @experiment.toml --count 1 --seed 77 --format nifti --out @patients");
         let scan = find(&patients, "gz").unwrap();
@@ -136,6 +143,11 @@ fn a_decoder_drafts_the_same_in_onnx_runtime_as_in_the_trainer() {
     desk.agrees("f32", "1e-4");
     desk.agrees("f16", "1e-2");
     desk.drafts_on_the_device();
+    // The same decoder, gone wrong.
+    let workshop = Workshop::of(&desk.bundle(), &desk.at("keys/site.pub")).unwrap();
+    fails(&workshop);
+    never_ends(&workshop);
+    has_no_cases(&workshop);
 
     let evaluated = Desk::told(&["evaluate".as_ref(), &run, "--replicates".as_ref(), "20".as_ref()]);
     let drafts = &evaluated["drafts"];

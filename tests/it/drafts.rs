@@ -48,27 +48,25 @@ impl Ward {
     }
 }
 
-#[test]
-fn a_decoder_that_goes_wrong_leaves_flags_and_a_template_that_says_why() {
-    let workshop = Workshop::open().unwrap();
-    let [_, report] = Ward::new(&workshop, Strange::NanDraft, &[]).told();
+/// A decoder that goes wrong leaves the flags, and a template that says why.
+pub(crate) fn fails(workshop: &Workshop) {
+    let [_, report] = Ward::new(workshop, Strange::NanDraft, &[]).told();
     assert_eq!((&report["author"], &report["fallback"]), (&json!("template"), &json!("not_finite")), "{report}");
     assert_eq!((&report["tokens"], &report["truncated"]), (&json!(0), &json!(false)), "{report}");
 
     let begun = Instant::now();
-    let [result, report] = Ward::new(&workshop, Strange::StuckDraft, &["draft.within_s = 1.0"]).told();
+    let [result, report] = Ward::new(workshop, Strange::StuckDraft, &["draft.within_s = 1.0"]).told();
     assert_eq!((&report["author"], &report["fallback"]), (&json!("template"), &json!("time")), "{report}");
     assert!(begun.elapsed() < Duration::from_mins(2), "the graph of 2^60 turns was ended");
     assert_ne!(result["outcome"], json!("failed"), "{result}");
 }
 
-#[test]
-fn a_decoder_that_never_ends_is_cut_short_and_says_so() {
-    let workshop = Workshop::open().unwrap();
+/// A decoder that never ends is cut short, and says so.
+pub(crate) fn never_ends(workshop: &Workshop) {
     let most = workshop.manifest().decoder.as_ref().unwrap().step.max_tokens;
     let short =
-        Ward::new(&workshop, Strange::EndlessDraft, &["draft.max_tokens = 40", "draft.on_disagreement = \"mark\""]);
-    for (ward, tokens) in [(&short, 40), (&Ward::new(&workshop, Strange::EndlessDraft, &[]), most)] {
+        Ward::new(workshop, Strange::EndlessDraft, &["draft.max_tokens = 40", "draft.on_disagreement = \"mark\""]);
+    for (ward, tokens) in [(&short, 40), (&Ward::new(workshop, Strange::EndlessDraft, &[]), most)] {
         let [result, report] = ward.told();
         assert_eq!((&report["author"], &report["truncated"]), (&json!("decoder"), &json!(true)), "{report}");
         assert_eq!(result["report"]["truncated"], json!(true), "{result}");
@@ -78,9 +76,8 @@ fn a_decoder_that_never_ends_is_cut_short_and_says_so() {
     assert!(printed.contains("UNVERIFIED DRAFT by the model, cut short"), "{printed}");
 }
 
-#[test]
-fn reference_cases_that_are_none_are_refused_when_a_bundle_is_made() {
-    let workshop = Workshop::open().unwrap();
+/// Reference cases that are none are refused when a bundle is made.
+pub(crate) fn has_no_cases(workshop: &Workshop) {
     let empty = |manifest: &mut Manifest| manifest.evidence.as_mut().unwrap().count = 0;
     let refused = workshop.release(1, Strange::No, empty).unwrap_err();
     assert!(format!("{refused:#}").contains("evidence"), "{refused:#}");
@@ -91,13 +88,9 @@ fn a_page_shows_what_the_result_says() {
     let setup = Setup::quick(process::free_port().unwrap());
     let appliance = Appliance::new(&setup).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    phantom::write(&folder.path().join("scans/one")).unwrap();
-    let page = folder.path().join("page.png");
-    let drawn = |scan: &str| {
-        let mut command = appliance.command(&["process"]);
-        process::output(command.arg(folder.path().join(scan)).arg("--montage").arg(&page)).unwrap();
-    };
-    drawn("scans/one");
+    let [scan, page] = ["scan", "page.png"].map(|name| folder.path().join(name));
+    phantom::write(&scan).unwrap();
+    process::output(appliance.command(&["process"]).arg(&scan).arg("--montage").arg(&page)).unwrap();
     let decoder = png::Decoder::new(std::io::BufReader::new(fs::File::open(&page).unwrap()));
     let mut reader = decoder.read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
@@ -107,7 +100,4 @@ fn a_page_shows_what_the_result_says() {
     assert_eq!(&pixels[..3], [176, 32, 32]);
     let gray = pixels.chunks_exact(3).filter(|pixel| pixel[0] == pixel[1] && (40..200).contains(&pixel[0])).count();
     assert!(gray > 50_000, "{gray} pixels of slices");
-    // The boxes around what speaks for a flag.
-    let marked = pixels.chunks_exact(3).filter(|pixel| *pixel == [255, 150, 20]).count();
-    assert!(marked > 200, "{marked} pixels of boxes");
 }

@@ -143,8 +143,7 @@ fn a_new_model_counts_on_probation_proves_itself_and_is_gone_back_from() {
 
 #[test]
 fn a_model_that_goes_wrong_once_it_runs_gives_way_and_no_series_is_lost() {
-    let kinds = [(Strange::Nan, "faults", 1), (Strange::NanDraft, "faults", 2), (Strange::Alarmed, "flags_shift", 5)];
-    for (strange, code, patients) in kinds {
+    for (strange, code, patients) in [(Strange::Nan, "faults", 1), (Strange::Alarmed, "flags_shift", 5)] {
         let site = Site::with(&["update.probation_series = 20", "update.flags_shift = 3.0"]);
         let before = site.counts();
         (1..=patients).for_each(|number| drop(site.patient(number)));
@@ -154,7 +153,6 @@ fn a_model_that_goes_wrong_once_it_runs_gives_way_and_no_series_is_lost() {
         for number in patients + 1..=2 * patients {
             let result = site.patient(number);
             assert!(read(&result), "{}", result.payload);
-            // Flags of a model whose decoder alone goes wrong are as good as any.
             assert_eq!(made_by(&result), if strange == Strange::Nan { before.clone() } else { digest(&bundle) });
         }
         let failed = site.state("b", "failed");

@@ -47,10 +47,13 @@ pub const KEY: &str = "workshop";
 impl Workshop {
     /// Unpacks the reference model.
     pub fn open() -> anyhow::Result<Self> {
+        Self::of(&place::reference_bundle()?, &place::reference_key()?)
+    }
+
+    /// Unpacks a model that somebody else has signed.
+    pub fn of(bundle: &Path, key: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("ctedge-workshop-").tempdir()?;
-        let bundle = place::reference_bundle()?;
-        let keys = TrustedKeys::load(&place::reference_key()?)?;
-        let opened = bundle::open(&bundle, &keys, folder.path())?;
+        let opened = bundle::open(bundle, &TrustedKeys::load(key)?, folder.path())?;
         trust::keygen(folder.path(), KEY, None)?;
         let (unpacked, manifest) = (opened.folder().to_owned(), opened.manifest().clone());
         Ok(Self { folder, unpacked, manifest })
@@ -71,12 +74,12 @@ impl Workshop {
         Ok(SigningKey::load(&self.at(&format!("{KEY}.key")), None)?)
     }
 
-    /// The reference model's manifest.
+    /// The model's manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
 
-    /// Makes and signs a release of the reference model so many serials after it, with changes to its manifest.
+    /// Makes and signs a release of the model so many serials after it, with changes to its manifest.
     pub fn release(&self, later: u64, strange: Strange, change: impl FnOnce(&mut Manifest)) -> anyhow::Result<PathBuf> {
         let mut manifest = self.manifest.clone();
         manifest.serial += later;
@@ -114,7 +117,7 @@ impl Workshop {
 
     /// A graph with a trap, and which: what it adds to an output is 0 on the golden volume, as far as that is asked.
     fn twisted(&self, strange: Strange) -> anyhow::Result<(&str, Vec<u8>)> {
-        let decoder = || self.manifest.decoder.as_ref().context("the reference model has a decoder");
+        let decoder = || self.manifest.decoder.as_ref().context("the model has a decoder");
         Ok(match strange {
             Strange::NanDraft | Strange::EndlessDraft => {
                 let file = decoder()?.step.file.as_str();
@@ -164,7 +167,7 @@ impl Workshop {
         Ok(floats("trap/sprung", &[], &[f32::NAN]))
     }
 
-    /// A graph of the reference model, to one of whose outputs is added what `trap` makes: `trap/sprung`.
+    /// A graph of the model, to one of whose outputs is added what `trap` makes: `trap/sprung`.
     fn trapped(&self, file: &str, output: &str, trap: impl FnOnce(&mut Graph)) -> anyhow::Result<Vec<u8>> {
         let mut model = proto::Model::decode(fs::read(self.unpacked.join(file))?.as_slice())?;
         let graph = model.graph.as_mut().context("a graph")?;

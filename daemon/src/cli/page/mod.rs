@@ -149,6 +149,8 @@ fn slices(page: &mut Canvas, report: &Report, solid: &Solid<'_>) {
     for (place, (plane, depth, caption)) in (shown..PLACES).zip(OTHERS) {
         let at = corner(place);
         page.tile((at, TILE), solid, (plane, depth));
+        let side = if plane == Plane::Sagittal { "A" } else { "R" };
+        page.text(at.map(|corner| corner + 6), Letters::Small, WHITE, side);
         caption_of(page, at, (FAINT, FAINT), caption);
     }
     if placed.len() > PLACES {
@@ -168,8 +170,9 @@ fn finding(page: &mut Canvas, tile: ([i32; 2], u32), solid: &Solid<'_>, focus: &
         solid.on_tile(Plane::Axial, at)
     };
     page.frame([corner(-1.0), corner(1.0)], tile, MARK);
-    let ([x, y], _side) = tile;
-    page.text([x + 6, y + 6], Letters::Small, WHITE, &format!("R   z {:.0} mm", focus.key_slice_mm));
+    let (corner, _side) = tile;
+    let height = format!("R   z {:.0} mm", focus.key_slice_mm);
+    page.text(corner.map(|corner| corner + 6), Letters::Small, WHITE, &height);
 }
 
 fn caption_of(page: &mut Canvas, [x, y]: [i32; 2], (line, text): (Color, Color), caption: &str) {
@@ -189,6 +192,7 @@ fn lines(report: &Report, model: &Model) -> Vec<(Letters, Color, String)> {
         };
         let cut = if *truncated { ", CUT SHORT" } else { "" };
         lines.push((Letters::Title, ALARM, format!("Unverified draft by {by}{cut}")));
+        lines.push((Letters::Text, INK, String::new()));
         for (title, text) in [("Findings: ", &draft.findings), ("Impression: ", &draft.impression)] {
             let text = format!("{title}{text}");
             lines.extend(textwrap::wrap(&text, wide).into_iter().map(|line| (Letters::Text, INK, line.into_owned())));
