@@ -115,7 +115,7 @@ fn what_cannot_be_scored_says_why_and_the_flags_go_on() {
     assert_eq!(result["flags"].as_array().map(Vec::len), Some(18));
     let doctor = ward.appliance.command(&["doctor", "--json"]).output().unwrap();
     let doctor: Value = serde_json::from_slice(&doctor.stdout).unwrap();
-    let watches = doctor["checks"].as_array().unwrap().iter().find(|check| check["name"] == "watches").unwrap();
+    let watches = doctor["checks"].as_array().unwrap().iter().find(|check| check["check"] == "watches").unwrap();
     assert!(watches.to_string().contains("long: a sentence is longer than the model reads"), "{watches}");
 
     // A model that reads no sentences.
