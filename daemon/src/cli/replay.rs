@@ -63,7 +63,7 @@ fn replayed(args: &Args, config: &Config) -> anyhow::Result<(Decision, Decision)
         format!("{} is not recorded: the recorder keeps the newest {mib} MiB of decisions", args.name)
     })?;
     if recorded.config_digest != config.digest() {
-        bail!("the settings that matter (report.*, volume.limits.*) are not those of that result");
+        bail!("the settings that matter (report.*, draft.*, watch, volume.limits.*) are not those of that result");
     }
     let folder = files(&recorded, config)?;
     let refusal = refusal(&recorded, &folder, config)?;

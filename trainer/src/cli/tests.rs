@@ -365,9 +365,9 @@ fn a_new_run_says_how_many_values_learn() {
     };
     let (parameters, full) = learning(experiment());
     assert_eq!(full, parameters);
-    // 2 numbers, 18 flags of an embedding, projections to 16 from a summary of 24 + 8 tokens * 2 with 18 readings and from 24,
-    // 18 flags with a query and a value each, the pooling query, the normalisation before it, and the two channels of a token.
-    let heads = 2 + 18 * 17 + 16 * (41 + 18 + 25) + 18 * (41 + 2 * 24) + 24 + 48 + 2 * 25;
+    // 2 numbers, 18 flags of an embedding, projections to 16 from a summary of 24 + 8 tokens * 2 and from 24, 18 flags of the
+    // summary, the pooling query, the normalisation before it, and the two channels of a token.
+    let heads = 2 + 18 * 17 + 16 * (41 + 25) + 18 * 41 + 24 + 48 + 2 * 25;
     assert_eq!(learning(tuned("\"frozen\"")), (parameters, heads));
     // Rank 1: inputs and outputs of each matrix, of one block of the volume tower and one layer of the report tower.
     let factors = (96 + 48 + 120 + 120) + (4 * 48 + 120 + 120);

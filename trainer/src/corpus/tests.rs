@@ -12,9 +12,7 @@ fn experiment(size: [usize; 3], spacing_mm: [f64; 3]) -> Experiment {
     let grid = [format!("input.grid.spacing = {{ spacing_mm = {spacing_mm:?}, size = {size:?} }}")];
     let shares = [("patch", 4), ("densities", 8)];
     let edges = shares.map(|(name, share)| format!("vision.{name} = {:?}", size.map(|edge| edge / share)));
-    let windows = format!("vision.detectors = {{ window = {:?}, block = [1, 1, 1] }}", size.map(|edge| edge / 8));
-    let coarse = "vision.coarse = [1, 1, 1]".to_owned();
-    let lines: Vec<&str> = grid.iter().chain(&edges).chain([&windows, &coarse]).map(String::as_str).collect();
+    let lines: Vec<&str> = grid.iter().chain(&edges).map(String::as_str).collect();
     Experiment::parse(&changed(&lines)).unwrap()
 }
 

@@ -275,6 +275,8 @@ mod tests {
             "model.serial = 0",
             "input.window_hu = [100.0, 100.0]",
             "vision.patch = [8, 17, 16]",
+            "vision.coarse = [1, 2, 2]",
+            "vision.detectors = { window = [4, 8, 8], block = [2, 4, 4], width = 8 }",
             "vision.heads = 7",
             "vision.depth = 90",
         ]);
@@ -312,6 +314,6 @@ mod tests {
     fn a_patch_that_makes_too_many_tokens_is_refused() {
         let text = changed(&["vision.patch = [1, 2, 2]", "vision.densities = [1, 1, 1]"]);
         let error = Experiment::parse(&text).unwrap_err().to_string();
-        assert!(error.contains("vision.patch") && error.contains("229376 tokens"), "{error}");
+        assert!(error.contains("vision.patch") && error.contains("102400 tokens"), "{error}");
     }
 }

@@ -20,8 +20,6 @@ fn experiment(corpus: &str) -> Experiment {
         "input.grid.spacing = { spacing_mm = [20.0, 20.0, 20.0], size = [16, 16, 16] }",
         "vision.patch = [4, 4, 4]",
         "vision.densities = [2, 2, 2]",
-        "vision.detectors = { window = [2, 2, 2], block = [1, 1, 1] }",
-        "vision.coarse = [1, 1, 1]",
     ];
     Experiment::parse(&changed(&[&small[..], &[&corpus]].concat())).unwrap()
 }
