@@ -71,9 +71,7 @@ fn a_finding_in_words_has_the_score_that_other_software_computes() {
     let result = ward.result();
     let [of_fluid, of_node] = result["watch"].as_array().unwrap().as_slice() else { panic!("{result}") };
 
-    let is_model = |path: &Path| path.join("manifest.json").is_file();
-    let models = fs::read_dir(ward.appliance.path("state/models")).unwrap().map(|entry| entry.unwrap().path());
-    let model = models.into_iter().find(|path| is_model(path)).unwrap();
+    let model = ward.appliance.model().unwrap();
     let plan = json!({ "scan": ward.scan(), "model": model, "sentences": [[fluid.1, fluid.2], [node.1, node.2]] });
     let scores: Vec<f64> =
         serde_json::from_str(&tools::peer("watches.py", &[Path::new(&plan.to_string())]).unwrap()).unwrap();

@@ -126,6 +126,12 @@ impl Appliance {
         self.path("incoming")
     }
 
+    /// The folder of the model that it has unpacked.
+    pub fn model(&self) -> anyhow::Result<PathBuf> {
+        let models = fs::read_dir(self.path("state/models"))?.filter_map(Result::ok).map(|entry| entry.path());
+        models.into_iter().find(|path| path.join("manifest.json").is_file()).context("the unpacked model")
+    }
+
     /// The configuration file.
     pub fn config(&self) -> PathBuf {
         self.path("config.toml")

@@ -36,13 +36,6 @@ impl Stage {
         subscriber.wait(PATIENCE, is_online).with_context(|| appliance.log_end())?;
         Ok(Self { appliance, subscriber, _broker: broker })
     }
-
-    /// The folder of the model that the daemon unpacked.
-    pub fn model(&self) -> anyhow::Result<PathBuf> {
-        let models = std::fs::read_dir(self.appliance.path("state/models"))?.filter_map(Result::ok);
-        let is_model = |path: &PathBuf| path.join("manifest.json").is_file();
-        models.map(|entry| entry.path()).find(is_model).context("the unpacked model")
-    }
 }
 
 /// Builds packages with optimisation and returns the folder of their programs.

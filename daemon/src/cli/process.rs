@@ -7,7 +7,7 @@ use crate::floor::fate::Refusal;
 use crate::floor::subject::Choice;
 use crate::infer::{Inference, Model, inferred};
 use crate::message::{self, Place, Topics, Writer};
-use crate::report::{self, Author, Disagreement, Report, Watched, Written};
+use crate::report::{self, Disagreement, Report, Watched, Written};
 use crate::{pipeline, volume};
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, Table, presets};
@@ -157,11 +157,8 @@ fn watched(watched: &Watched) -> String {
 /// A draft for people, its mark first.
 fn drafted(written: &Written) -> String {
     let Written { draft, author, truncated, disagreements, .. } = written;
-    let by = match author {
-        Author::Decoder => "the model",
-        Author::Template => "the template",
-    };
-    let mut lines = vec![format!("  UNVERIFIED DRAFT by {by}{}", if *truncated { ", cut short" } else { "" })];
+    let mut lines =
+        vec![format!("  UNVERIFIED DRAFT by {}{}", author.who(), if *truncated { ", cut short" } else { "" })];
     lines.push(format!("  Findings: {}\n  Impression: {}", draft.findings, draft.impression));
     let told = |one: &Disagreement| format!("  contradicts the flags: {} {}", one.code.name(), one.kind.name());
     lines.extend(disagreements.iter().map(told));

@@ -39,6 +39,16 @@ pub(crate) enum Author {
     Template,
 }
 
+impl Author {
+    /// The same for people.
+    pub(crate) fn who(self) -> &'static str {
+        match self {
+            Self::Decoder => "the model",
+            Self::Template => "the template",
+        }
+    }
+}
+
 /// Why a template stands in for the decoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -149,7 +149,7 @@ fn ctedge(binary: &Path, files: &[PathBuf]) -> anyhow::Result<(PathBuf, Run)> {
         measure(appliance.pid()?, subscriber, &appliance.incoming(), files).with_context(|| appliance.log_end())?;
     let kept = place::target().join("bench/model");
     std::fs::create_dir_all(&kept)?;
-    for file in arrival::files(&stage.model()?)? {
+    for file in arrival::files(&stage.appliance.model()?)? {
         std::fs::copy(&file, kept.join(file.file_name().context("a name")?))?;
     }
     Ok((kept, run))

@@ -63,9 +63,10 @@ fn drafting(arguments: &Arguments) -> anyhow::Result<bool> {
     let workshop = Workshop::open()?;
     let desk = Desk { folder: folder.join("box"), binary, bundle: workshop.release(1, Strange::EndlessDraft, |_| {})? };
     clock.say("drafting");
-    let (short, long) = (desk.seconds(&workshop, &scans, SHORT)?, desk.seconds(&workshop, &scans, LONG)?);
+    let (short, _model) = desk.seconds(&workshop, &scans, SHORT)?;
+    let (long, model) = desk.seconds(&workshop, &scans, LONG)?;
     clock.say("the same graphs in Python");
-    let plan = json!({ "decode": { "scan": scans.join("0"), "model": desk.model()?, "tokens": LONG, "runs": arguments.runs } });
+    let plan = json!({ "decode": { "scan": scans.join("0"), "model": model, "tokens": LONG, "runs": arguments.runs } });
     let bare = number(&peer(&plan)?, "seconds")?;
     clock.say("searching");
     let [searched, theirs] = search(&folder)?;
@@ -104,8 +105,8 @@ struct Desk {
 }
 
 impl Desk {
-    /// The median of the seconds that drafts of so many tokens take.
-    fn seconds(&self, workshop: &Workshop, scans: &Path, tokens: u32) -> anyhow::Result<f64> {
+    /// The median of the seconds that drafts of so many tokens take, and the folder of the model that was unpacked for them.
+    fn seconds(&self, workshop: &Workshop, scans: &Path, tokens: u32) -> anyhow::Result<(f64, PathBuf)> {
         let mut setup = Setup::quick(process::free_port()?);
         setup.more = vec![
             format!("draft.max_tokens = {tokens}"),
@@ -120,13 +121,7 @@ impl Desk {
         let written: Vec<f64> = told.iter().filter_map(|message| message.get("tokens")?.as_f64()).collect();
         ensure!(written.iter().all(|count| (count - f64::from(tokens)).abs() < 1.5), "drafts of {written:?} tokens");
         let took = told.iter().filter_map(|message| message.get("timing_ms")?.get("draft_ms")?.as_f64());
-        Ok(median(took.collect())? / 1e3)
-    }
-
-    /// The folder of the model that the device unpacked.
-    fn model(&self) -> anyhow::Result<PathBuf> {
-        let models = std::fs::read_dir(self.folder.join("state/models"))?.filter_map(Result::ok);
-        models.map(|entry| entry.path()).find(|path| path.join("manifest.json").is_file()).context("the unpacked model")
+        Ok((median(took.collect())? / 1e3, appliance.model()?))
     }
 }
 

@@ -103,7 +103,7 @@ fn read(folder: &Path, patients: &Path, count: usize, clock: &Elapsed) -> anyhow
     let drafts = read_drafts(&stage.subscriber.results(), &reports)?;
     std::fs::write(folder.join("drafts.jsonl"), drafts.join("\n"))?;
     Ok(json!({
-        "patients": patients, "results": folder.join("results.jsonl"), "drafts": folder.join("drafts.jsonl"), "model": stage.model()?,
+        "patients": patients, "results": folder.join("results.jsonl"), "drafts": folder.join("drafts.jsonl"), "model": stage.appliance.model()?,
         "site_key": stage.appliance.path("state/site.key"), "pool": POOL, "draws": DRAWS,
     }))
 }

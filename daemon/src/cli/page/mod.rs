@@ -4,7 +4,7 @@ mod canvas;
 
 use super::montage::{Plane, Solid};
 use crate::infer::Model;
-use crate::report::{Author, Flag, Focus, Report, Similar, Watched, Written};
+use crate::report::{Flag, Focus, Report, Similar, Watched, Written};
 use crate::volume::Scan;
 use canvas::{ALARM, Canvas, Color, FAINT, INK, Letters, MARK, RULE, WHITE};
 use std::path::Path;
@@ -186,12 +186,8 @@ fn lines(report: &Report, model: &Model) -> Vec<(Letters, Color, String)> {
     let mut lines = Vec::new();
     let wide = Letters::Text.within(WIDTH - 40);
     if let Some(Written { draft, author, truncated, disagreements, .. }) = &report.draft {
-        let by = match author {
-            Author::Decoder => "the model",
-            Author::Template => "the template",
-        };
         let cut = if *truncated { ", CUT SHORT" } else { "" };
-        lines.push((Letters::Title, ALARM, format!("Unverified draft by {by}{cut}")));
+        lines.push((Letters::Title, ALARM, format!("Unverified draft by {}{cut}", author.who())));
         lines.push((Letters::Text, INK, String::new()));
         for (title, text) in [("Findings: ", &draft.findings), ("Impression: ", &draft.impression)] {
             let text = format!("{title}{text}");
