@@ -211,7 +211,7 @@ mod tests {
         let mqtt = |bytes: u32| json!({ "mqtt": { "chunk_bytes": bytes, "chunks_sha256": "b".repeat(64) } });
         assert_eq!(offer(&mqtt(4096)).unwrap().mode, Mode::Activate);
         offer(&json!({ "https": "https://models.example/m.ctb" })).unwrap();
-        offer(&json!({ "file": "scale-vlp-tiny-0.3.0.ctb" })).unwrap();
+        offer(&json!({ "file": "scale-vlp-tiny-0.4.0.ctb" })).unwrap();
         for source in [
             mqtt(512),
             mqtt(2 << 20),

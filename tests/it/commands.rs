@@ -198,6 +198,8 @@ fn a_pause_holds_over_a_kill_and_a_restart_is_done_once() {
     let left = process::wait_until(PATIENCE, || Ok(scene.appliance.check().is_err())).unwrap();
     assert!(left && format!("{:#}", scene.appliance.check().unwrap_err()).contains("exit status: 75"));
     scene.appliance.start().unwrap();
+    // Before it is online it may tell of its commands and not hear them yet.
+    online(&scene, 3);
     assert_eq!(ended(&scene, "restart", "again")["result"], json!({"restarted": true}));
     publish(&scene, "cmd/restart/again/request", &request("again", &json!({}), &json!({})).to_string(), &[]);
     let told = |messages: &[Message]| states(messages, "restart", "again").iter().filter(|s| is_final(s)).count() >= 2;

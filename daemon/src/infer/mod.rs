@@ -13,7 +13,7 @@ mod seen;
 mod settings;
 mod worker;
 
-pub(crate) use draft::{Ask, Cost, Drafted, Fault, Policy, Settings as DraftSettings, Source};
+pub(crate) use draft::{Ask, Cost, Drafted, Fault, Hold, Policy, Settings as DraftSettings, Source};
 pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
 pub(crate) use model::device;

@@ -3,7 +3,7 @@
 use super::{Flag, Focus};
 use crate::infer::{Cost, Drafted, Fault};
 use ctedge_models::labels::Label;
-use ctedge_models::report::{self, Claim, Reading, Side, Statement, Zone};
+use ctedge_models::report::{self, Claim, Conflict, Reading, Side, Statement, Zone};
 use ctedge_models::text::Draft;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub(crate) struct Written {
     pub(crate) fallback: Option<Fallback>,
     /// Whether it ended before it was whole.
     pub(crate) truncated: bool,
-    /// Whether it was written once more because the first one contradicted the flags.
+    /// Whether it was written once more, held to the flags, because the first one did not say what they say.
     pub(crate) regenerated: bool,
     /// Tokens of the decoder's vocabulary; 0 for the template.
     pub(crate) tokens: usize,
@@ -116,6 +116,16 @@ pub(crate) enum Kind {
     Zone,
 }
 
+impl From<Conflict> for Kind {
+    fn from(conflict: Conflict) -> Self {
+        match conflict {
+            Conflict::NotFlagged => Self::NotFlagged,
+            Conflict::Denied => Self::Denied,
+            Conflict::Omitted => Self::Omitted,
+        }
+    }
+}
+
 impl Kind {
     /// Name in payloads.
     pub(crate) fn name(self) -> &'static str {
@@ -143,14 +153,10 @@ pub(crate) fn disagreements(draft: &Draft, seen: Seen<'_>) -> Vec<Disagreement> 
     let said = report::read(&headed(draft));
     let foci = seen.foci.iter().map(Option::as_ref).chain(std::iter::repeat(None));
     let judge = |(flag, focus): (&Flag, Option<&Focus>)| {
-        let kind = match (said.says(flag.label), flag.positive()) {
-            (Some(Claim::Present), false) => Kind::NotFlagged,
-            (Some(Claim::Absent), true) => Kind::Denied,
-            (Some(Claim::Historical) | None, true) => Kind::Omitted,
-            (Some(Claim::Present), true) => misplaced(&said, flag.label, focus?)?,
-            (Some(Claim::Uncertain), true)
-            | (Some(Claim::Uncertain | Claim::Historical | Claim::Absent) | None, false) => return None,
-        };
+        let conflicts = said.conflicts([(flag.label, flag.positive())]);
+        let kind = conflicts.first().map(|(_, conflict)| Kind::from(*conflict));
+        let is_told = flag.positive() && said.says(flag.label) == Some(Claim::Present);
+        let kind = kind.or_else(|| misplaced(&said, flag.label, focus.filter(|_| is_told)?))?;
         Some(Disagreement { code: flag.label, kind })
     };
     seen.flags.iter().zip(foci).filter_map(judge).collect()
@@ -240,12 +246,6 @@ impl Written {
         } else {
             Self { cost, ..first }
         }
-    }
-
-    /// What it asserts without a flag.
-    pub(crate) fn unflagged(&self) -> Vec<Label> {
-        let asserted = |one: &&Disagreement| one.kind == Kind::NotFlagged;
-        self.disagreements.iter().filter(asserted).map(|one| one.code).collect()
     }
 }
 

@@ -9,6 +9,7 @@
 //! opacity; an abnormality is present where any sentence affirms it. Measured on the 800 reports that CT-RATE's authors
 //! labelled by hand: macro F1 0.956, and 0.949 on the quarter that was held out while the rules were written.
 
+mod conflict;
 mod pattern;
 mod place;
 mod scope;
@@ -19,6 +20,7 @@ mod template;
 mod tests;
 mod words;
 
+pub use conflict::Conflict;
 pub use sections::Section;
 pub use template::template;
 

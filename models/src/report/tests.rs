@@ -409,3 +409,21 @@ fn reports_of_other_hands_are_read_as_well() {
     assert_eq!(places("Biapical scarring."), [(Some(Side::Both), Some(Zone::Upper))]);
     assert_eq!(places("Moderate bilateral pleural effusion."), [(Some(Side::Both), None)], "one finding, named once");
 }
+
+#[test]
+fn a_report_is_held_against_flags() {
+    let said = read("There is emphysema. Possible nodule. No consolidation. The heart is of normal size.");
+    let flags = [
+        (Label::Emphysema, false),
+        (Label::LungNodule, true),
+        (Label::Consolidation, true),
+        (Label::HiatalHernia, true),
+        (Label::Cardiomegaly, false),
+    ];
+    let expected = [
+        (Label::Emphysema, Conflict::NotFlagged),
+        (Label::Consolidation, Conflict::Denied),
+        (Label::HiatalHernia, Conflict::Omitted),
+    ];
+    assert_eq!(said.conflicts(flags), expected);
+}

@@ -8,7 +8,6 @@ pub(super) mod search;
 mod tests;
 pub(super) mod writer;
 
-use ctedge_models::labels::Label;
 use ctedge_models::text::Draft;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,7 +50,7 @@ pub(crate) enum Source {
 pub(crate) enum Policy {
     /// It is sent with what it contradicts.
     Mark,
-    /// It is written once more, without sentences that assert what is not flagged; what is left is marked.
+    /// It is written once more, held to the flags; what it contradicts all the same is marked.
     Regenerate,
     /// The template takes its place.
     Template,
@@ -95,10 +94,20 @@ impl Settings {
 pub(crate) struct Ask {
     /// Whether each flag stands, in the model's order.
     pub(crate) flags: Vec<bool>,
-    /// What no sentence may assert.
-    pub(crate) avoid: Vec<Label>,
+    /// How closely the draft is held to them.
+    pub(crate) hold: Hold,
     /// How.
     pub(crate) settings: Settings,
+}
+
+/// How closely a draft is held to the flags while it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Hold {
+    /// It is written as it comes.
+    Free,
+    /// A sentence that contradicts a flag is taken back, and no section ends before it has told every flag that stands. Word by
+    /// word: several beams would be held one by one.
+    Strict,
 }
 
 /// What a decoder wrote.

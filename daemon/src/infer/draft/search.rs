@@ -36,12 +36,14 @@ pub(in crate::infer) struct Grammar<'a> {
     pub(in crate::infer) max_tokens: usize,
     /// Whether a sentence, given as the tokens of its section so far, may not stand.
     pub(in crate::infer) forbids: &'a dyn Fn(&[u32]) -> bool,
+    /// How much a section, given as its tokens so far, has to tell before it may end.
+    pub(in crate::infer) owes: &'a dyn Fn(&[u32]) -> usize,
 }
 
 /// Sections of a report.
 const SECTIONS: usize = 2;
 /// Sentences that are taken back before a report is written as it comes: each costs its own tokens once more.
-const TAKEN_BACK: usize = 32;
+const TAKEN_BACK: usize = 64;
 
 /// How a search ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,10 +89,19 @@ struct Hypothesis<S> {
     logits: Vec<f32>,
 }
 
-/// Where the sentence that is being written begins, and what it may not begin with.
+/// Where the sentence that is being written begins.
 struct Mark<S> {
     hypothesis: Hypothesis<S>,
+    /// What it may not begin with.
     barred: BTreeSet<u32>,
+    /// What its section owed where it would have ended: the sentence has to tell some of that.
+    owed: Option<usize>,
+}
+
+impl<S> Mark<S> {
+    fn at(hypothesis: Hypothesis<S>) -> Self {
+        Self { hypothesis, barred: BTreeSet::new(), owed: None }
+    }
 }
 
 /// Writes a report.
@@ -119,30 +130,41 @@ struct Search<'a, T> {
 impl<T: Steps> Search<'_, T> {
     fn greedy(&mut self, first: Hypothesis<T::State>) -> Result<(Vec<u32>, End), Lost<T::Error>> {
         let mut now = first;
-        let mut mark = Mark { hypothesis: now.clone(), barred: BTreeSet::new() };
-        let mut back = 0;
+        let mut mark = Mark::at(now.clone());
+        let (end, none, mut back) = (self.grammar.end, BTreeSet::new(), 0);
         loop {
             if let Some(end) = self.ended(&now) {
                 return Ok((now.ids, end));
             }
             let begins = now.ids.len() == mark.hypothesis.ids.len();
-            let none = BTreeSet::new();
             let best = self.best(&now, 1, if begins { &mark.barred } else { &none })?;
             let Some(&(token, chance)) = best.first() else { return Ok((now.ids, End::Length)) };
+            if begins && token == end && back < TAKEN_BACK {
+                let owed = (self.grammar.owes)(last_section(&now.ids, end));
+                if owed > 0 {
+                    mark.owed = Some(owed);
+                    mark.barred.insert(end);
+                    continue;
+                }
+            }
             now = self.on(&now, token, chance)?;
-            if !self.grammar.stops.contains(&token) && token != self.grammar.end {
+            if !self.grammar.stops.contains(&token) && token != end {
                 continue;
             }
             let is_sentence = now.ids.len() > mark.hypothesis.ids.len() + 1;
-            if is_sentence && back < TAKEN_BACK && (self.grammar.forbids)(&told_in_section(&now.ids, self.grammar.end))
-            {
+            if is_sentence && back < TAKEN_BACK && self.refuses(told_in_section(&now.ids, end), mark.owed) {
                 back += 1;
                 mark.barred.extend(now.ids.get(mark.hypothesis.ids.len()));
                 now = mark.hypothesis.clone();
             } else {
-                mark = Mark { hypothesis: now.clone(), barred: BTreeSet::new() };
+                mark = Mark::at(now.clone());
             }
         }
+    }
+
+    /// Whether the last sentence of a section is to be written otherwise.
+    fn refuses(&self, section: &[u32], owed: Option<usize>) -> bool {
+        (self.grammar.forbids)(section) || owed.is_some_and(|owed| (self.grammar.owes)(section) >= owed)
     }
 
     /// Beam search: the best reports by mean log-probability, to the power that `length` asks for.
@@ -258,7 +280,10 @@ fn repeats(ids: &[u32], length: usize, end: u32) -> BTreeSet<u32> {
 }
 
 /// The tokens of the section that is being written, or was just ended.
-fn told_in_section(ids: &[u32], end: u32) -> Vec<u32> {
-    let ids = ids.strip_suffix(&[end]).unwrap_or(ids);
-    ids.rsplit(|id| *id == end).next().unwrap_or_default().to_vec()
+fn told_in_section(ids: &[u32], end: u32) -> &[u32] {
+    last_section(ids.strip_suffix(&[end]).unwrap_or(ids), end)
+}
+
+fn last_section(ids: &[u32], end: u32) -> &[u32] {
+    ids.rsplit(|id| *id == end).next().unwrap_or_default()
 }

@@ -37,7 +37,7 @@ impl<F: Fn(&[u32]) -> Vec<f32>> Steps for Toy<F> {
 }
 
 fn grammar(forbids: &dyn Fn(&[u32]) -> bool) -> Grammar<'_> {
-    Grammar { begin: BEGIN, end: END, never: &NEVER, stops: &STOPS, max_tokens: 24, forbids }
+    Grammar { begin: BEGIN, end: END, never: &NEVER, stops: &STOPS, max_tokens: 24, forbids, owes: &|_| 0 }
 }
 
 fn written(logits: impl Fn(&[u32]) -> Vec<f32>, settings: &Settings, forbids: &dyn Fn(&[u32]) -> bool) -> Found {
@@ -120,6 +120,23 @@ fn a_sentence_that_may_not_stand_is_written_otherwise() {
     assert!(kept.steps > free.steps);
     let all = written(logits, &settings(), &|_| true);
     assert_eq!(all.end, End::Whole, "what cannot be avoided is written, and marked later");
+}
+
+#[test]
+fn a_section_ends_when_it_has_told_what_it_owes() {
+    // Would end at once; as the beginning of a sentence it likes 3 best, then 4, then 5.
+    let logits = |told: &[u32]| match told.last() {
+        Some(&(BEGIN | STOP | END)) => vec![0.0, 9.0, 0.0, 5.0, 4.0, 3.0, 0.0, 0.0],
+        Some(&(3..=5)) => sure(6),
+        _ => sure(STOP),
+    };
+    let wanted = |section: &[u32]| [4, 5].into_iter().filter(|word| !section.contains(word)).count();
+    let owing = Grammar { owes: &wanted, ..grammar(&|_| false) };
+    let found = write(&mut Toy { logits, calls: 0 }, &owing, &settings()).unwrap();
+    assert_eq!(found.ids, [4, 6, STOP, 5, 6, STOP, END, 4, 6, STOP, 5, 6, STOP, END], "in either section");
+    let never = Grammar { owes: &|_| 1, ..grammar(&|_| false) };
+    let found = write(&mut Toy { logits, calls: 0 }, &never, &settings()).unwrap();
+    assert_ne!(found.end, End::Time, "what cannot be told is passed over, and marked later");
 }
 
 #[test]

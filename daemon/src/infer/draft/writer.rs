@@ -1,12 +1,13 @@
 //! A bundle's decoder with its tokenizer: asks the search for words, and turns them into a draft.
 
 use super::search::{self, End, Found, Grammar, Lost};
-use super::{Ask, Cost, Drafted, Fault};
+use super::{Ask, Cost, Drafted, Fault, Hold};
 use crate::floor::clock::Stopwatch;
 use crate::infer::onnx::{Decoder, Graph, Halt, Runtime, Tokens};
-use crate::infer::{Provider, Settings, seconds};
+use crate::infer::{Provider, Settings, draft, seconds};
 use ctedge_models::bundle::{self, VerifiedBundle};
-use ctedge_models::report::{self, Claim};
+use ctedge_models::labels::Label;
+use ctedge_models::report::{self, Conflict};
 use ctedge_models::text::{BEGIN, PAD, Tokenizer, UNKNOWN};
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,8 +25,8 @@ pub(in crate::infer) fn hung_s(within_s: f64) -> f64 {
 pub(in crate::infer) struct Writer {
     decoder: Decoder,
     tokenizer: Tokenizer,
-    /// Number of flags.
-    labels: usize,
+    /// What each flag says.
+    labels: Vec<Label>,
     stops: BTreeSet<u32>,
     never: BTreeSet<u32>,
 }
@@ -59,7 +60,13 @@ impl Writer {
         let ids = |marks: &[&str]| marks.iter().filter_map(|mark| tokenizer.id(mark)).collect::<BTreeSet<u32>>();
         let never = ids(&[PAD, UNKNOWN, BEGIN, "[MASK]"]);
         let stops = ids(&[".", "!", "?"]);
-        Ok(Some(Self { decoder, tokenizer, labels: manifest.labels.len(), stops, never }))
+        Ok(Some(Self {
+            decoder,
+            tokenizer,
+            labels: manifest.labels.iter().map(|spec| spec.label).collect(),
+            stops,
+            never,
+        }))
     }
 
     /// Writes a draft of what was seen.
@@ -70,24 +77,29 @@ impl Writer {
         let clock = Stopwatch::start();
         let Self { decoder, tokenizer, labels, stops, never } = self;
         let states: Vec<f32> = ask.flags.iter().map(|stands| if *stands { 1.0 } else { -1.0 }).collect();
-        if states.len() != *labels {
+        if states.len() != labels.len() {
             return Err((Fault::Failed, "there is not one flag for each label".to_owned()));
         }
-        let forbids = |section: &[u32]| {
-            let said = report::read(&tokenizer.draft(section).findings);
-            ask.avoid.iter().any(|label| said.says(*label) == Some(Claim::Present))
+        let flags = || labels.iter().copied().zip(ask.flags.iter().copied());
+        let conflicts = |section: &[u32]| match ask.hold {
+            Hold::Free => Vec::new(),
+            Hold::Strict => report::read(&tokenizer.draft(section).findings).conflicts(flags()),
         };
+        let is_omission = |(_, conflict): &(Label, Conflict)| *conflict == Conflict::Omitted;
         let grammar = Grammar {
             begin: tokenizer.begin(),
             end: tokenizer.end(),
             never,
             stops,
             max_tokens: tokenizer.max_tokens(),
-            forbids: &forbids,
+            forbids: &|section| !conflicts(section).iter().all(is_omission),
+            owes: &|section| conflicts(section).len(),
         };
+        let beams = if ask.hold == Hold::Strict { 1 } else { ask.settings.beams };
+        let settings = &draft::Settings { beams, ..ask.settings.clone() };
         let within = seconds(hung_s(ask.settings.within_s));
         let found = decoder.writing((tokens, &states), within, |writing| {
-            match search::write(writing, &grammar, &ask.settings) {
+            match search::write(writing, &grammar, settings) {
                 Ok(found) => Ok(Some(found)),
                 Err(Lost::NotFinite) => Ok(None),
                 // Whoever watches the time says whether the step was ended or failed by itself.

@@ -4,9 +4,8 @@
 use super::super::House;
 use crate::config::Config;
 use crate::floor::worker::Killed;
-use crate::infer::{Ask, Drafted, Fault, Inference, Policy, Scores, Source, Unfinished};
+use crate::infer::{Ask, Drafted, Fault, Hold, Inference, Policy, Scores, Source, Unfinished};
 use crate::report::{self, Fallback, Flag, Seen, Written};
-use ctedge_models::labels::Label;
 use tracing::{error, warn};
 
 /// What becomes of a draft for these scores; `None` where the site wants none. A worker that was lost over it comes back as why.
@@ -22,9 +21,9 @@ pub(crate) fn drafted(
         Source::Decoder => {}
     }
     let mut broken = None;
-    let mut ask = |avoid: Vec<Label>| {
+    let mut ask = |hold: Hold| {
         let settings = config.draft.clone();
-        let ask = Ask { flags: flags.iter().map(Flag::positive).collect(), avoid, settings };
+        let ask = Ask { flags: flags.iter().map(Flag::positive).collect(), hold, settings };
         inference.draft(ask).unwrap_or_else(|unfinished| {
             broken = Some(unfinished);
             Err(match unfinished {
@@ -39,8 +38,8 @@ pub(crate) fn drafted(
 }
 
 /// A draft under the site's policy.
-fn policed(policy: Policy, seen: Seen<'_>, ask: &mut dyn FnMut(Vec<Label>) -> Result<Drafted, Fault>) -> Written {
-    let first = match ask(Vec::new()) {
+fn policed(policy: Policy, seen: Seen<'_>, ask: &mut dyn FnMut(Hold) -> Result<Drafted, Fault>) -> Written {
+    let first = match ask(Hold::Free) {
         Ok(drafted) => Written::of(drafted, seen),
         Err(fault) => return Written::template(seen.flags, Some(fault.into())),
     };
@@ -50,9 +49,7 @@ fn policed(policy: Policy, seen: Seen<'_>, ask: &mut dyn FnMut(Vec<Label>) -> Re
     match policy {
         Policy::Mark => first,
         Policy::Template => Written { cost: first.cost, ..Written::template(seen.flags, Some(Fallback::Disagreement)) },
-        // What it passes over no second attempt is made to say.
-        Policy::Regenerate if first.unflagged().is_empty() => first,
-        Policy::Regenerate => match ask(first.unflagged()) {
+        Policy::Regenerate => match ask(Hold::Strict) {
             Ok(drafted) => Written::of(drafted, seen).instead_of(first),
             Err(_fault) => first,
         },
@@ -75,6 +72,7 @@ impl House {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ctedge_models::labels::Label;
     use ctedge_models::text::Draft;
     use std::collections::VecDeque;
 
@@ -87,12 +85,12 @@ mod tests {
         Drafted { draft, truncated: false, tokens: 9, cost: crate::infer::Cost { draft_ms: 5, ..Default::default() } }
     }
 
-    /// What the policy makes of these answers, and what each was asked to avoid.
-    fn policed_by(policy: Policy, answers: Vec<Result<Drafted, Fault>>) -> (Written, Vec<Vec<Label>>) {
+    /// What the policy makes of these answers, and how each draft was held.
+    fn policed_by(policy: Policy, answers: Vec<Result<Drafted, Fault>>) -> (Written, Vec<Hold>) {
         let flags = [flag(Label::Emphysema, 0.9), flag(Label::PleuralEffusion, 0.1)];
         let (mut answers, mut asked) = (VecDeque::from(answers), Vec::new());
-        let written = policed(policy, Seen { flags: &flags, foci: &[] }, &mut |avoid| {
-            asked.push(avoid);
+        let written = policed(policy, Seen { flags: &flags, foci: &[] }, &mut |hold| {
+            asked.push(hold);
             answers.pop_front().unwrap()
         });
         assert!(answers.is_empty());
@@ -114,17 +112,17 @@ mod tests {
     #[test]
     fn what_contradicts_the_flags_goes_the_way_of_the_policy() {
         let (marked, _) = policed_by(Policy::Mark, vec![Ok(draft(WRONG))]);
-        assert_eq!(marked.unflagged(), [Label::PleuralEffusion]);
+        assert_eq!((marked.author, marked.disagreements.len()), (report::Author::Decoder, 1));
         let (again, asked) = policed_by(Policy::Regenerate, vec![Ok(draft(WRONG)), Ok(draft(GOOD))]);
-        assert_eq!(asked, [vec![], vec![Label::PleuralEffusion]]);
+        assert_eq!(asked, [Hold::Free, Hold::Strict]);
         assert_eq!((again.regenerated, again.disagreements.len(), again.cost.draft_ms), (true, 0, 10));
         let (kept, _) =
             policed_by(Policy::Regenerate, vec![Ok(draft(WRONG)), Ok(draft("There is a pleural effusion."))]);
         assert_eq!((kept.regenerated, kept.disagreements.len()), (false, 1), "the one with fewer disagreements");
         let (template, _) = policed_by(Policy::Template, vec![Ok(draft(WRONG))]);
         assert_eq!((template.author, template.fallback), (report::Author::Template, Some(Fallback::Disagreement)));
-        let (omits, asked) = policed_by(Policy::Regenerate, vec![Ok(draft("No pleural effusion."))]);
-        assert_eq!((omits.disagreements.len(), asked.len()), (1, 1));
+        let (told, _) = policed_by(Policy::Regenerate, vec![Ok(draft("No pleural effusion.")), Ok(draft(GOOD))]);
+        assert_eq!((told.regenerated, told.disagreements.len()), (true, 0), "what was passed over is told");
     }
 
     #[test]
