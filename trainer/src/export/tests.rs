@@ -182,6 +182,7 @@ fn only_operators_that_old_tensorrt_parses_are_used() {
         "Add",
         "Cast",
         "Concat",
+        "Conv",
         "DequantizeLinear",
         "Div",
         "Erf",
