@@ -73,7 +73,7 @@ fn experiment() -> String {
     let mut table = preset::changed(&SHAPES);
     // What their networks do not have.
     let vision = table["vision"].as_table_mut().unwrap();
-    for key in ["densities", "detectors", "coarse", "flag_queries"] {
+    for key in ["densities", "stem"] {
         vision.remove(key);
     }
     vision.extend([("patch_norm".to_owned(), false.into()), ("places".to_owned(), 0.into())]);

@@ -8,12 +8,14 @@ mod augment;
 mod dictation;
 mod features;
 mod knowledge;
+mod located;
 mod order;
 mod told;
 
 pub use dictation::{Dictated, Dictation, raised};
 pub use features::{Features, FeaturesError, Format, Recorder};
 pub use knowledge::{Knowledge, ReportVectors};
+pub use located::LOCATED;
 pub use told::told_flags;
 
 /// What the rooms on the right need of corpus and text; they name this room only.
@@ -26,6 +28,8 @@ pub use crate::text::{
 use crate::experiment::Experiment;
 use augment::Augmentation;
 use ctedge_models::labels::LABEL_COUNT;
+use ctedge_models::report;
+use located::Sixths;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
@@ -48,6 +52,8 @@ pub struct Cohort<'a> {
     augment: Augmentation,
     /// Share of the reports that are told in prompts.
     prompts: f64,
+    /// Where every member's report says that findings are; none if the objective does not ask.
+    located: Vec<Sixths>,
     /// What a frozen tower has made of the members.
     features: Option<Features>,
 }
@@ -67,6 +73,17 @@ pub struct Batch {
     pub labelled: Vec<f32>,
     /// 1 where two different cases say the same, `[N, N]`.
     pub same: Vec<f32>,
+    /// Where findings are, if the objective asks for it.
+    pub located: Option<Located>,
+}
+
+/// Where the findings of N cases are, `[N, 18 * 6]` each: by finding, side and zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Located {
+    /// 1 for a finding that is there.
+    pub there: Vec<f32>,
+    /// 1 where that is known.
+    pub known: Vec<f32>,
 }
 
 /// What the volume tower is shown, case after case.
@@ -156,8 +173,22 @@ impl<'a> Cohort<'a> {
         let (seed, batch, size) = (experiment.seed, experiment.training.batch, experiment.input.grid.size());
         let augment = Augmentation::new(&experiment.augment, &experiment.input);
         let prompts = experiment.augment.prompts;
-        let features = None;
-        Ok(Self { shards, members, groups, reports, sayings, tokenizer, seed, batch, size, augment, prompts, features })
+        let located = if experiment.loss.located > 0.0 { located(&stored) } else { Vec::new() };
+        Ok(Self {
+            shards,
+            members,
+            groups,
+            reports,
+            sayings,
+            tokenizer,
+            seed,
+            batch,
+            size,
+            augment,
+            prompts,
+            located,
+            features: None,
+        })
     }
 
     /// The same cohort, its volumes already seen by a frozen tower.
@@ -278,8 +309,26 @@ impl<'a> Cohort<'a> {
         let labelled = labels.iter().map(|labels| f32::from(u8::from(labels.is_some()))).collect();
         let flags = labels.iter().flat_map(|labels| labels.unwrap_or([false; LABEL_COUNT]));
         let labels = flags.map(|flag| f32::from(u8::from(flag))).collect();
-        Batch { places, shown, reports: Padded::of(self.tokenizer, reports, Length::Fixed), labels, labelled, same }
+        let reports = Padded::of(self.tokenizer, reports, Length::Fixed);
+        let located = self.places_of(&places);
+        Batch { places, shown, reports, labels, labelled, same, located }
     }
+
+    fn places_of(&self, places: &[usize]) -> Option<Located> {
+        let rows: Option<Vec<&Sixths>> = places.iter().map(|&place| self.located.get(place)).collect();
+        let cells: Vec<Option<bool>> = rows?.into_iter().flat_map(|Sixths(cells)| cells).copied().collect();
+        let numbers = |is: fn(Option<bool>) -> bool| cells.iter().map(|&cell| f32::from(u8::from(is(cell)))).collect();
+        Some(Located { there: numbers(|cell| cell == Some(true)), known: numbers(|cell| cell.is_some()) })
+    }
+}
+
+/// Where the reports of cases say that findings are.
+fn located(cases: &[&Stored]) -> Vec<Sixths> {
+    let of = |stored: &&Stored| {
+        let Case { report, labels, .. } = &stored.case;
+        Sixths::of(&report::read(&seen(&report.findings, &report.impression)), *labels)
+    };
+    cases.par_iter().map(of).collect()
 }
 
 /// Middle of the tensor's range, about which contrast changes.

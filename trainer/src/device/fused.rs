@@ -22,6 +22,13 @@ pub(super) trait Fused: Backend {
         Self::float_add(input, branch)
     }
 
+    fn fused_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self>;
+
     fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn fused_layer_norm(
@@ -53,6 +60,14 @@ pub(super) trait Fused: Backend {
 pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
     let [input, weight, bias] = [input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
     Tensor::from_dispatch(<Dispatch as Fused>::fused_linear(input, weight, bias))
+}
+
+/// A convolution over neighbourhoods of 3 x 3 x 3 cells about every `stride`-th cell along each axis, 0 beyond the border: maps
+/// `[B, z, y, x, I]`, a weight `[27 I, O]` whose rows are the cells of a neighbourhood in (z, y, x) order, and a bias `[O]`, to
+/// `[B, z / stride, y / stride, x / stride, O]`, rounded up.
+pub fn convolution(input: Tensor<5>, weight: Tensor<2>, bias: Tensor<1>, stride: usize) -> Tensor<5> {
+    let [input, weight, bias] = [input.into_dispatch(), weight.into_dispatch(), bias.into_dispatch()];
+    Tensor::from_dispatch(<Dispatch as Fused>::fused_convolution(input, weight, bias, stride))
 }
 
 /// `input + branch`, two tensors of one shape.

@@ -1,7 +1,7 @@
 //! Gradients of the fused operations, on whatever backend has their kernels.
 
 use super::fused::Fused;
-use super::parts::{self, norm};
+use super::parts::{self, convolution, norm};
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -18,6 +18,24 @@ pub(super) trait Kernels: Backend {
         bias: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         Self::linear(input, weight, Some(bias))
+    }
+
+    fn convolution_kernel(
+        input: FloatTensor<Self>,
+        filters: Filters<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        convolution::convolution::<Self>(input, filters, bias)
+    }
+
+    /// Gradients of the input, where it is wanted, and of the weight, from that of the output.
+    fn convolution_gradient(
+        input: FloatTensor<Self>,
+        filters: Filters<Self>,
+        output: FloatTensor<Self>,
+        wanted: Wanted,
+    ) -> (Option<FloatTensor<Self>>, FloatTensor<Self>) {
+        convolution::convolution_gradient::<Self>(input, filters, output, wanted)
     }
 
     fn gelu_kernel(input: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -63,6 +81,15 @@ macro_rules! fused_by_kernels {
                 bias: FloatTensor<Self>,
             ) -> FloatTensor<Self> {
                 Self::linear_kernel(input, weight, bias)
+            }
+
+            fn fused_convolution(
+                input: FloatTensor<Self>,
+                weight: FloatTensor<Self>,
+                bias: FloatTensor<Self>,
+                stride: usize,
+            ) -> FloatTensor<Self> {
+                Self::convolution_kernel(input, Filters { weight, stride }, bias)
             }
 
             fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -114,6 +141,22 @@ fused_by_kernels!(burn::backend::Cube);
 #[cfg(feature = "cuda")]
 impl Kernels for burn::backend::Cube {}
 
+/// The weight `[27 I, O]` of a convolution, and its stride.
+#[derive(Debug, Clone)]
+pub(super) struct Filters<B: Backend> {
+    pub(super) weight: FloatTensor<B>,
+    pub(super) stride: usize,
+}
+
+/// Which gradients of a convolution are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// That of the weight alone: the input is data.
+    Weight,
+    /// That of the input, too.
+    Both,
+}
+
 /// What layer normalisation learns, and the epsilon under its root.
 #[derive(Debug, Clone)]
 pub(super) struct Scale<B: Backend> {
@@ -149,6 +192,22 @@ impl<B: Kernels, C: CheckpointStrategy> Fused for Autodiff<B, C> {
         let output = B::linear_kernel(input.clone(), weight.clone(), bias);
         match Linear.prepare::<C>([of_input, of_weight, of_bias]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((input, weight), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_convolution(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        stride: usize,
+    ) -> FloatTensor<Self> {
+        let [(input, of_input), (weight, of_weight), (bias, of_bias)] =
+            [input, weight, bias].map(<FloatTensor<Self>>::into_parts);
+        let filters = Filters { weight, stride };
+        let output = B::convolution_kernel(input.clone(), filters.clone(), bias);
+        match Convolution.prepare::<C>([of_input, of_weight, of_bias]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((input, filters), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
@@ -230,6 +289,29 @@ impl<B: Kernels> Backward<B, 3> for Linear {
         }
         if let Some(node) = of_weight {
             gradients.register::<B>(node.id, B::linear_weight_backward(input, output.clone()));
+        }
+        if let Some(node) = of_bias {
+            gradients.register::<B>(node.id, B::linear_bias_backward(output));
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Convolution;
+
+impl<B: Kernels> Backward<B, 3> for Convolution {
+    type State = (FloatTensor<B>, Filters<B>);
+
+    fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let (input, filters) = ops.state;
+        let output = gradients.consume::<B>(&ops.node);
+        let [of_input, of_weight, of_bias] = ops.parents;
+        let wanted = if of_input.is_some() { Wanted::Both } else { Wanted::Weight };
+        let (by_input, by_weight) = B::convolution_gradient(input, filters, output.clone(), wanted);
+        for (node, gradient) in [(of_input, by_input), (of_weight, Some(by_weight))] {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                gradients.register::<B>(node.id, gradient);
+            }
         }
         if let Some(node) = of_bias {
             gradients.register::<B>(node.id, B::linear_bias_backward(output));

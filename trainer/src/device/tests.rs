@@ -4,12 +4,12 @@ use super::flex::numbers::{exp, normal};
 use super::flex::rows::{self, Gelu, LayerNorm, LayerNormGradient, Softmax};
 use super::gradient::{Kernels, Scale, Seen};
 use super::parts::{self, norm};
-use super::{attention, causal_attention, cpu, gelu, layer_norm, linear};
+use super::{attention, causal_attention, convolution, cpu, gelu, layer_norm, linear};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::nn::LayerNormConfig;
-use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Device, Shape, Tensor, TensorData, activation, module};
 use proptest::prelude::*;
 use pulp::{Arch, Scalar, Simd};
@@ -92,6 +92,32 @@ proptest! {
         for (slope, other) in slopes.into_iter().zip(others) {
             assert_near(slope, other, 1e-5 * spread.max(1.0));
         }
+    }
+
+    #[test]
+    fn a_convolution_is_the_frameworks(
+        cases in 1..4_usize, size in prop::array::uniform3(1..9_usize), channels in 1..5_usize, outputs in 1..6_usize,
+        stride in 1..3_usize
+    ) {
+        let device = cpu().autodiff();
+        let [z, y, x] = size;
+        let (maps, weight, bias) = (
+            tensor([cases, z, y, x, channels], 1, 1.0, &device).require_grad(),
+            tensor([27 * channels, outputs], 2, 1.0, &device).require_grad(),
+            tensor([outputs], 3, 1.0, &device).require_grad(),
+        );
+        let ours = convolution(maps.clone(), weight.clone(), bias.clone(), stride);
+        let kernel = weight.clone().reshape([3, 3, 3, channels, outputs]).permute([4, 3, 0, 1, 2]);
+        let options = ConvOptions::new([stride; 3], [1; 3], [1; 3], 1);
+        let first = maps.clone().permute([0, 4, 1, 2, 3]);
+        let theirs = module::conv3d(first, kernel, Some(bias.clone()), options).permute([0, 2, 3, 4, 1]);
+        prop_assert_eq!(ours.dims(), theirs.dims());
+        assert_near(ours.clone().inner(), theirs.clone().inner(), 1e-5);
+        let told = tensor(ours.dims(), 5, 1.0, &device);
+        let [mine, other] = [ours, theirs].map(|output| (output * told.clone()).sum().backward());
+        assert_near(maps.grad(&mine).unwrap(), maps.grad(&other).unwrap(), 1e-4);
+        assert_near(weight.grad(&mine).unwrap(), weight.grad(&other).unwrap(), 1e-3);
+        assert_near(bias.grad(&mine).unwrap(), bias.grad(&other).unwrap(), 1e-3);
     }
 
     #[test]

@@ -32,6 +32,17 @@ impl Fused for LibTorch {
         Numbers::new(bias.tensor.addmm(&rows, &weight.tensor).reshape(shape))
     }
 
+    fn fused_convolution(input: Numbers, weight: Numbers, bias: Numbers, stride: usize) -> Numbers {
+        let outputs = bias.tensor.size();
+        let rows = weight.tensor.size().first().copied().unwrap_or(0);
+        let shape = [&[3, 3, 3, rows / 27], outputs.as_slice()].concat();
+        let kernel = weight.tensor.reshape(shape).permute([4, 3, 0, 1, 2]);
+        let stride = [i64::try_from(stride).unwrap_or(1); 3];
+        let maps = input.tensor.permute([0, 4, 1, 2, 3]);
+        let output = maps.conv3d(&kernel, Some(&bias.tensor), stride, [1; 3], [1; 3], 1);
+        Numbers::new(output.permute([0, 2, 3, 4, 1]))
+    }
+
     fn fused_residual(input: Numbers, branch: Numbers) -> Numbers {
         Numbers::new(&input.tensor + &branch.tensor)
     }

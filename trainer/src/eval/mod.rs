@@ -34,11 +34,11 @@ pub use said::{Reader, Said};
 
 /// What the room on the right needs of those on the left; it names this room only.
 pub use crate::run::{
-    Array, BertTower, Checkpoint, Detectors, LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, Pair, Run, RunError,
+    Array, BertTower, Checkpoint, LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, Pair, Run, RunError, Stem,
     TEXT_NORM_EPSILON, TOKENIZER_FILE, TokenGrid, Tower, Weights, WeightsError, initial,
 };
+pub(crate) use crate::run::{CELL, DENSITIES, SHORTEST_EMBEDDING, little_endian, make_folder, write as write_file};
 pub use crate::run::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written, raised, told_flags};
-pub(crate) use crate::run::{DENSITIES, SHORTEST_EMBEDDING, little_endian, make_folder, write as write_file};
 
 use crate::run::{self, BatchError, TokenizerError};
 use burn::tensor::TensorReadError;

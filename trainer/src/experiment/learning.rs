@@ -15,6 +15,11 @@ pub struct Loss {
     /// volume and of its report; 0 leaves it out. Ours, not SCALE-VLP's: from a batch's pairs alone a report tower that
     /// begins at random learns very slowly what a report says.
     pub shared_flags: f64,
+    /// Weight of the cross-entropy of where findings are, by finding, side and zone, as the reports say it and as one linear layer
+    /// reads it from what the flags are read from; 0 leaves it out. Ours, not SCALE-VLP's: a flag says that a nodule is there, the
+    /// report where, and a small tower finds it in a fraction of the steps.
+    #[serde(default)]
+    pub located: f64,
     /// First value of the factor on cosines, `t`; SigLIP: 10, CLIP: 14.3. It is learned as its logarithm.
     pub scale: f64,
     /// First value of the bias `b` of sigmoid losses; SigLIP: -10.
@@ -151,6 +156,8 @@ impl Loss {
         expect((0.0..=1e3).contains(&self.flags), "loss.flags", format!("{} is not 0 to 1000", self.flags));
         let shared = self.shared_flags;
         expect((0.0..=1e3).contains(&shared), "loss.shared_flags", format!("{shared} is not 0 to 1000"));
+        let located = self.located;
+        expect((0.0..=1e3).contains(&located), "loss.located", format!("{located} is not 0 to 1000"));
         expect((0.01..=100.0).contains(&self.scale), "loss.scale", format!("{} is not 0.01 to 100", self.scale));
         expect((-100.0..=100.0).contains(&self.bias), "loss.bias", format!("{} is not -100 to 100", self.bias));
         if let Some(spatial) = self.spatial {

@@ -11,7 +11,7 @@ mod towers;
 pub use data::{Augment, Corpus, Data};
 pub use decoder::Decoder;
 pub use learning::{Duplicates, Knowledge, KnowledgeSource, Loss, Pairs, Rate, Spatial, Training};
-pub use towers::{Positions, Text, TextPool, Tune, Vision, Windows};
+pub use towers::{Positions, Text, TextPool, Tune, Vision};
 
 use ctedge_models::phantom::Recipe;
 use ctedge_models::spec::PreprocessSpec;
@@ -275,8 +275,7 @@ mod tests {
             "model.serial = 0",
             "input.window_hu = [100.0, 100.0]",
             "vision.patch = [8, 17, 16]",
-            "vision.coarse = [1, 2, 2]",
-            "vision.detectors = { window = [4, 8, 8], block = [2, 4, 4], width = 8 }",
+            "vision.stem = [12, 24, 32]",
             "vision.heads = 7",
             "vision.depth = 90",
         ]);
@@ -284,8 +283,7 @@ mod tests {
         let ExperimentError::Invalid { problems } = &error else { panic!("{error}") };
         let keys: Vec<&str> = problems.iter().map(|problem| problem.key).collect();
         let expected = ["model.name", "model.version", "model.serial", "input", "vision.patch"];
-        let of_vision =
-            ["vision.heads", "vision.depth", "vision.densities", "vision.coarse", "vision.detectors.window"];
+        let of_vision = ["vision.heads", "vision.depth", "vision.densities", "vision.stem"];
         assert_eq!(keys, [&expected[..], &of_vision].concat());
         assert!(expected.iter().all(|key| error.to_string().contains(key)), "{error}");
         assert!(error.to_string().contains("window_hu"), "{error}");

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Most tokens of a volume; attention's cost grows with their square.
 const TOKENS_MAX: usize = 16_384;
+/// Voxels along each edge of a cell of a stem's last map: its first two layers halve.
+const STEM_CELL: usize = 4;
 
 /// `[vision]`: the volume tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,32 +35,14 @@ pub struct Vision {
     /// the patch. Without it a token is told the projection of its voxels alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub densities: Option<[usize; 3]>,
-    /// Detectors of what is small and lies anywhere in a patch, which its token is told of; may be left out.
+    /// Channels of convolutions over neighbouring voxels, layer by layer, of whose strongest and mean answers in a patch its token
+    /// is told; the first two layers halve the map. Without it there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub detectors: Option<Windows>,
-    /// Edges (z, y, x) of the blocks whose means the projection of a patch reads instead of their voxels; they divide the patch.
-    /// Without it the projection reads every voxel.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coarse: Option<[usize; 3]>,
-    /// Whether each flag weighs the tokens by a query of its own, besides what it reads of all.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub flag_queries: bool,
+    pub stem: Option<Vec<usize>>,
     /// Channels of a token that embedding and flags read in its place, besides the mean over all tokens; 0 for none.
     pub places: usize,
     /// Which of its parameters learn.
     pub tune: Tune,
-}
-
-/// `vision.detectors`: what a small network looks at, everywhere in the same way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Windows {
-    /// Edges of a window in voxels (z, y, x); they divide the patch.
-    pub window: [usize; 3],
-    /// Edges of a window's blocks, each of which is looked at by itself first; they divide the window.
-    pub block: [usize; 3],
-    /// Answers of a window; a block has half as many.
-    pub width: usize,
 }
 
 /// How a token learns where it lies.
@@ -146,14 +130,10 @@ impl Vision {
         if let Some(block) = self.densities {
             parts(patch, block, "vision.densities");
         }
-        if let Some(block) = self.coarse {
-            parts(patch, block, "vision.coarse");
-        }
-        if let Some(Windows { window, block, width }) = self.detectors {
-            parts(patch, window, "vision.detectors.window");
-            parts(window, block, "vision.detectors.block");
-            let message = format!("{width} is not 2 to 4096");
-            expect((2..=4096).contains(&width), "vision.detectors.width", message);
+        if let Some(widths) = &self.stem {
+            parts(patch, [STEM_CELL; 3], "vision.stem");
+            let fits = (2..=8).contains(&widths.len()) && widths.iter().all(|width| (2..=1024).contains(width));
+            expect(fits, "vision.stem", format!("{widths:?} is not 2 to 8 numbers of 2 to 1024"));
         }
         expect(self.places <= self.dim, "vision.places", format!("{} is above dim {}", self.places, self.dim));
         self.tune.check("vision.tune", self.dim, expect);

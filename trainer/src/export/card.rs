@@ -83,12 +83,9 @@ fn contract(manifest: &Manifest, plan: &Plan) -> Facts {
 fn method(trained: &Trained) -> Facts {
     let experiment = &trained.run.experiment;
     let (vision, text) = (&experiment.vision, &experiment.text);
-    let detectors = vision
-        .detectors
-        .as_ref()
-        .map_or_else(String::new, |windows| format!("{} detectors of {:?} voxels, ", windows.width, windows.window));
+    let stem = vision.stem.as_ref().map_or_else(String::new, |widths| format!("convolutions of {widths:?} channels, "));
     let volume = format!(
-        "with patches of {:?} voxels (z, y, x), {detectors}{} blocks of width {} and {} heads",
+        "with patches of {:?} voxels (z, y, x), {stem}{} blocks of width {} and {} heads",
         vision.patch, vision.depth, vision.dim, vision.heads
     );
     let report = format!(

@@ -6,7 +6,7 @@ use super::trained::Evaluated;
 use super::{ExportError, Trained};
 use crate::eval::Calibration;
 use crate::eval::{Checkpoint, ReportDecoder, Run, TokenGrid, Weights};
-use crate::experiment::{Experiment, Windows};
+use crate::experiment::Experiment;
 use ctedge_models::bundle::{
     self, Contrastive, Decoder, Golden, Graph, Manifest, Requires, SCHEMA, StepGraph, TextGraph, Training,
 };
@@ -197,7 +197,7 @@ fn training(checkpoint: &Checkpoint, evaluated: Option<&Evaluated>) -> Training 
 }
 
 /// The runtime, the weights twice (file and packed for the processor), the input twice, the largest values in between twice (the
-/// attention scores of one block, before and after softmax, or what the detectors make of all blocks of voxels), and what a
+/// attention scores of one block, before and after softmax, or the first map of a stem), and what a
 /// decoder adds.
 fn memory_mib(experiment: &Experiment, graphs: &Graphs) -> u64 {
     let graph = &graphs.vision;
@@ -205,9 +205,9 @@ fn memory_mib(experiment: &Experiment, graphs: &Graphs) -> u64 {
     let saliency = graph.outputs.iter().find(|output| output.name == "saliency");
     let tokens: usize = saliency.map_or(0, |output| output.shape.iter().product());
     let scores = tokens * tokens * experiment.vision.heads;
-    // They look at every voxel twice.
-    let looked = |windows: &Windows| 2 * input / windows.block.iter().product::<usize>().max(1) * windows.width;
-    let largest = experiment.vision.detectors.as_ref().map_or(0, looked).max(scores);
+    // Halved along each axis.
+    let map = experiment.vision.stem.as_ref().and_then(|widths| widths.first()).map_or(0, |width| input / 8 * width);
+    let largest = map.max(scores);
     let decoder = graphs.decoder.as_ref().map_or(0, DecoderGraphs::bytes);
     let bytes = 2 * graph.bytes.len() + 2 * 4 * input + 2 * 4 * largest + decoder;
     RUNTIME_MIB + u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(1 << 20)

@@ -3,7 +3,7 @@ use super::onnx::{Columns, Draft, Steps, cross_kv, decoder_step, text, vision};
 use super::*;
 use crate::device::cpu;
 use crate::eval::{Array, Pair, ReportDecoder, Run, Tower, Weights, initial};
-use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision, Windows};
+use crate::experiment::{Experiment, Positions, Precision, TINY, Text, TextPool, Tune, Vision};
 use crate::fixture;
 use ctedge_models::bundle::{self, Manifest, VerifiedBundle};
 use ctedge_models::labels::Label;
@@ -26,7 +26,7 @@ fn small(positions: Positions, pool: TextPool) -> Experiment {
     let mut experiment = Experiment::parse(TINY).unwrap();
     experiment.seed = 7;
     experiment.vision = Vision {
-        patch: [2, 4, 4],
+        patch: if positions == Positions::Learned { [4, 4, 4] } else { [2, 4, 4] },
         dim: 24,
         depth: 2,
         heads: 3,
@@ -36,13 +36,7 @@ fn small(positions: Positions, pool: TextPool) -> Experiment {
         class_token: positions == Positions::Learned,
         patch_norm: positions == Positions::Learned,
         densities: (positions == Positions::Learned).then_some([1, 2, 2]),
-        detectors: (positions == Positions::Learned).then_some(Windows {
-            window: [2, 2, 4],
-            block: [1, 2, 2],
-            width: 4,
-        }),
-        coarse: (positions == Positions::Learned).then_some([1, 2, 2]),
-        flag_queries: positions == Positions::Learned,
+        stem: (positions == Positions::Learned).then(|| vec![3, 5, 4]),
         places: 3,
         tune: Tune::Full,
     };
@@ -189,6 +183,7 @@ fn only_operators_that_old_tensorrt_parses_are_used() {
         "Add",
         "Cast",
         "Concat",
+        "Conv",
         "DequantizeLinear",
         "Div",
         "Erf",

@@ -23,16 +23,16 @@ mod words;
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::net::{
     ABSENT, Array, Batch, BatchError, BertTower, Case, Cohort, Features, FeaturesError, Knowledge, LAYER_NORM_EPSILON,
-    Length, PATCH_EPSILON, PRESENT, Padded, Pair, Presence, Recorder, Shown, Split, TokenGrid, Tokenizer,
-    TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
+    LOCATED, Length, Located, PATCH_EPSILON, PRESENT, Padded, Pair, Presence, Recorder, Shown, Split, TokenGrid,
+    Tokenizer, TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
 };
+pub(crate) use crate::net::{CELL, DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{
     Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder, raised,
     told_flags,
 };
-pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
-pub use crate::net::{Detectors, Outputs, TEXT_NORM_EPSILON};
-pub use flags::flag_loss;
+pub use crate::net::{Outputs, Stem, TEXT_NORM_EPSILON};
+pub use flags::{flag_loss, located_loss};
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};
 pub use spatial::{Moments, spatial_kernel};
 pub use weights::{above_row_mean, blend, row_normalised, similarity};
@@ -51,6 +51,8 @@ pub struct Embedded {
     pub text: Tensor<2>,
     /// Logits of the 18 flags `[N, 18]`.
     pub flags: Tensor<2>,
+    /// Logits of where each finding is `[N, 18 * 6]`, if the objective asks for it.
+    pub located: Option<Tensor<2>>,
     /// Saliency of the volumes' tokens `[N, T]`; each row sums to one.
     pub saliency: Tensor<2>,
 }
@@ -66,6 +68,8 @@ pub struct Known {
     pub knowledge: Option<Tensor<2>>,
     /// 1 where two different cases have reports that say the same, `[N, N]`; the diagonal is 0.
     pub same: Tensor<2>,
+    /// 1 where a finding is, and 1 where that is known, `[N, 18 * 6]` each, if the objective asks for it.
+    pub located: Option<[Tensor<2>; 2]>,
 }
 
 /// What the objective itself learns.
@@ -91,6 +95,8 @@ pub struct Terms {
     /// The same of the flags that are read from the shared embedding, the mean of volumes and reports, not yet weighted; 0
     /// if the objective leaves it out.
     pub shared_flags: Tensor<1>,
+    /// The cross-entropy of where each finding is, not yet weighted; 0 if the objective leaves it out.
+    pub located: Tensor<1>,
 }
 
 /// The objective of an experiment.
@@ -114,8 +120,14 @@ impl Objective {
             Some(head) => shared_flags(said, head, known),
             None => Tensor::zeros_like(&flags),
         };
-        let weighted = flags.clone() * self.settings.flags + shared_flags.clone() * self.settings.shared_flags;
-        Terms { total: pairs.clone() + weighted, pairs, flags, shared_flags }
+        let located = match (&said.located, &known.located) {
+            (Some(logits), Some(places)) => located_loss(logits.clone(), places.clone()),
+            _ => Tensor::zeros_like(&flags),
+        };
+        let weighted = flags.clone() * self.settings.flags
+            + shared_flags.clone() * self.settings.shared_flags
+            + located.clone() * self.settings.located;
+        Terms { total: pairs.clone() + weighted, pairs, flags, shared_flags, located }
     }
 
     fn pairs(&self, said: &Embedded, learned: &Learned, known: &Known) -> Tensor<1> {

@@ -275,6 +275,7 @@ fn embedded(device: &Device) -> (Embedded, Learned, Known) {
         volume: matrix(&unit(&noise(5, N * 6), 6), 6, device).require_grad(),
         text: matrix(&unit(&noise(6, N * 6), 6), 6, device).require_grad(),
         flags: matrix(&noise(7, N * 18), 18, device).require_grad(),
+        located: None,
         saliency: matrix(&tokens, 8, device),
     };
     let one = |value: f32| Tensor::<1>::from_data([value], device).require_grad();
@@ -283,6 +284,7 @@ fn embedded(device: &Device) -> (Embedded, Learned, Known) {
         labelled: matrix(&[1.0; N], 1, device),
         knowledge: Some(matrix(&unit(&noise(8, N * 18), 18), 18, device)),
         same: same(device),
+        located: None,
     };
     (said, Learned { log_scale: one(2.3), bias: one(-2.0), shared_flags: None }, known)
 }
@@ -354,6 +356,33 @@ fn shared_flags_are_read_from_both_embeddings_by_one_layer() {
     for leaf in [&said.volume, &said.text] {
         assert!(values(leaf.grad(&gradients).unwrap()).iter().any(|value| value.abs() > 1e-6));
     }
+}
+
+#[test]
+fn what_is_known_of_places_alone_costs_something() {
+    let settings = Loss { located: 2.0, ..Experiment::parse(crate::experiment::TINY).unwrap().loss };
+    let device = cpu().autodiff();
+    let (said, learned, known) = embedded(&device);
+    let objective = Objective::new(settings, matrix(&noise(10, 24), 3, &device));
+    let without = objective.of(&said, &learned, &known);
+    assert!(number(without.located).abs() < 1e-12);
+    let logits = noise(11, N * 108);
+    let cells = |step: usize| (0..N * 108).map(|cell| f32::from(u8::from(cell % step == 0))).collect::<Vec<f32>>();
+    let (there, seen) = (cells(5), cells(2));
+    let place = |values: &[f32]| matrix(values, 108, &device);
+    let leaf = place(&logits).require_grad();
+    let said = Embedded { located: Some(leaf.clone()), ..said };
+    let known = Known { located: Some([place(&there), place(&seen)]), ..known };
+    let terms = objective.of(&said, &learned, &known);
+    let cost = |cell: &usize| {
+        let x = f64::from(logits[*cell]);
+        if there[*cell] > 0.5 { -sigma(x).ln() } else { -sigma(-x).ln() }
+    };
+    let expected = (0..N * 108).step_by(2).map(|cell| cost(&cell)).sum::<f64>() / (N * 54) as f64;
+    close(number(terms.located.clone()), expected);
+    close(number(terms.total.clone()), number(without.total) + 2.0 * expected);
+    let slopes = values(leaf.grad(&terms.total.backward()).unwrap());
+    assert!((0..N * 108).all(|cell| (slopes[cell] == 0.0) == (cell % 2 == 1)), "open places cost nothing");
 }
 
 #[test]

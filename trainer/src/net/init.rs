@@ -68,7 +68,7 @@ fn draw(name: &str, array: &Array, experiment: &Experiment) -> Vec<f32> {
 
 /// Largest value of a parameter that is drawn.
 fn bound(name: &str, shape: &[usize], experiment: &Experiment) -> Option<f64> {
-    if name.ends_with("pool.query") || name.ends_with("flag_queries.query") {
+    if name.ends_with("pool.query") {
         return Some(QUERY_BOUND);
     }
     if name.starts_with("decoder.memory.flags") {

@@ -20,9 +20,9 @@ mod weights;
 
 /// What the rooms on the right need of those on the left; they name this room only.
 pub use crate::batch::{
-    ABSENT, Batch, BatchError, Case, Cohort, Dictated, Dictation, Features, FeaturesError, Format, Knowledge, Length,
-    PRESENT, Padded, Presence, Recorder, Shown, Split, Tokenizer, TokenizerError, Tokens, prompt, raised, seen,
-    told_flags,
+    ABSENT, Batch, BatchError, Case, Cohort, Dictated, Dictation, Features, FeaturesError, Format, Knowledge, LOCATED,
+    Length, Located, PRESENT, Padded, Presence, Recorder, Shown, Split, Tokenizer, TokenizerError, Tokens, prompt,
+    raised, seen, told_flags,
 };
 pub use decoder::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written};
 pub use init::{initial, initial_decoder};
@@ -30,8 +30,8 @@ pub use layers::Mlp;
 pub(crate) use layers::SHORTEST_EMBEDDING;
 pub use pair::Pair;
 pub use text::{BertTower, TEXT_NORM_EPSILON, TextOutputs};
-pub(crate) use vision::DENSITIES;
-pub use vision::{Detectors, LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, TokenGrid, Tower};
+pub(crate) use vision::{CELL, DENSITIES};
+pub use vision::{LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, Stem, TokenGrid, Tower};
 pub(crate) use weights::little_endian;
 pub use weights::{Array, Weights, WeightsError};
 

@@ -6,10 +6,10 @@
 )]
 
 use super::text::TEXT_NORM_EPSILON;
-use super::vision::{coarsened, patches};
+use super::vision::{Filters, Stem, patches};
 use super::*;
 use crate::device::cpu;
-use crate::experiment::{Experiment, Positions, Text, TextPool, Tune, Vision, Windows};
+use crate::experiment::{Experiment, Positions, Text, TextPool, Tune, Vision};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Int, Tensor, TensorData};
 use ctedge_models::spec::Grid;
@@ -33,9 +33,7 @@ fn small() -> Experiment {
         class_token: false,
         patch_norm: false,
         densities: None,
-        detectors: None,
-        coarse: None,
-        flag_queries: false,
+        stem: None,
         places: 0,
         tune: Tune::Full,
     };
@@ -140,7 +138,6 @@ fn what_the_tokens_add_to_a_flag_and_its_bias_are_its_logit() {
             for class_token in [false, true] {
                 let mut experiment = with_seed(seed);
                 (experiment.vision.places, experiment.vision.class_token) = (places, class_token);
-                experiment.vision.flag_queries = seed % 2 == 1;
                 let (logits, sums) = told_and_summed(&experiment);
                 let apart = logits.iter().zip(&sums).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
                 assert!(apart < 1e-5, "seed {seed}, {places} places: {apart}");
@@ -149,63 +146,56 @@ fn what_the_tokens_add_to_a_flag_and_its_bias_are_its_logit() {
     }
 }
 
-/// Windows that the small tower's patches hold several of.
-fn windows() -> Windows {
-    Windows { window: [2, 2, 4], block: [1, 2, 2], width: 4 }
-}
-
-/// What a perceptron makes of a row, number by number.
-fn by_hand(mlp: &Mlp, row: &[f32]) -> Vec<f32> {
-    let layer = |layer: &burn::nn::Linear, row: &[f32]| -> Vec<f32> {
-        let (weight, bias) = (values(layer.weight.val()), values(layer.bias.clone().unwrap().val()));
-        let product = |column: usize| {
-            row.iter().enumerate().map(|(index, value)| value * weight[index * bias.len() + column]).sum::<f32>()
-        };
-        (0..bias.len()).map(|column| bias[column] + product(column)).collect()
-    };
-    layer(&mlp.down, &gelu(&layer(&mlp.up, row)))
-}
-
-fn gelu(row: &[f32]) -> Vec<f32> {
-    values(crate::device::gelu(Tensor::<1>::from_data(TensorData::new(row.to_vec(), [row.len()]), &cpu())))
+/// What the convolutions of a stem see of a cell, number by number.
+fn seen_by_hand(stem: &Stem, layer: usize, cell: [i64; 3], voxel: &dyn Fn([i64; 3]) -> f32) -> Vec<f32> {
+    let Some(below) = layer.checked_sub(1) else { return vec![voxel(cell)] };
+    let Filters { filters, norm } = &stem.layers[below];
+    let (weight, mut sums) = (values(filters.weight.val()), values(filters.bias.clone().unwrap().val()));
+    let stride = i64::try_from(Stem::stride(below)).unwrap();
+    let inputs = filters.weight.dims()[0] / 27;
+    for place in 0..27 {
+        let offset = [place / 9, place / 3 % 3, place % 3].map(|step| i64::from(step) - 1);
+        let [z, y, x] = std::array::from_fn(|axis| cell[axis] * stride + offset[axis]);
+        let size = (0..below).fold([8, 8, 12], |size: [i64; 3], layer| {
+            size.map(|edge| edge / i64::try_from(Stem::stride(layer)).unwrap())
+        });
+        if [z, y, x].iter().zip(size).any(|(at, edge)| !(0..edge).contains(at)) {
+            continue;
+        }
+        for (channel, value) in seen_by_hand(stem, below, [z, y, x], voxel).into_iter().enumerate() {
+            let row = usize::try_from(place).unwrap() * inputs + channel;
+            let count = sums.len();
+            sums.iter_mut().enumerate().for_each(|(column, sum)| *sum += value * weight[row * count + column]);
+        }
+    }
+    let width = sums.len();
+    values(crate::device::gelu(norm.forward(Tensor::<2>::from_data(TensorData::new(sums, [1, width]), &cpu()))))
 }
 
 #[test]
-fn detectors_look_at_every_window_of_a_patch_twice() {
+fn a_token_is_told_the_strongest_and_the_mean_answer_of_its_patch() {
     let mut experiment = small();
-    experiment.vision.detectors = Some(windows());
-    let detectors = pair(&experiment).vision.detectors.unwrap();
-    let told = detectors.forward(volumes(), [2, 4, 4]);
-    assert_eq!(told.dims(), [2, 12, 24]);
-    let voxels = values(volumes().slice_dim(0, 1..2));
-    let at = |[z, y, x]: [usize; 3]| voxels[(z % 4 * 8 + y % 8) * 12 + x % 12];
-    let answer = |[z, y, x]: [usize; 3]| {
-        let blocks = [[0, 0], [0, 2], [1, 0], [1, 2]].map(|[dz, dx]| {
-            let row = [[0, 0], [0, 1], [1, 0], [1, 1]].map(|[by, bx]| at([z + dz, y + by, x + dx + bx]));
-            gelu(&by_hand(&detectors.blocks, &row))
-        });
-        by_hand(&detectors.windows, &blocks.concat())
+    experiment.input.grid = Grid::Spacing { spacing_mm: [5.0, 2.0, 2.0], size: [8, 8, 12] };
+    (experiment.vision.patch, experiment.vision.stem) = ([8, 4, 4], Some(vec![3, 4, 2]));
+    let stem = pair(&experiment).vision.stem.unwrap();
+    let voxels: Vec<f32> = (0..8 * 8 * 12u16).map(|index| f32::from(index * 37 % 101) / 50.0 - 1.0).collect();
+    let volume = Tensor::<5>::from_data(TensorData::new(voxels.clone(), [1, 1, 8, 8, 12]), &cpu());
+    let told = stem.forward(volume, [8, 4, 4]);
+    assert_eq!(told.dims(), [1, 6, 24]);
+    let voxel = |at: [i64; 3]| {
+        let [z, y, x] = at.map(|at| usize::try_from(at).unwrap());
+        voxels[(z * 8 + y) * 12 + x]
     };
-    for (token, [z, y, x]) in [(0, [0, 0, 0]), (4, [0, 4, 4]), (11, [2, 4, 8])] {
-        // Two windows of the patch, and the two that begin half a window further.
-        let answers = [[0, 0, 0], [0, 2, 0], [1, 1, 2], [1, 3, 2]].map(|[dz, dy, dx]| answer([z + dz, y + dy, x + dx]));
+    for (token, [y, x]) in [(0, [0, 0]), (5, [1, 2])] {
+        let answers = [0, 1].map(|z| seen_by_hand(&stem, 3, [z, y, x], &voxel));
         let column = |index: usize| answers.iter().map(move |answer| answer[index]);
-        let row: Vec<f32> = (0..4)
-            .map(|index| column(index).fold(f32::MIN, f32::max))
-            .chain((0..4).map(|index| column(index).sum::<f32>() / 4.0))
-            .collect();
-        let expected = detectors.project.forward(Tensor::<2>::from_data(TensorData::new(row, [1, 8]), &cpu()));
-        let found = values(told.clone().slice_dim(0, 1..2).slice_dim(1, token..token + 1));
+        let strongest = (0..2).map(|index| column(index).fold(f32::MIN, f32::max));
+        let row: Vec<f32> = strongest.chain((0..2).map(|index| column(index).sum::<f32>() / 2.0)).collect();
+        let expected = stem.project.forward(Tensor::<2>::from_data(TensorData::new(row, [1, 4]), &cpu()));
+        let found = values(told.clone().slice_dim(1, token..token + 1));
         let apart = values(expected).iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(apart < 1e-5, "token {token}: {apart}");
     }
-}
-
-#[test]
-fn a_coarse_voxel_is_the_mean_of_a_block() {
-    let volume = Tensor::<5>::from_data(TensorData::new((0..16u8).map(f32::from).collect(), [1, 1, 2, 2, 4]), &cpu());
-    assert_eq!(values(coarsened(volume.clone(), [1, 2, 2])), [2.5, 4.5, 10.5, 12.5]);
-    assert_eq!(values(coarsened(volume.clone(), [1; 3])), values(volume));
 }
 
 #[test]

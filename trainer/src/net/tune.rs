@@ -10,15 +10,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rand_chacha::rand_core::Rng;
 
 /// Parts of the towers that always learn: what makes embedding and flags of a tower's tokens.
-const HEADS: [&str; 7] = [
-    "vision.norm.",
-    "vision.pool.",
-    "vision.local.",
-    "vision.flag_queries.",
-    "vision.project.",
-    "vision.flags.",
-    "text.project.",
-];
+const HEADS: [&str; 6] =
+    ["vision.norm.", "vision.pool.", "vision.local.", "vision.project.", "vision.flags.", "text.project."];
 /// Parts with matrices of attention and perceptrons.
 const MATRICES: [&str; 2] = ["vision.blocks.", "text.layers."];
 

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// One line a step: `step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,waited_s,seconds`.
+/// One line a step: `step,loss,pairs,flags,shared_flags,located,learning_rate,gradient_norm,scale,bias,waited_s,seconds`.
 pub const STEPS_FILE: &str = "steps.csv";
 /// One line a look: `step,score,` and the numbers of the evaluation.
 pub const LOOKS_FILE: &str = "looks.csv";
@@ -24,6 +24,8 @@ pub struct StepRecord {
     pub flags: f64,
     /// That of the flags that are read from the shared embedding, not yet weighted.
     pub shared_flags: f64,
+    /// That of where the findings are, not yet weighted.
+    pub located: f64,
     /// The step's learning rate.
     pub learning_rate: f64,
     /// Length of the gradient over all parameters, before it was bounded.
@@ -55,15 +57,15 @@ pub(super) trait Recorded {
 
 impl Recorded for StepRecord {
     const HEAD: &'static str =
-        "step,loss,pairs,flags,shared_flags,learning_rate,gradient_norm,scale,bias,waited_s,seconds";
+        "step,loss,pairs,flags,shared_flags,located,learning_rate,gradient_norm,scale,bias,waited_s,seconds";
 
     fn step(&self) -> usize {
         self.step
     }
 
     fn numbers(&self) -> Vec<f64> {
-        let &Self { loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias, .. } = self;
-        vec![loss, pairs, flags, shared_flags, learning_rate, gradient_norm, scale, bias]
+        let &Self { loss, pairs, flags, shared_flags, located, learning_rate, gradient_norm, scale, bias, .. } = self;
+        vec![loss, pairs, flags, shared_flags, located, learning_rate, gradient_norm, scale, bias]
     }
 
     fn times(&self) -> [f64; 2] {

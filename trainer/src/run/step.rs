@@ -9,7 +9,7 @@
 use super::Pair;
 use super::{Batch, StepError};
 use crate::device::{Precision, Tape};
-use crate::loss::{Embedded, Knowledge, Known, Learned, Objective, Shown, Terms};
+use crate::loss::{Embedded, Knowledge, Known, LOCATED, Learned, Located, Objective, Shown, Terms};
 use burn::module::Module;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -159,6 +159,10 @@ impl Loaded {
             labelled: tensor(batch.labelled.clone(), 1),
             knowledge: knowledge.map(|knowledge| tensor(knowledge.rows(&batch.places), knowledge.width)),
             same: tensor(batch.same.clone(), cases),
+            located: batch
+                .located
+                .as_ref()
+                .map(|Located { there, known }| [there, known].map(|places| tensor(places.clone(), LOCATED))),
         };
         let towers = Tape::of(device).device(device);
         Self { inputs: Input::cut(batch, micro_batch, (&towers, precision)), known }
@@ -230,7 +234,8 @@ impl Input {
             vision.forward(self.volumes(network))
         };
         let read = network.text.forward(self.ids.clone(), self.mask.clone());
-        Embedded { volume: seen.embedding, text: read.embedding, flags: seen.logits, saliency: seen.saliency }
+        let located = network.located(&seen);
+        Embedded { volume: seen.embedding, text: read.embedding, flags: seen.logits, located, saliency: seen.saliency }
     }
 }
 
@@ -246,6 +251,7 @@ struct Slopes {
     volume: Tensor<2>,
     text: Tensor<2>,
     flags: Tensor<2>,
+    located: Option<Tensor<2>>,
     tape: Tape,
 }
 
@@ -255,7 +261,8 @@ impl Slopes {
         let mut slope = |leaf: &Tensor<2>| {
             leaf.grad_remove(back).unwrap_or_else(|| Tensor::zeros(leaf.dims(), &leaf.device().inner()))
         };
-        Self { volume: slope(&whole.volume), text: slope(&whole.text), flags: slope(&whole.flags), tape }
+        let located = whole.located.as_ref().map(&mut slope);
+        Self { volume: slope(&whole.volume), text: slope(&whole.text), flags: slope(&whole.flags), located, tape }
     }
 
     /// The gradients of a micro-batch whose first case is the batch's `first`-th.
@@ -267,13 +274,18 @@ impl Slopes {
         };
         let surrogate =
             along(&self.volume, &said.volume) + along(&self.text, &said.text) + along(&self.flags, &said.flags);
+        let surrogate = match (&self.located, &said.located) {
+            (Some(slope), Some(said)) => surrogate + along(slope, said),
+            _ => surrogate,
+        };
         self.tape.gradients(&surrogate, own)
     }
 }
 
 fn parts(said: &Embedded, change: impl Fn(Tensor<2>) -> Tensor<2>) -> Embedded {
-    let Embedded { volume, text, flags, saliency } = said.clone();
-    Embedded { volume: change(volume), text: change(text), flags: change(flags), saliency: change(saliency) }
+    let Embedded { volume, text, flags, located, saliency } = said.clone();
+    let located = located.map(&change);
+    Embedded { volume: change(volume), text: change(text), flags: change(flags), located, saliency: change(saliency) }
 }
 
 /// The same numbers without their way.
@@ -284,10 +296,12 @@ fn cut(said: &Embedded, tape: Tape) -> Embedded {
 /// Micro-batches as one batch that a graph begins at.
 fn joined(said: &[Embedded]) -> Embedded {
     let join = |part: fn(&Embedded) -> &Tensor<2>| Tensor::cat(said.iter().map(|said| part(said).clone()).collect(), 0);
+    let located: Option<Vec<Tensor<2>>> = said.iter().map(|said| said.located.clone()).collect();
     Embedded {
         volume: join(|said| &said.volume).require_grad(),
         text: join(|said| &said.text).require_grad(),
         flags: join(|said| &said.flags).require_grad(),
+        located: located.map(|parts| Tensor::cat(parts, 0).require_grad()),
         saliency: join(|said| &said.saliency),
     }
 }

@@ -251,6 +251,7 @@ impl Standing<Pair> {
             pairs: number(terms.pairs)?,
             flags: number(terms.flags)?,
             shared_flags: number(terms.shared_flags)?,
+            located: number(terms.located)?,
             learning_rate: learning_rate(run.experiment.training.rate(), self.step),
             gradient_norm: gathered.length,
             scale: number(self.network.log_scale.val().exp())?,

@@ -1,6 +1,6 @@
 //! What a step asks of a machine, and what the machine could do.
 
-use crate::experiment::{Experiment, Windows};
+use crate::experiment::Experiment;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,20 +24,19 @@ pub(super) fn tera_per_pair(experiment: &Experiment) -> f64 {
         let [dim, depth, ratio] = [dim, depth, ratio].map(real);
         depth * tokens * (2.0 * dim * dim * (4.0 + 2.0 * ratio) + 4.0 * tokens * dim)
     };
-    let coarse = vision.coarse.unwrap_or([1; 3]).map(real).iter().product::<f64>();
-    let forward = 2.0 * voxels / coarse * real(vision.dim)
-        + vision.detectors.as_ref().map_or(0.0, |windows| detectors(windows, voxels))
+    let forward = 2.0 * voxels * real(vision.dim)
+        + vision.stem.as_ref().map_or(0.0, |widths| stem(widths, voxels))
         + tower(tokens, vision.dim, vision.depth, vision.mlp_ratio)
         + tower(real(text.max_tokens), text.dim, text.depth, text.mlp_ratio);
     BACK_AND_FORTH * forward / 1e12
 }
 
-/// Of the detectors, which look at every voxel twice.
-fn detectors(Windows { window, block, width }: &Windows, voxels: f64) -> f64 {
-    let ([window, block], width) = ([window, block].map(|edges| edges.iter().product()).map(real), real(*width));
-    let of_block = voxels / block * width * (block + width / 2.0);
-    let of_window = voxels / window * 2.0 * width * (window / block * width / 2.0 + width);
-    2.0 * 2.0 * (of_block + of_window)
+/// Of the convolutions, whose maps have an eighth of the voxels, then a sixty-fourth.
+fn stem(widths: &[usize], voxels: f64) -> f64 {
+    let inputs = std::iter::once(1).chain(widths.iter().copied());
+    let cells = std::iter::once(8.0).chain(std::iter::repeat(64.0));
+    let layer = |((inputs, &outputs), part)| 2.0 * 27.0 * real(inputs) * real(outputs) * voxels / part;
+    inputs.zip(widths).zip(cells).map(layer).sum()
 }
 
 fn real(count: usize) -> f64 {

@@ -153,5 +153,6 @@ fn made_up(experiment: &Experiment) -> Batch {
         labels: (0..cases * LABEL_COUNT).map(|flag| f32::from(u8::from(flag % 3 == 0))).collect(),
         labelled: vec![1.0; cases],
         same: vec![0.0; cases * cases],
+        located: None,
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! A block is cut by the length of its rows alone, so that no sum depends on the number of threads.
 
+pub(super) mod neighbours;
 pub(super) mod numbers;
 pub(super) mod rows;
 
-use super::gradient::{Kernels, Scale, Seen};
+use super::gradient::{Filters, Kernels, Scale, Seen, Wanted};
+use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::TensorData;
+use burn::tensor::{Shape, TensorData};
+use neighbours::Field;
 use pulp::{Arch, WithSimd};
 use rayon::prelude::*;
 use rows::{CausalSoftmax, Gelu, GeluGradient, LayerNorm, LayerNormGradient, Softmax, SoftmaxGradient};
@@ -19,6 +22,32 @@ const BLOCK: usize = 1 << 14;
 type Numbers = FloatTensor<Flex>;
 
 impl Kernels for Flex {
+    fn convolution_kernel(input: Numbers, filters: Filters<Self>, bias: Numbers) -> Numbers {
+        let [_, outputs] = filters.weight.shape().dims();
+        let (rows, field) = gathered(input, filters.stride);
+        let [z, y, x] = field.centres();
+        let output = Self::linear(rows, filters.weight, Some(bias));
+        Self::float_reshape(output, Shape::new([field.cases, z, y, x, outputs]))
+    }
+
+    fn convolution_gradient(
+        input: Numbers,
+        filters: Filters<Self>,
+        output: Numbers,
+        wanted: Wanted,
+    ) -> (Option<Numbers>, Numbers) {
+        let [_, outputs] = filters.weight.shape().dims();
+        let (rows, field) = gathered(input, filters.stride);
+        let output = Self::float_reshape(output, Shape::new([field.rows(), outputs]));
+        let by_weight = Self::linear_weight_backward(rows, output.clone());
+        let by_input = (wanted == Wanted::Both).then(|| {
+            let rows = whole(Self::linear_x_backward(filters.weight, output));
+            let ([z, y, x], maps) = (field.size, field.scattered(rows.storage::<f32>()));
+            Numbers::from_data(TensorData::new(maps, [field.cases, z, y, x, field.width]))
+        });
+        (by_input, by_weight)
+    }
+
     fn gelu_kernel(input: Numbers) -> Numbers {
         let mut output = whole(input);
         blocks_mut(&mut output, 1).for_each(|(_, block)| vectorised(Gelu { block }));
@@ -83,6 +112,14 @@ impl Kernels for Flex {
         });
         gradient
     }
+}
+
+/// The neighbourhoods of maps `[B, z, y, x, C]` as rows.
+fn gathered(maps: Numbers, stride: usize) -> (Numbers, Field) {
+    let [cases, z, y, x, width] = maps.shape().dims();
+    let field = Field { cases, size: [z, y, x], width, stride };
+    let rows = field.gathered(whole(maps).storage::<f32>());
+    (Numbers::from_data(TensorData::new(rows, [field.rows(), field.row()])), field)
 }
 
 fn ones(shape: [usize; 2]) -> Numbers {

@@ -1,6 +1,7 @@
 //! The operations made of a backend's own, in 32 bits whatever the numbers around them have: a backend that joins
 //! element-wise operations makes few kernels of them.
 
+pub(super) mod convolution;
 pub(super) mod norm;
 
 use super::gradient::{Kernels, Looked, Seen};

@@ -36,9 +36,7 @@ fn experiment() -> Experiment {
         class_token: true,
         patch_norm: false,
         densities: None,
-        detectors: None,
-        coarse: None,
-        flag_queries: false,
+        stem: None,
         places: 0,
         ..experiment.vision
     };

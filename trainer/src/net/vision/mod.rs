@@ -15,11 +15,10 @@
 //! `r_{i,m} = softmax_m(q · h_{i,m} / sqrt(d))` — equation R6 of the reconstruction; centroid and covariance (R7) and
 //! the spatial kernel (R8) follow from them in the loss. With `places` above zero the aggregator also reads a few
 //! channels of every token in its own place ([`Local`]), with `patch_norm` a patch is normalised on its way in
-//! ([`PatchNorms`]), and with `densities` it is told its extremes ([`Densities`]): without the three, a small tower learns several times slower. With
-//! `detectors` it is told what is small and lies anywhere in it ([`Detectors`]), with `flag_queries` each flag weighs the tokens
-//! for itself ([`FlagQueries`]), and with `coarse` its projection reads means of voxels: the detectors see the fine ones. The
-//! published tower takes 32x256x256 voxels in 16^3 patches; size and patch are free here. Learned positions and a class token make it the vision transformer of MONAI and M3D-CLIP, whose
-//! weights can be imported.
+//! ([`PatchNorms`]), and with `densities` it is told its extremes ([`Densities`]): without the three, a small tower learns several
+//! times slower. With `stem` it is told what convolutions see in it ([`Stem`]): without, what is small and lies anywhere in a patch
+//! is not found. The published tower takes 32x256x256 voxels in 16^3 patches; size and patch are free here. Learned positions and a
+//! class token make it the vision transformer of MONAI and M3D-CLIP, whose weights can be imported.
 
 mod block;
 mod embed;
@@ -27,9 +26,9 @@ mod heads;
 mod tower;
 
 pub use block::{Attention, Block};
-pub(crate) use embed::DENSITIES;
-pub use embed::{Densities, Detectors, PATCH_EPSILON, PatchNorms, Places, TokenGrid, coarsened, patches};
-pub use heads::{AttentionPool, FlagQueries, Local};
+pub(crate) use embed::{CELL, DENSITIES};
+pub use embed::{Densities, Filters, PATCH_EPSILON, PatchNorms, Places, Stem, TokenGrid, patches};
+pub use heads::{AttentionPool, Local};
 pub use tower::{Outputs, Tower};
 
 /// Added to the variance in every layer normalisation of the tower.

@@ -1,7 +1,6 @@
 //! The volume tower: patches, positions, blocks, pooling, projection and flags.
 
-use super::{AttentionPool, Block, Densities, Detectors, FlagQueries, LAYER_NORM_EPSILON, Local, PatchNorms, Places};
-use super::{TokenGrid, coarsened, patches};
+use super::{AttentionPool, Block, Densities, LAYER_NORM_EPSILON, Local, PatchNorms, Places, Stem, TokenGrid, patches};
 use crate::experiment::Vision;
 use crate::net::layers::{LayerNorm, as_in, linear, unit};
 use crate::net::{Weights, WeightsError};
@@ -20,8 +19,8 @@ pub struct Tower {
     pub patch_norms: Option<PatchNorms>,
     /// How bright and how dark parts of a patch are.
     pub densities: Option<Densities>,
-    /// What is small and lies anywhere in a patch.
-    pub detectors: Option<Detectors>,
+    /// What convolutions see in a patch.
+    pub stem: Option<Stem>,
     /// Where a token lies.
     pub positions: Places,
     /// One more token before the others, `[1, 1, C]`; where it stands is part of what it learns, as in MONAI.
@@ -34,16 +33,12 @@ pub struct Tower {
     pub pool: AttentionPool,
     /// What each token says in its own place, `[B, T * W]`.
     pub local: Option<Local>,
-    /// What each flag reads by a query of its own.
-    pub flag_queries: Option<FlagQueries>,
-    /// `[C + T * W, E]`, with `flag_queries` `[C + T * W + 18, E]`.
+    /// `[C + T * W, E]`.
     pub project: Linear,
     /// `[C + T * W, 18]`.
     pub flags: Linear,
     /// Edges of a patch (z, y, x).
     pub patch_size: [usize; 3],
-    /// Edges (z, y, x) of the blocks whose means are the voxels that `patch` projects.
-    pub coarse: [usize; 3],
     /// Size of the input (z, y, x).
     pub input_size: [usize; 3],
 }
@@ -55,6 +50,8 @@ pub struct Outputs {
     pub embedding: Tensor<2>,
     /// `[B, 18]`, in the order of `ctedge_models::labels`.
     pub logits: Tensor<2>,
+    /// What embedding and flags are read from: the pooled tokens, and what each says in its own place, `[B, C + T * W]`.
+    pub summary: Tensor<2>,
     /// Normalised tokens `[B, T, C]` in (z, y, x) order.
     pub tokens: Tensor<3>,
     /// Weight of each token in the pooling `[B, T]`; sums to one.
@@ -72,27 +69,23 @@ impl Tower {
     /// The shape alone. Its parameters hold nothing useful until [`Weights::fill`] has filled them.
     pub(in crate::net) fn empty(architecture: &Vision, grid: &Grid, device: &Device) -> Self {
         let Vision { patch, dim, depth, embedding, class_token, patch_norm, densities, places, .. } = *architecture;
-        let coarse = architecture.coarse.unwrap_or([1; 3]);
         let tokens = TokenGrid::new(grid, patch);
-        let voxels = patch.iter().zip(coarse).map(|(edge, step)| edge / step).product();
+        let voxels = patch.iter().product();
         let summary = dim + tokens.tokens() * places;
-        let read = if architecture.flag_queries { LABEL_COUNT } else { 0 };
         Self {
             patch: linear(voxels, dim, device),
             patch_norms: patch_norm.then(|| PatchNorms::new(voxels, dim, device)),
             densities: densities.map(|block| Densities::new(patch, block, dim, device)),
-            detectors: architecture.detectors.as_ref().map(|windows| Detectors::new(windows, dim, device)),
+            stem: architecture.stem.as_ref().map(|widths| Stem::new(widths, dim, device)),
             positions: Places::new(architecture, &tokens, device),
             class_token: class_token.then(|| Param::from_tensor(Tensor::zeros([1, 1, dim], device))),
             blocks: (0..depth).map(|_| Block::new(architecture, device)).collect(),
             norm: LayerNorm::new(dim, LAYER_NORM_EPSILON, device),
             pool: AttentionPool::new(dim, device),
             local: (places > 0).then(|| Local::new(dim, places, device)),
-            flag_queries: architecture.flag_queries.then(|| FlagQueries::new(dim, device)),
-            project: linear(summary + read, embedding, device),
+            project: linear(summary, embedding, device),
             flags: linear(summary, LABEL_COUNT, device),
             patch_size: patch,
-            coarse,
             input_size: grid.size(),
         }
     }
@@ -126,9 +119,7 @@ impl Tower {
 
     /// Volumes to the tokens before the first block `[B, T, C]`, a class token before the others.
     pub fn embed(&self, volume: Tensor<5>) -> Tensor<3> {
-        let [pz, py, px] = self.patch_size;
-        let [cz, cy, cx] = self.coarse;
-        let voxels = patches(coarsened(volume.clone(), self.coarse), [pz / cz, py / cy, px / cx]);
+        let voxels = patches(volume.clone(), self.patch_size);
         let voxels = match &self.patch_norms {
             Some(norms) => norms.voxels.forward(voxels),
             None => voxels,
@@ -137,8 +128,8 @@ impl Tower {
         if let Some(densities) = &self.densities {
             patches = patches + densities.forward(volume.clone(), self.patch_size);
         }
-        if let Some(detectors) = &self.detectors {
-            patches = patches + detectors.forward(volume, self.patch_size);
+        if let Some(stem) = &self.stem {
+            patches = patches + stem.forward(volume, self.patch_size);
         }
         if let Some(norms) = &self.patch_norms {
             patches = norms.token.forward(patches);
@@ -163,13 +154,8 @@ impl Tower {
             Some(local) => Tensor::cat(vec![pooled, local.forward(tokens.clone())], 1),
             None => pooled,
         };
-        let mut logits = self.flags.forward(summary.clone());
-        let mut described = summary;
-        if let Some(queries) = &self.flag_queries {
-            let read = queries.forward(tokens.clone()).sum_dim(1).squeeze_dim::<2>(1);
-            logits = logits + read.clone();
-            described = Tensor::cat(vec![described, read], 1);
-        }
-        Outputs { embedding: unit(&self.project.forward(described)), logits, tokens, saliency, class }
+        let logits = self.flags.forward(summary.clone());
+        let embedding = unit(&self.project.forward(summary.clone()));
+        Outputs { embedding, logits, summary, tokens, saliency, class }
     }
 }

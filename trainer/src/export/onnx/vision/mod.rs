@@ -1,6 +1,6 @@
 //! The volume tower as an ONNX graph, operator by operator the twin of `net/vision`. Shapes are fixed and the batch is one.
 
-mod detectors;
+mod stem;
 
 use super::Draft;
 use super::builder::{Builder, Value};
@@ -9,7 +9,6 @@ use crate::eval::{DENSITIES, LAYER_NORM_EPSILON, PATCH_EPSILON, Tower};
 use crate::export::ExportError;
 use ctedge_models::labels::LABEL_COUNT;
 use ctedge_models::onnx::proto::Attribute;
-use detectors::Field;
 
 /// Writes a volume tower. One input, `volume` `[1, 1, z, y, x]`; outputs `embedding` `[1, E]`, `logits` `[1, 18]`,
 /// `tokens` `[1, T, C]`, `saliency` `[1, T]` and `flag_saliency` `[1, 18, T]`.
@@ -29,10 +28,9 @@ pub fn vision(tower: &Tower) -> Result<Draft, ExportError> {
     let (pooled, saliency) = writer.pool(&mut graph, &tokens)?;
     let told = writer.told(&mut graph, &tokens)?;
     let summary = writer.summary(&mut graph, told.as_ref(), pooled)?;
-    let asked = writer.asked(&mut graph, &tokens)?;
-    let shares = writer.shares(&mut graph, &tokens, [told.as_ref(), asked.as_ref()])?;
-    let (logits, described) = Writer::flags(&mut graph, summary, asked.as_ref())?;
-    let unit = graph.unit_embedding(&described)?;
+    let shares = writer.shares(&mut graph, &tokens, told.as_ref())?;
+    let logits = graph.linear("logits", &summary, "flags")?;
+    let unit = graph.unit_embedding(&summary)?;
 
     graph.output(&unit, &[1, embedding])?;
     graph.output(&logits, &[1, LABEL_COUNT])?;
@@ -52,12 +50,9 @@ impl Writer<'_> {
     /// Volume to tokens with their positions.
     fn embed(&self, graph: &mut Builder, volume: &Value) -> Result<Value, ExportError> {
         let ([z, y, x], [pz, py, px]) = (self.tower.input_size, self.tower.patch_size);
-        let [cz, cy, cx] = self.tower.coarse;
-        let [rz, ry, rx] = [pz / cz, py / cy, px / cx];
-        let voxels = self.coarsened(graph, volume)?;
-        let split = graph.reshape("patch/split", &voxels, &[1, z / pz, rz, y / py, ry, x / px, rx])?;
+        let split = graph.reshape("patch/split", volume, &[1, z / pz, pz, y / py, py, x / px, px])?;
         let gathered = graph.transpose("patch/gathered", &split, &[0, 1, 3, 5, 2, 4, 6]);
-        let rows = graph.reshape("patch/rows", &gathered, &[1, self.count, rz * ry * rx])?;
+        let rows = graph.reshape("patch/rows", &gathered, &[1, self.count, pz * py * px])?;
         let normed = self.tower.patch_norms.is_some();
         let rows =
             if normed { graph.layer_norm("patch/normed", &rows, "patch_norms.voxels", PATCH_EPSILON)? } else { rows };
@@ -66,9 +61,8 @@ impl Writer<'_> {
             let told = self.densities(graph, volume, densities.block)?;
             tokens = graph.add("patch/told", &tokens, &told);
         }
-        if let Some(detectors) = &self.tower.detectors {
-            let field = Field { size: self.tower.input_size, patch: self.tower.patch_size };
-            let found = field.detectors(graph, volume, detectors)?;
+        if let Some(stem) = &self.tower.stem {
+            let found = self.stem(graph, volume, stem)?;
             tokens = graph.add("patch/found", &tokens, &found);
         }
         if normed {
@@ -82,17 +76,6 @@ impl Writer<'_> {
         }
         let class = graph.weight("class_token")?;
         Ok(graph.node("Concat", "patch/classed", &[&class, &placed], vec![Attribute::int("axis", 1)]))
-    }
-
-    /// Means of blocks of voxels, where the projection of a patch reads those.
-    fn coarsened(&self, graph: &mut Builder, volume: &Value) -> Result<Value, ExportError> {
-        let ([z, y, x], [cz, cy, cx]) = (self.tower.input_size, self.tower.coarse);
-        if self.tower.coarse == [1; 3] {
-            return Ok(volume.clone());
-        }
-        let split = graph.reshape("coarse/split", volume, &[1, z / cz, cz, y / cy, cy, x / cx, cx])?;
-        let settings = vec![Attribute::ints("axes", &[2, 4, 6]), Attribute::int("keepdims", 0)];
-        Ok(graph.node("ReduceMean", "coarse", &[&split], settings))
     }
 
     /// What the tokens are told of the densities of their patches' blocks.
@@ -183,38 +166,9 @@ impl Writer<'_> {
         Ok(graph.node("Concat", "summary", &[&pooled, &flat], vec![Attribute::int("axis", 1)]))
     }
 
-    /// What each token adds to each flag by the flag's own query, `[1, T, 18]`.
-    fn asked(&self, graph: &mut Builder, tokens: &Value) -> Result<Option<Value>, ExportError> {
-        let Some(queries) = &self.tower.flag_queries else { return Ok(None) };
-        let (query, value) = (graph.weight("flag_queries.query")?, graph.weight("flag_queries.value")?);
-        let scaled = graph.scale("flag_queries/scaled", tokens, queries.scale())?;
-        let scores = graph.matmul("flag_queries/scores", &scaled, &query);
-        let scores = graph.transpose("flag_queries/turned", &scores, &[0, 2, 1]);
-        let weights = graph.softmax("flag_queries/weights", &scores);
-        let weights = graph.transpose("flag_queries/each", &weights, &[0, 2, 1]);
-        let read = graph.matmul("flag_queries/read", tokens, &value);
-        Ok(Some(graph.node("Mul", "flag_queries", &[&weights, &read], Vec::new())))
-    }
-
-    /// The logits, and what the embedding is made of: the summary and what the flags' queries have read.
-    fn flags(graph: &mut Builder, summary: Value, asked: Option<&Value>) -> Result<(Value, Value), ExportError> {
-        let Some(asked) = asked else { return Ok((graph.linear("logits", &summary, "flags")?, summary)) };
-        let axes = graph.whole("flag_queries/axis", &[1])?;
-        let read = graph.node("ReduceSum", "flag_queries/sum", &[asked, &axes], vec![Attribute::int("keepdims", 0)]);
-        let shared = graph.linear("flags", &summary, "flags")?;
-        let logits = graph.add("logits", &shared, &read);
-        let settings = vec![Attribute::int("axis", 1)];
-        Ok((logits, graph.node("Concat", "described", &[&summary, &read], settings)))
-    }
-
     /// What each token adds to each flag, `[1, 18, T]`. The flags' own weights are cut in the graph, so that no file holds
     /// them twice.
-    fn shares(
-        &self,
-        graph: &mut Builder,
-        tokens: &Value,
-        [told, asked]: [Option<&Value>; 2],
-    ) -> Result<Value, ExportError> {
+    fn shares(&self, graph: &mut Builder, tokens: &Value, told: Option<&Value>) -> Result<Value, ExportError> {
         let (weight, channels) = ("flags.weight".to_owned(), self.channels());
         let of_mean = graph.rows("flag_saliency/mean/weight", &weight, [0, self.dim])?;
         let means = graph.matmul("flag_saliency/mean/product", tokens, &of_mean);
@@ -228,9 +182,6 @@ impl Writer<'_> {
             let product = graph.matmul("flag_saliency/place/product", &told, &own);
             let places = graph.reshape("flag_saliency/place", &product, &[1, self.count, LABEL_COUNT])?;
             shares = graph.add("flag_saliency/shares", &shares, &places);
-        }
-        if let Some(asked) = asked {
-            shares = graph.add("flag_saliency/all", &shares, asked);
         }
         Ok(graph.transpose("flag_saliency", &shares, &[0, 2, 1]))
     }

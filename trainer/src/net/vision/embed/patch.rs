@@ -41,13 +41,3 @@ pub fn patches(volume: Tensor<5>, patch: [usize; 3]) -> Tensor<3> {
         pz * py * px,
     ])
 }
-
-/// Volumes `[B, 1, z, y, x]` whose voxels are the means of blocks of these edges.
-pub fn coarsened(volume: Tensor<5>, block: [usize; 3]) -> Tensor<5> {
-    let [batch, _, z, y, x] = volume.dims();
-    let [bz, by, bx] = block;
-    if block == [1; 3] {
-        return volume;
-    }
-    patches(volume, block).mean_dim(2).reshape([batch, 1, z / bz, y / by, x / bx])
-}

@@ -19,9 +19,6 @@ impl Tower {
             let told = local.each(said.tokens.clone()).reshape([batch, count, channels]).swap_dims(0, 1);
             shares = shares + told.matmul(own).swap_dims(0, 1);
         }
-        if let Some(queries) = &self.flag_queries {
-            shares = shares + queries.forward(said.tokens.clone());
-        }
         shares.swap_dims(1, 2)
     }
 }
