@@ -29,7 +29,7 @@ impl Bench {
             bundle::open(&place::reference_bundle().unwrap(), &trusted, &folder.path().join("opened")).unwrap();
         let (secret, public, _) = trust::keygen(folder.path(), "hostile", None).unwrap();
         Self {
-            manifest: Manifest { text: None, ..opened.manifest().clone() },
+            manifest: Manifest { text: None, decoder: None, evidence: None, ..opened.manifest().clone() },
             graph: opened.path(&opened.manifest().vision.file).unwrap(),
             trusted: TrustedKeys::load(&public).unwrap(),
             key: SigningKey::load(&secret, None).unwrap(),

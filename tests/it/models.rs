@@ -143,7 +143,8 @@ fn a_new_model_counts_on_probation_proves_itself_and_is_gone_back_from() {
 
 #[test]
 fn a_model_that_goes_wrong_once_it_runs_gives_way_and_no_series_is_lost() {
-    for (strange, code, patients) in [(Strange::Nan, "faults", 1), (Strange::Alarmed, "flags_shift", 5)] {
+    let cases = [(Strange::Nan, "faults", 1), (Strange::NanDraft, "faults", 2), (Strange::Alarmed, "flags_shift", 5)];
+    for (strange, code, patients) in cases {
         let site = Site::with(&["update.probation_series = 20", "update.flags_shift = 3.0"]);
         let before = site.counts();
         (1..=patients).for_each(|number| drop(site.patient(number)));

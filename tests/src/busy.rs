@@ -29,8 +29,14 @@ const LOSSES: usize = 3;
 const MOST: u64 = 400;
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Short trials, no wait for the end of studies, and a loaded machine is no fault of a model.
-const MORE: [&str; 3] = ["update.probation_series = 10", "update.patience_s = 0.0", "update.slower = 1000.0"];
+/// Short trials, no wait for the end of studies, and a loaded machine is no fault of a model; series come faster here than a
+/// decoder would write of them.
+const MORE: [&str; 4] = [
+    "update.probation_series = 10",
+    "update.patience_s = 0.0",
+    "update.slower = 1000.0",
+    "draft.source = \"template\"",
+];
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
