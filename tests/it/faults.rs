@@ -1,12 +1,12 @@
 //! A share of the faults of `tests/src/bin/faults/`; the program plays as many as it is asked for.
 
-use ctedge_tests::process;
 use std::process::Command;
 
 fn faults(arguments: &[&str]) {
-    let told = process::output(Command::new(env!("CARGO_BIN_EXE_faults")).args(arguments))
-        .unwrap_or_else(|error| panic!("{error:#}"));
+    let done = Command::new(env!("CARGO_BIN_EXE_faults")).args(arguments).output().unwrap();
+    let [told, complaint] = [&done.stdout, &done.stderr].map(|text| String::from_utf8_lossy(text));
     println!("{told}");
+    assert!(done.status.success(), "{}\n{complaint}", done.status);
 }
 
 #[test]

@@ -98,9 +98,9 @@ pub fn wait_for_port(port: u16, patience: Duration) -> anyhow::Result<()> {
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let done = command.stdin(Stdio::null()).output().with_context(|| format!("running {name}"))?;
-    let [told, complaint] = [&done.stdout, &done.stderr].map(|text| String::from_utf8_lossy(text));
-    ensure!(done.status.success(), "{name}: {}\n{complaint}{told}", done.status);
-    Ok(told.into_owned())
+    let complaint = String::from_utf8_lossy(&done.stderr);
+    ensure!(done.status.success(), "{name}: {}\n{complaint}", done.status);
+    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }
 
 /// Whether the search path has a program of this name.
