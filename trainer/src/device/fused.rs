@@ -62,6 +62,11 @@ pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Tensor<
     Tensor::from_dispatch(<Dispatch as Fused>::fused_linear(input, weight, bias))
 }
 
+/// Edge of the neighbourhoods that a [`convolution`] looks at, in cells.
+pub const EDGE: usize = 3;
+/// Their cells.
+pub const CELLS: usize = EDGE * EDGE * EDGE;
+
 /// A convolution over neighbourhoods of 3 x 3 x 3 cells about every `stride`-th cell along each axis, 0 beyond the border: maps
 /// `[B, z, y, x, I]`, a weight `[27 I, O]` whose rows are the cells of a neighbourhood in (z, y, x) order, and a bias `[O]`, to
 /// `[B, z / stride, y / stride, x / stride, O]`, rounded up.

@@ -2,6 +2,7 @@
 
 use super::fused::Fused;
 use super::parts::{self, convolution, norm};
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
@@ -28,14 +29,22 @@ pub(super) trait Kernels: Backend {
         convolution::convolution::<Self>(input, filters, bias)
     }
 
-    /// Gradients of the input, where it is wanted, and of the weight, from that of the output.
-    fn convolution_gradient(
+    /// Gradient of the input, from that of the output.
+    fn convolution_x_gradient(
         input: FloatTensor<Self>,
         filters: Filters<Self>,
         output: FloatTensor<Self>,
-        wanted: Wanted,
-    ) -> (Option<FloatTensor<Self>>, FloatTensor<Self>) {
-        convolution::convolution_gradient::<Self>(input, filters, output, wanted)
+    ) -> FloatTensor<Self> {
+        convolution::x_gradient::<Self>(input, filters, output)
+    }
+
+    /// Gradient of the weight, from that of the output.
+    fn convolution_weight_gradient(
+        input: FloatTensor<Self>,
+        filters: Filters<Self>,
+        output: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        convolution::weight_gradient::<Self>(input, filters, output)
     }
 
     fn gelu_kernel(input: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -146,15 +155,6 @@ impl Kernels for burn::backend::Cube {}
 pub(super) struct Filters<B: Backend> {
     pub(super) weight: FloatTensor<B>,
     pub(super) stride: usize,
-}
-
-/// Which gradients of a convolution are wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    /// That of the weight alone: the input is data.
-    Weight,
-    /// That of the input, too.
-    Both,
 }
 
 /// What layer normalisation learns, and the epsilon under its root.
@@ -282,17 +282,10 @@ impl<B: Kernels> Backward<B, 3> for Linear {
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let (input, weight) = ops.state;
         let output = gradients.consume::<B>(&ops.node);
-        let [of_input, of_weight, of_bias] = ops.parents;
-        // What needs no gradient gets none computed: a frozen layer's, the data's.
-        if let Some(node) = of_input {
-            gradients.register::<B>(node.id, B::linear_x_backward(weight, output.clone()));
-        }
-        if let Some(node) = of_weight {
-            gradients.register::<B>(node.id, B::linear_weight_backward(input, output.clone()));
-        }
-        if let Some(node) = of_bias {
-            gradients.register::<B>(node.id, B::linear_bias_backward(output));
-        }
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        let by_input = || B::linear_x_backward(weight, output.clone());
+        let by_weight = || B::linear_weight_backward(input, output.clone());
+        register::<B>(parents, gradients, (by_input, by_weight, || B::linear_bias_backward(output.clone())));
     }
 }
 
@@ -305,17 +298,10 @@ impl<B: Kernels> Backward<B, 3> for Convolution {
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let (input, filters) = ops.state;
         let output = gradients.consume::<B>(&ops.node);
-        let [of_input, of_weight, of_bias] = ops.parents;
-        let wanted = if of_input.is_some() { Wanted::Both } else { Wanted::Weight };
-        let (by_input, by_weight) = B::convolution_gradient(input, filters, output.clone(), wanted);
-        for (node, gradient) in [(of_input, by_input), (of_weight, Some(by_weight))] {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                gradients.register::<B>(node.id, gradient);
-            }
-        }
-        if let Some(node) = of_bias {
-            gradients.register::<B>(node.id, B::linear_bias_backward(output));
-        }
+        let parents = ops.parents.map(|node| node.map(|node| node.id));
+        let by_input = || B::convolution_x_gradient(input.clone(), filters.clone(), output.clone());
+        let by_weight = || B::convolution_weight_gradient(input.clone(), filters.clone(), output.clone());
+        register::<B>(parents, gradients, (by_input, by_weight, || B::linear_bias_backward(output.clone())));
     }
 }
 
@@ -349,6 +335,28 @@ impl<B: Kernels> Backward<B, 3> for Attention {
 
     fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
         ternary::<B, _>(ops, gradients, parts::attention_gradient::<B>);
+    }
+}
+
+/// Gives input, weight and bias their gradients. What needs none gets none computed: a frozen layer's, the data's.
+fn register<B: Kernels>(
+    parents: [Option<NodeId>; 3],
+    gradients: &mut Gradients,
+    (by_input, by_weight, by_bias): (
+        impl FnOnce() -> FloatTensor<B>,
+        impl FnOnce() -> FloatTensor<B>,
+        impl FnOnce() -> FloatTensor<B>,
+    ),
+) {
+    let [of_input, of_weight, of_bias] = parents;
+    if let Some(node) = of_input {
+        gradients.register::<B>(node, by_input());
+    }
+    if let Some(node) = of_weight {
+        gradients.register::<B>(node, by_weight());
+    }
+    if let Some(node) = of_bias {
+        gradients.register::<B>(node, by_bias());
     }
 }
 

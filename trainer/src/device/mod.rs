@@ -15,5 +15,5 @@ mod tests;
 mod torch;
 
 pub use choice::{DeviceError, Kind, Place, Precision, cpu};
-pub use fused::{attention, causal_attention, convolution, gelu, layer_norm, linear, residual};
+pub use fused::{CELLS, EDGE, attention, causal_attention, convolution, gelu, layer_norm, linear, residual};
 pub use tape::{AdamW, Tape};

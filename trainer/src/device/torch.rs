@@ -34,8 +34,7 @@ impl Fused for LibTorch {
 
     fn fused_convolution(input: Numbers, weight: Numbers, bias: Numbers, stride: usize) -> Numbers {
         let outputs = bias.tensor.size();
-        let rows = weight.tensor.size().first().copied().unwrap_or(0);
-        let shape = [&[3, 3, 3, rows / 27], outputs.as_slice()].concat();
+        let shape = [[3, 3, 3, -1].as_slice(), outputs.as_slice()].concat();
         let kernel = weight.tensor.reshape(shape).permute([4, 3, 0, 1, 2]);
         let stride = [i64::try_from(stride).unwrap_or(1); 3];
         let maps = input.tensor.permute([0, 4, 1, 2, 3]);

@@ -37,8 +37,8 @@ pub use crate::run::{
     Array, BertTower, Checkpoint, LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, Pair, Run, RunError, Stem,
     TEXT_NORM_EPSILON, TOKENIZER_FILE, TokenGrid, Tower, Weights, WeightsError, initial,
 };
-pub(crate) use crate::run::{CELL, DENSITIES, SHORTEST_EMBEDDING, little_endian, make_folder, write as write_file};
 pub use crate::run::{Cache, DECODER_NORM_EPSILON, Limits, ReportDecoder, Written, raised, told_flags};
+pub(crate) use crate::run::{DENSITIES, SHORTEST_EMBEDDING, little_endian, make_folder, write as write_file};
 
 use crate::run::{self, BatchError, TokenizerError};
 use burn::tensor::TensorReadError;

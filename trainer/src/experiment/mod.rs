@@ -12,6 +12,7 @@ pub use data::{Augment, Corpus, Data};
 pub use decoder::Decoder;
 pub use learning::{Duplicates, Knowledge, KnowledgeSource, Loss, Pairs, Rate, Spatial, Training};
 pub use towers::{Positions, Text, TextPool, Tune, Vision};
+pub(crate) use towers::{STEM_CELL, STEM_HALVING};
 
 use ctedge_models::phantom::Recipe;
 use ctedge_models::spec::PreprocessSpec;

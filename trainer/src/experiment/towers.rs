@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Most tokens of a volume; attention's cost grows with their square.
 const TOKENS_MAX: usize = 16_384;
-/// Voxels along each edge of a cell of a stem's last map: its first two layers halve.
-const STEM_CELL: usize = 4;
+/// Layers of a stem that halve the map; those after them keep its size.
+pub(crate) const STEM_HALVING: usize = 2;
+/// Voxels along each edge of a cell of its last map.
+pub(crate) const STEM_CELL: usize = 1 << STEM_HALVING;
 
 /// `[vision]`: the volume tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -26,11 +26,11 @@ pub use crate::net::{
     LOCATED, Length, Located, PATCH_EPSILON, PRESENT, Padded, Pair, Presence, Recorder, Shown, Split, TokenGrid,
     Tokenizer, TokenizerError, Tokens, Tower, Weights, WeightsError, initial, prompt, seen,
 };
-pub(crate) use crate::net::{CELL, DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{
     Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder, raised,
     told_flags,
 };
+pub(crate) use crate::net::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::net::{Outputs, Stem, TEXT_NORM_EPSILON};
 pub use flags::{flag_loss, located_loss};
 pub use pairs::{Reading, Targets, clip, cwcl, siglip, swca};

@@ -30,7 +30,7 @@ pub use layers::Mlp;
 pub(crate) use layers::SHORTEST_EMBEDDING;
 pub use pair::Pair;
 pub use text::{BertTower, TEXT_NORM_EPSILON, TextOutputs};
-pub(crate) use vision::{CELL, DENSITIES};
+pub(crate) use vision::DENSITIES;
 pub use vision::{LAYER_NORM_EPSILON, Outputs, PATCH_EPSILON, Stem, TokenGrid, Tower};
 pub(crate) use weights::little_endian;
 pub use weights::{Array, Weights, WeightsError};

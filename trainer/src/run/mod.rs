@@ -40,11 +40,11 @@ pub use crate::loss::{
     Padded, Pair, Presence, Split, TokenGrid, Tokenizer, TokenizerError, Tokens, Tower, Weights, WeightsError, initial,
     prompt, seen,
 };
-pub(crate) use crate::loss::{CELL, DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{
     Cache, DECODER_NORM_EPSILON, Dictated, Dictation, Format, Limits, ReportDecoder, Written, initial_decoder, raised,
     told_flags,
 };
+pub(crate) use crate::loss::{DENSITIES, SHORTEST_EMBEDDING, little_endian};
 pub use crate::loss::{Outputs, Stem, TEXT_NORM_EPSILON};
 
 use crate::experiment::{Experiment, ExperimentError};

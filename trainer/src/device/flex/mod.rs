@@ -6,7 +6,7 @@ pub(super) mod neighbours;
 pub(super) mod numbers;
 pub(super) mod rows;
 
-use super::gradient::{Filters, Kernels, Scale, Seen, Wanted};
+use super::gradient::{Filters, Kernels, Scale, Seen};
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
@@ -30,22 +30,16 @@ impl Kernels for Flex {
         Self::float_reshape(output, Shape::new([field.cases, z, y, x, outputs]))
     }
 
-    fn convolution_gradient(
-        input: Numbers,
-        filters: Filters<Self>,
-        output: Numbers,
-        wanted: Wanted,
-    ) -> (Option<Numbers>, Numbers) {
-        let [_, outputs] = filters.weight.shape().dims();
+    fn convolution_x_gradient(input: Numbers, filters: Filters<Self>, output: Numbers) -> Numbers {
+        let field = field(&input, filters.stride);
+        let rows = whole(Self::linear_x_backward(filters.weight, as_rows(output, field)));
+        let ([z, y, x], maps) = (field.size, field.scattered(rows.storage::<f32>()));
+        Numbers::from_data(TensorData::new(maps, [field.cases, z, y, x, field.width]))
+    }
+
+    fn convolution_weight_gradient(input: Numbers, filters: Filters<Self>, output: Numbers) -> Numbers {
         let (rows, field) = gathered(input, filters.stride);
-        let output = Self::float_reshape(output, Shape::new([field.rows(), outputs]));
-        let by_weight = Self::linear_weight_backward(rows, output.clone());
-        let by_input = (wanted == Wanted::Both).then(|| {
-            let rows = whole(Self::linear_x_backward(filters.weight, output));
-            let ([z, y, x], maps) = (field.size, field.scattered(rows.storage::<f32>()));
-            Numbers::from_data(TensorData::new(maps, [field.cases, z, y, x, field.width]))
-        });
-        (by_input, by_weight)
+        Self::linear_weight_backward(rows, as_rows(output, field))
     }
 
     fn gelu_kernel(input: Numbers) -> Numbers {
@@ -114,12 +108,23 @@ impl Kernels for Flex {
     }
 }
 
-/// The neighbourhoods of maps `[B, z, y, x, C]` as rows.
-fn gathered(maps: Numbers, stride: usize) -> (Numbers, Field) {
+/// Maps `[B, z, y, x, C]` and the neighbourhoods in them.
+fn field(maps: &Numbers, stride: usize) -> Field {
     let [cases, z, y, x, width] = maps.shape().dims();
-    let field = Field { cases, size: [z, y, x], width, stride };
+    Field { cases, size: [z, y, x], width, stride }
+}
+
+/// The neighbourhoods of maps as rows.
+fn gathered(maps: Numbers, stride: usize) -> (Numbers, Field) {
+    let field = field(&maps, stride);
     let rows = field.gathered(whole(maps).storage::<f32>());
     (Numbers::from_data(TensorData::new(rows, [field.rows(), field.row()])), field)
+}
+
+/// What a convolution has made, `[B, z', y', x', O]`, a row for each neighbourhood.
+fn as_rows(made: Numbers, field: Field) -> Numbers {
+    let [_, _, _, _, outputs] = made.shape().dims();
+    Flex::float_reshape(made, Shape::new([field.rows(), outputs]))
 }
 
 fn ones(shape: [usize; 2]) -> Numbers {

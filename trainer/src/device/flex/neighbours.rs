@@ -1,12 +1,9 @@
 //! Neighbourhoods of 3 x 3 x 3 cells of a map as rows of a matrix, and back: a convolution is a product with such rows.
 
+use super::after;
+use crate::device::fused::{CELLS, EDGE};
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Edge of a neighbourhood.
-const EDGE: usize = 3;
-/// Cells of a neighbourhood.
-pub(in crate::device) const CELLS: usize = EDGE * EDGE * EDGE;
 
 /// Maps of some cases, and the neighbourhoods about every `stride`-th cell along each axis; cells beyond a map's border are 0.
 #[derive(Debug, Clone, Copy)]
@@ -98,8 +95,4 @@ impl Field {
             }
         }
     }
-}
-
-fn after(numbers: &[f32], first: usize) -> &[f32] {
-    numbers.get(first..).unwrap_or_default()
 }

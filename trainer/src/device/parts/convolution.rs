@@ -1,13 +1,13 @@
 //! A convolution by the framework's own, which keeps channels before cells.
 
-use crate::device::gradient::{Filters, Wanted};
+use crate::device::fused::EDGE;
+use crate::device::gradient::Filters;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 use burn::tensor::ops::ConvOptions;
 
-/// Edge of a neighbourhood, and the cells beyond a border that it reaches.
-const EDGE: usize = 3;
+/// Cells beyond a border that a neighbourhood reaches.
 const BEYOND: usize = 1;
 
 pub(in crate::device) fn convolution<B: Backend>(
@@ -19,19 +19,25 @@ pub(in crate::device) fn convolution<B: Backend>(
     last::<B>(B::conv3d(first::<B>(input), kernel::<B>(filters.weight), Some(bias), options))
 }
 
-pub(in crate::device) fn convolution_gradient<B: Backend>(
+pub(in crate::device) fn x_gradient<B: Backend>(
     input: FloatTensor<B>,
     filters: Filters<B>,
     output: FloatTensor<B>,
-    wanted: Wanted,
-) -> (Option<FloatTensor<B>>, FloatTensor<B>) {
+) -> FloatTensor<B> {
+    let options = options(filters.stride);
+    last::<B>(B::conv3d_x_backward(first::<B>(input), kernel::<B>(filters.weight), first::<B>(output), options))
+}
+
+pub(in crate::device) fn weight_gradient<B: Backend>(
+    input: FloatTensor<B>,
+    filters: Filters<B>,
+    output: FloatTensor<B>,
+) -> FloatTensor<B> {
     let (shape, options) = (filters.weight.shape(), options(filters.stride));
-    let [input, output, weight] = [first::<B>(input), first::<B>(output), kernel::<B>(filters.weight)];
-    let by_input = (wanted == Wanted::Both)
-        .then(|| last::<B>(B::conv3d_x_backward(input.clone(), weight.clone(), output.clone(), options.clone())));
-    let by_weight = B::conv3d_weight_backward(input, weight, output, options);
+    let by_weight =
+        B::conv3d_weight_backward(first::<B>(input), kernel::<B>(filters.weight), first::<B>(output), options);
     // Back from [O, I, 3, 3, 3].
-    (by_input, B::float_reshape(B::float_permute(by_weight, &[2, 3, 4, 1, 0]), shape))
+    B::float_reshape(B::float_permute(by_weight, &[2, 3, 4, 1, 0]), shape)
 }
 
 fn options(stride: usize) -> ConvOptions<3> {

@@ -26,7 +26,7 @@ mod heads;
 mod tower;
 
 pub use block::{Attention, Block};
-pub(crate) use embed::{CELL, DENSITIES};
+pub(crate) use embed::DENSITIES;
 pub use embed::{Densities, Filters, PATCH_EPSILON, PatchNorms, Places, Stem, TokenGrid, patches};
 pub use heads::{AttentionPool, Local};
 pub use tower::{Outputs, Tower};

@@ -2,13 +2,12 @@
 //! before cells, and the network with channels after: what turns a weight is folded when a graph is loaded.
 
 use super::Writer;
-use crate::eval::{CELL, LAYER_NORM_EPSILON, Stem};
+use crate::device::EDGE;
+use crate::eval::{LAYER_NORM_EPSILON, Stem};
+use crate::experiment::STEM_CELL;
 use crate::export::ExportError;
 use crate::export::onnx::builder::{Builder, Value};
 use ctedge_models::onnx::proto::Attribute;
-
-/// Edge of a neighbourhood.
-const EDGE: usize = 3;
 
 impl Writer<'_> {
     /// What the tokens are told by the stem of a volume `[1, 1, z, y, x]`: `[1, T, C]`.
@@ -24,7 +23,7 @@ impl Writer<'_> {
             width = outputs;
         }
         let ([z, y, x], [pz, py, px]) = (self.tower.input_size, self.tower.patch_size);
-        let [rz, ry, rx] = [pz, py, px].map(|edge| edge / CELL);
+        let [rz, ry, rx] = [pz, py, px].map(|edge| edge / STEM_CELL);
         let split = g.reshape("stem/split", &map, &[z / pz, rz, y / py, ry, x / px, rx, width])?;
         let gathered = g.transpose("stem/gathered", &split, &[0, 2, 4, 1, 3, 5, 6]);
         let cells = g.reshape("stem/cells", &gathered, &[1, self.count, rz * ry * rx, width])?;

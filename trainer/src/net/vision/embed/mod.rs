@@ -10,5 +10,4 @@ pub(crate) use densities::DENSITIES;
 pub use densities::Densities;
 pub use patch::{PATCH_EPSILON, PatchNorms, patches};
 pub use positions::{Places, TokenGrid};
-pub(crate) use stem::CELL;
 pub use stem::{Filters, Stem};

@@ -4,19 +4,13 @@
 //! transformer as convolutions: Xiao et al., arXiv 2106.14881. Each layer is normalised over its channels, so that no batch is
 //! too small (as Liu et al. do, arXiv 2201.03545).
 
-use crate::device::{convolution, gelu};
+use crate::device::{CELLS, convolution, gelu};
+use crate::experiment::{STEM_CELL, STEM_HALVING};
 use crate::net::layers::{LayerNorm, apply, linear};
 use crate::net::vision::LAYER_NORM_EPSILON;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
-
-/// Cells of a neighbourhood.
-const CELLS: usize = 27;
-/// Layers that halve the map; those after them keep its size.
-const HALVING: usize = 2;
-/// Voxels along each edge of a cell of the last map.
-pub(crate) const CELL: usize = 1 << HALVING;
 
 /// The layers, and the one from their last map to the tokens.
 #[derive(Module, Debug)]
@@ -49,13 +43,13 @@ impl Stem {
 
     /// Cells from one neighbourhood of a layer's to the next, along each axis.
     pub fn stride(layer: usize) -> usize {
-        if layer < HALVING { 2 } else { 1 }
+        if layer < STEM_HALVING { 2 } else { 1 }
     }
 
     /// Volumes `[B, 1, z, y, x]` to what is added to the tokens of their patches, `[B, T, C]`.
     pub fn forward(&self, volume: Tensor<5>, patch: [usize; 3]) -> Tensor<3> {
         let [batch, _, z, y, x] = volume.dims();
-        let ([pz, py, px], [rz, ry, rx]) = (patch, patch.map(|edge| edge / CELL));
+        let ([pz, py, px], [rz, ry, rx]) = (patch, patch.map(|edge| edge / STEM_CELL));
         let first = volume.reshape([batch, z, y, x, 1]);
         let layers = self.layers.iter().enumerate();
         let map = layers.fold(first, |map, (index, layer)| layer.forward(map, Self::stride(index)));
