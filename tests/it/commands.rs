@@ -90,6 +90,23 @@ const NAMES: [&str; 10] = [
 ];
 const LONG_AGO: &str = "since=2020-01-01T00:00:00Z";
 
+/// The only result comes again with its draft, and says so.
+fn comes_again(scene: &Scene, first: &Message) {
+    assert_eq!(succeeds(scene, &["replay", "--param", LONG_AGO]), json!({"results": 1}));
+    let again = scene.wait(2, Message::is_result).remove(1).payload;
+    let delivery = &again["delivery"];
+    assert_eq!(
+        (&delivery["replayed"], &delivery["dup_possible"], &delivery["attempt"]),
+        (&json!(true), &json!(true), &json!(2))
+    );
+    assert_eq!(delivery["sha256"], first.payload["delivery"]["sha256"]);
+    let reports = scene.wait(2, |message| message.topic.ends_with("/report"));
+    assert_eq!(reports[0].payload, reports[1].payload, "its draft comes again, too");
+    assert_eq!(reports[1].payload["id"], again["id"]);
+    let nothing = succeeds(scene, &["replay", "--param", LONG_AGO, "--param", "outcomes=[\"failed\"]"]);
+    assert_eq!(nothing, json!({"results": 0}));
+}
+
 #[test]
 fn each_command_does_what_it_says() {
     let made = series::make(&Plan::small(1, 71)).unwrap();
@@ -103,17 +120,7 @@ fn each_command_does_what_it_says() {
     };
     assert_eq!(told(&scene.subscriber.messages()), NAMES.map(str::to_owned).into());
 
-    assert_eq!(succeeds(&scene, &["replay", "--param", LONG_AGO]), json!({"results": 1}));
-    let again = scene.wait(2, Message::is_result).remove(1).payload;
-    let delivery = &again["delivery"];
-    assert_eq!(
-        (&delivery["replayed"], &delivery["dup_possible"], &delivery["attempt"]),
-        (&json!(true), &json!(true), &json!(2))
-    );
-    assert_eq!(delivery["sha256"], first.payload["delivery"]["sha256"]);
-    let nothing = succeeds(&scene, &["replay", "--param", LONG_AGO, "--param", "outcomes=[\"failed\"]"]);
-    assert_eq!(nothing, json!({"results": 0}));
-
+    comes_again(&scene, &first);
     let key = format!("series_key={}", first.text("series_key"));
     assert_eq!(succeeds(&scene, &["reprocess", "--param", &key, "--dry-run"]), json!({"series": 1, "purged": 0}));
     assert_eq!(scene.subscriber.results().len(), 2, "a dry run does nothing");

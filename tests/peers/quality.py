@@ -76,7 +76,8 @@ def areas(cases, flags, labels):
 
 
 def drafts(cases, keys, results, path):
-    """What drafts assert, beside what a constant report, the nearest reference report and a sentence for each flag do."""
+    """What drafts assert, beside what a constant report, the nearest reference report and a sentence for each flag do,
+    and one for each flag that is likelier than not."""
     read = {line["series_key"]: line["labels"] for line in map(json.loads, Path(path).read_text().splitlines())}
     labels = [flag["code"] for flag in results[keys[0]]["flags"]]
     table = lambda rows: np.array([[label in row for label in labels] for row in rows])
@@ -85,6 +86,7 @@ def drafts(cases, keys, results, path):
     ways = {
         "draft": [read[key] for key in keys],
         "template": [[flag["code"] for flag in results[key]["flags"] if flag["positive"]] for key in keys],
+        "hedged": [[flag["code"] for flag in results[key]["flags"] if flag["positive"] and not flag.get("possible")] for key in keys],
         "nearest": [near[0]["labels"] if near else [] for near in nearest],
         "normal": [[] for _ in keys],
     }

@@ -30,8 +30,10 @@ pub fn offline(result: &Value, report: &Value) -> anyhow::Result<Disagreements> 
     for flag in result.get("flags").and_then(Value::as_array).context("flags")? {
         let code = text(flag, "code")?;
         let label = Label::from_name(&code).context("a label")?;
-        let kind = match (read.says(label), flag.get("positive") == Some(&Value::Bool(true))) {
+        let is = |key: &str| flag.get(key) == Some(&Value::Bool(true));
+        let kind = match (read.says(label), is("positive")) {
             (Some(Claim::Present), false) => "not_flagged",
+            (Some(Claim::Present), true) if is("possible") => "overstated",
             (Some(Claim::Absent), true) => "denied",
             (None | Some(Claim::Historical), true) => "omitted",
             _ => continue,

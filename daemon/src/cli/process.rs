@@ -11,6 +11,7 @@ use crate::report::{self, Disagreement, Report, Watched, Written};
 use crate::{pipeline, volume};
 use anyhow::Context;
 use comfy_table::{Cell, CellAlignment, Table, presets};
+use ctedge_models::report::Call;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -172,7 +173,11 @@ fn flags(report: &Report) -> String {
     flags.sort_by(|a, b| b.probability.total_cmp(&a.probability));
     for flag in flags {
         let number = |value: f32| Cell::new(format!("{value:.3}")).set_alignment(CellAlignment::Right);
-        let mark = if flag.positive() { "POSITIVE" } else { "" };
+        let mark = match flag.call() {
+            Call::Absent => "",
+            Call::Possible => "POSITIVE, possible",
+            Call::Present => "POSITIVE",
+        };
         table.add_row([
             Cell::new(flag.label.title()),
             number(flag.probability),

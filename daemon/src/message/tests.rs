@@ -26,7 +26,9 @@ fn report() -> Report {
         },
         outcome: Outcome::Flagged,
         refusal: None,
-        flags: Label::all().map(|label| Flag { label, probability: 0.734_561_2, threshold: 0.5 }).collect(),
+        flags: Label::all()
+            .map(|label| Flag { label, probability: 0.734_561_2, threshold: 0.5, possible_below: 0.5 })
+            .collect(),
         foci: Vec::new(),
         similar: None,
         watched: Vec::new(),

@@ -1,4 +1,4 @@
-//! Results that were delivered, kept for a while so that a command can have them sent again.
+//! Results that were delivered, and their drafts, kept for a while so that a command can have them sent again.
 
 use crate::floor::limits::REPLAY_PAGE;
 use rusqlite::{Connection, OptionalExtension, Transaction, params, params_from_iter};
@@ -30,6 +30,17 @@ pub(super) fn keep(transaction: &Transaction<'_>, seq: i64, now_ms: i64) -> Resu
         .map(drop)
 }
 
+/// A draft in the outbox, if this row is one, is delivered: keeps it. One that is sent again is kept already.
+pub(super) fn keep_draft(transaction: &Transaction<'_>, seq: i64, now_ms: i64) -> Result<(), rusqlite::Error> {
+    transaction
+        .execute(
+            "INSERT OR IGNORE INTO drafts (draft_of, topic, payload, expiry_s, closed_ms)
+             SELECT draft_of, topic, payload, expiry_s, ?2 FROM outbox WHERE seq = ?1 AND draft_of IS NOT NULL",
+            [seq, now_ms],
+        )
+        .map(drop)
+}
+
 /// Whether a result of this id is kept.
 pub(super) fn has(connection: &Connection, result_id: &str) -> Result<bool, rusqlite::Error> {
     connection.query_row("SELECT EXISTS (SELECT 1 FROM sent WHERE result_id = ?1)", [result_id], |row| row.get(0))
@@ -50,12 +61,13 @@ pub(crate) fn delivered(connection: &Connection) -> Result<u64, rusqlite::Error>
     Ok(u64::try_from(count).unwrap_or_default())
 }
 
-/// Forgets results that were delivered before `before_ms`.
+/// Forgets results and drafts that were delivered before `before_ms`. Returns how many results.
 pub(crate) fn forget_delivered(transaction: &Transaction<'_>, before_ms: i64) -> Result<usize, rusqlite::Error> {
+    transaction.execute("DELETE FROM drafts WHERE closed_ms < ?1", [before_ms])?;
     transaction.execute("DELETE FROM sent WHERE closed_ms < ?1", [before_ms])
 }
 
-/// Puts some delivered results into the outbox once more. Returns the numbers of those that were, in order; none when there
+/// Puts some delivered results into the outbox once more, each with its draft after it. Returns the numbers of those that were, in order; none when there
 /// are no more, and `None` while enough replayed ones wait there already.
 pub(crate) fn replay(
     transaction: &Transaction<'_>,
@@ -73,6 +85,12 @@ pub(crate) fn replay(
         transaction.execute(
             "INSERT INTO outbox (topic, payload, expiry_s, priority, created_ms, result_id, attempt, replayed)
              SELECT topic, payload, expiry_s, ?2, ?3, result_id, attempt, seq FROM sent WHERE seq = ?1",
+            params![seq, REPLAY_PRIORITY, now_ms],
+        )?;
+        transaction.execute(
+            "INSERT INTO outbox (topic, payload, expiry_s, priority, created_ms, draft_of)
+             SELECT drafts.topic, drafts.payload, drafts.expiry_s, ?2, ?3, draft_of
+             FROM drafts JOIN sent ON draft_of = result_id WHERE seq = ?1",
             params![seq, REPLAY_PRIORITY, now_ms],
         )?;
     }

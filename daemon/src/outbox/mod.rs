@@ -1,7 +1,8 @@
 //! Messages that must arrive: durable before the series leaves the spool, deleted when the broker has acknowledged them.
 //!
 //! In: [`Message`]s, put in by the transaction that made them true. Out: [`Envelope`]s in order of urgency. Owns the
-//! `outbox` table, and `sent`, where results stay for a while after they were delivered. It sends nothing itself.
+//! `outbox` table, and `sent` and `drafts`, where results and their drafts stay for a while after they were delivered. It sends
+//! nothing itself.
 
 mod history;
 
@@ -111,6 +112,17 @@ pub(crate) fn put(transaction: &Transaction<'_>, message: &Message, now_ms: i64)
     Ok(seq)
 }
 
+/// Stores the draft that belongs to the result of this id.
+pub(crate) fn put_draft(
+    transaction: &Transaction<'_>,
+    result_id: &str,
+    draft: &Message,
+    now_ms: i64,
+) -> Result<(), rusqlite::Error> {
+    let seq = put(transaction, draft, now_ms)?;
+    transaction.execute("UPDATE outbox SET draft_of = ?2 WHERE seq = ?1", params![seq, result_id]).map(drop)
+}
+
 /// Stores an answer to the command of this number, in place of the one before it where no broker has acknowledged that: the
 /// newest state is what counts. Commands that are not journalled have number 0; each of their answers stays.
 pub(crate) fn answer(
@@ -211,6 +223,7 @@ pub(crate) fn taken(
         count(transaction, "published")?;
         history::keep(transaction, seq, now_ms)?;
     }
+    history::keep_draft(transaction, seq, now_ms)?;
     transaction.execute("DELETE FROM outbox WHERE seq = ?1", [seq])?;
     Ok(result_id)
 }

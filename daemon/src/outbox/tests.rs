@@ -302,3 +302,30 @@ fn answers_give_way_to_newer_ones_and_are_given_up() {
     let waiting = store.commit(|t| next(t, 0, 10, &[])).unwrap();
     assert!(waiting.iter().any(|envelope| envelope.message.result_id.is_some()), "a result is never given up");
 }
+
+#[test]
+fn a_result_that_is_sent_again_brings_its_draft() {
+    let mut store = Store::in_memory();
+    let [one, other] = ["r1_1", "r1_2"].map(|id| put_in(&mut store, &Message { topic: "t".into(), ..result(id, 0) }));
+    let draft = Message { payload: br#"{"draft":1}"#.to_vec(), ..event("report", 0) };
+    store.commit(|t| put_draft(t, "r1_1", &draft, 5)).unwrap();
+    let queue = |store: &mut Store| store.commit(|t| next(t, 9, 99, &[])).unwrap();
+    let deliver = |store: &mut Store| {
+        let envelopes = queue(store);
+        for envelope in &envelopes {
+            store.commit(|t| taken(t, envelope.seq, 7, &Settings::default())).unwrap();
+        }
+        envelopes
+    };
+    assert_eq!(deliver(&mut store).len(), 3);
+    let page = Page { topics: vec!["t".into()], since_ms: 5, after: 0, most: 99 };
+    for _ in 0..2 {
+        assert_eq!(store.commit(|t| replay(t, &page, 9)).unwrap(), Some(vec![one, other]));
+        let again = deliver(&mut store);
+        let ids: Vec<Option<&str>> = again.iter().map(|envelope| envelope.message.result_id.as_deref()).collect();
+        assert_eq!(ids, [Some("r1_1"), None, Some("r1_2")], "the draft after its result");
+        assert_eq!(again[1].message.payload, draft.payload);
+    }
+    assert_eq!(store.commit(|t| forget_delivered(t, 8)).unwrap(), 2);
+    assert_eq!(store.read(|c| c.query_row("SELECT COUNT(*) FROM drafts", [], |row| row.get::<_, i64>(0))).unwrap(), 0);
+}

@@ -59,7 +59,7 @@ impl House {
             let now_ms = clock::now_ms();
             outbox::put(transaction, &self.writer.result(id, &place, report), now_ms)?;
             if let Some(draft) = self.writer.report(id, report) {
-                outbox::put(transaction, &draft, now_ms)?;
+                outbox::put_draft(transaction, id, &draft, now_ms)?;
             }
             self.disclose(transaction, id, report, clock::now_ms())?;
             let decision = ran.decision(id, report, model, &self.config_digest);

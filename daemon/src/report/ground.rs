@@ -106,6 +106,8 @@ pub(crate) struct Disagreement {
 pub(crate) enum Kind {
     /// The draft asserts what is not flagged.
     NotFlagged,
+    /// The draft asserts what is flagged as possible.
+    Overstated,
     /// The draft denies what is flagged.
     Denied,
     /// The draft does not speak of what is flagged, or only as of the past.
@@ -120,6 +122,7 @@ impl From<Conflict> for Kind {
     fn from(conflict: Conflict) -> Self {
         match conflict {
             Conflict::NotFlagged => Self::NotFlagged,
+            Conflict::Overstated => Self::Overstated,
             Conflict::Denied => Self::Denied,
             Conflict::Omitted => Self::Omitted,
         }
@@ -131,6 +134,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NotFlagged => "not_flagged",
+            Self::Overstated => "overstated",
             Self::Denied => "denied",
             Self::Omitted => "omitted",
             Self::Side => "side",
@@ -148,12 +152,12 @@ pub(crate) struct Seen<'a> {
     pub(crate) foci: &'a [Option<Focus>],
 }
 
-/// Every flag that a draft contradicts or passes over, in the order of the flags. What is said to be possible contradicts neither.
+/// Every flag that a draft contradicts or passes over, in the order of the flags. What is said to be possible contradicts none.
 pub(crate) fn disagreements(draft: &Draft, seen: Seen<'_>) -> Vec<Disagreement> {
     let said = report::read(&headed(draft));
     let foci = seen.foci.iter().map(Option::as_ref).chain(std::iter::repeat(None));
     let judge = |(flag, focus): (&Flag, Option<&Focus>)| {
-        let conflicts = said.conflicts([(flag.label, flag.positive())]);
+        let conflicts = said.conflicts([(flag.label, flag.call())]);
         let kind = conflicts.first().map(|(_, conflict)| Kind::from(*conflict));
         let is_told = flag.positive() && said.says(flag.label) == Some(Claim::Present);
         let kind = kind.or_else(|| misplaced(&said, flag.label, focus.filter(|_| is_told)?))?;
@@ -223,7 +227,7 @@ impl Written {
 
     /// One sentence for each flag.
     pub(crate) fn template(flags: &[Flag], fallback: Option<Fallback>) -> Self {
-        let draft = report::template(flags.iter().map(|flag| (flag.label, flag.positive())));
+        let draft = report::template(flags.iter().map(|flag| (flag.label, flag.call())));
         let disagreements = disagreements(&draft, Seen { flags, foci: &[] });
         Self {
             draft,

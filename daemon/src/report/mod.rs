@@ -17,6 +17,7 @@ use crate::floor::subject::Subject;
 use crate::infer::{Cost, Inferred, Model, Scores};
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::Label;
+use ctedge_models::report::Call;
 use ctedge_models::scan::{Facts, Warning};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Settings {
     /// Thresholds of this site in place of the model's, by label, e.g. `pleural_effusion = 0.7`.
     pub(crate) thresholds: BTreeMap<Label, f32>,
+    /// Probability below which a draft tells a positive flag's finding as possible, not as present.
+    pub(crate) possible_below: f32,
     /// What the reader noticed that makes a result `inconclusive`.
     pub(crate) inconclusive_on: Vec<Warning>,
     /// Whether a volume that is unlike all that the model has learned from makes one, too, where the model can tell.
@@ -38,16 +41,22 @@ impl Default for Settings {
     fn default() -> Self {
         let doubts =
             [Warning::FewerThanExpected, Warning::MissingSlices, Warning::ImplausibleHu, Warning::ShortCoverage];
-        Self { thresholds: BTreeMap::new(), inconclusive_on: doubts.to_vec(), inconclusive_on_novelty: true }
+        Self {
+            thresholds: BTreeMap::new(),
+            possible_below: 0.5,
+            inconclusive_on: doubts.to_vec(),
+            inconclusive_on_novelty: true,
+        }
     }
 }
 
 impl Settings {
     /// What is wrong with the values, one sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let bad = self.thresholds.iter().filter(|(_, threshold)| !(0.0..=1.0).contains(*threshold));
-        bad.map(|(label, value)| format!("report.thresholds.{} = {value}: must lie between 0 and 1", label.name()))
-            .collect()
+        let thresholds = self.thresholds.iter().map(|(label, value)| (format!("thresholds.{}", label.name()), *value));
+        let shares = thresholds.chain([("possible_below".to_owned(), self.possible_below)]);
+        let bad = shares.filter(|(_, value)| !(0.0..=1.0).contains(value));
+        bad.map(|(name, value)| format!("report.{name} = {value}: must lie between 0 and 1")).collect()
     }
 }
 
@@ -121,7 +130,7 @@ pub(crate) fn flags(settings: &Settings, model: &Model, logits: &[f32]) -> Vec<F
 fn flag(settings: &Settings, spec: &LabelSpec, logit: f32) -> Flag {
     let probability = 1.0 / (1.0 + (-logit / spec.temperature).exp());
     let threshold = settings.thresholds.get(&spec.label).copied().unwrap_or(spec.threshold);
-    Flag { label: spec.label, probability, threshold }
+    Flag { label: spec.label, probability, threshold, possible_below: settings.possible_below }
 }
 
 /// Everything a result message says of one series.
@@ -194,12 +203,23 @@ pub(crate) struct Flag {
     pub(crate) probability: f32,
     /// Positive at or above this probability.
     pub(crate) threshold: f32,
+    /// Below this one the abnormality, if positive, is no more than possible.
+    pub(crate) possible_below: f32,
 }
 
 impl Flag {
     /// Whether the abnormality counts as present.
     pub(crate) fn positive(&self) -> bool {
         self.probability >= self.threshold
+    }
+
+    /// What a report may say of it.
+    pub(crate) fn call(&self) -> Call {
+        match (self.positive(), self.probability < self.possible_below) {
+            (false, _) => Call::Absent,
+            (true, true) => Call::Possible,
+            (true, false) => Call::Present,
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::floor::phi::{SeriesKey, StudyKey};
 use crate::floor::subject::{CompleteBy, Priority};
 use crate::infer::Drafted;
 use crate::infer::Provider;
+use ctedge_models::report::Claim;
 use ctedge_models::scan::{Format, Reason};
 use ctedge_models::text::Draft;
 use proptest::prelude::*;
@@ -120,11 +121,33 @@ fn refusals_blame_the_input_or_the_device() {
     }
 }
 
+#[test]
+fn a_flag_that_is_less_likely_than_not_is_called_possible() {
+    let call = |probability, threshold, possible_below| {
+        Flag { label: Label::LungNodule, probability, threshold, possible_below }.call()
+    };
+    assert_eq!([call(0.2, 0.3, 0.5), call(0.3, 0.3, 0.5)], [Call::Absent, Call::Possible]);
+    assert_eq!(
+        [call(0.5, 0.3, 0.5), call(0.4, 0.3, 0.0), call(0.6, 0.7, 0.5)],
+        [Call::Present, Call::Present, Call::Absent]
+    );
+    let written = Written::of(
+        drafted("There is a nodule.", ""),
+        Seen {
+            flags: &[Flag { label: Label::LungNodule, probability: 0.4, threshold: 0.3, possible_below: 0.5 }],
+            foci: &[],
+        },
+    );
+    assert_eq!(written.disagreements.first().map(|one| one.kind.name()), Some("overstated"));
+    assert_eq!(Settings { possible_below: 1.5, ..Settings::default() }.problems().len(), 1);
+}
+
 fn flags_of(positive: &[bool]) -> Vec<Flag> {
     let flag = |(label, positive): (Label, &bool)| Flag {
         label,
         probability: if *positive { 0.9 } else { 0.1 },
         threshold: 0.5,
+        possible_below: 0.5,
     };
     Label::all().zip(positive).map(flag).collect()
 }
@@ -137,12 +160,21 @@ fn drafted(findings: &str, impression: &str) -> Drafted {
 proptest! {
     /// The template is read as the flags it was made of, by the reader that checks drafts.
     #[test]
-    fn the_template_says_what_the_flags_say(positive in prop::collection::vec(any::<bool>(), 18)) {
-        let flags = flags_of(&positive);
+    fn the_template_says_what_the_flags_say(probabilities in prop::collection::vec(prop::sample::select(vec![0.1, 0.4, 0.9]), 18)) {
+        let flag = |(label, probability)| Flag { label, probability, threshold: 0.3, possible_below: 0.5 };
+        let flags: Vec<Flag> = Label::all().zip(probabilities).map(flag).collect();
         let written = Written::template(&flags, None);
         prop_assert_eq!(&written.disagreements, &[]);
         for text in [&written.draft.text(), &written.draft.impression] {
-            prop_assert_eq!(ctedge_models::report::read(text).labels().to_vec(), positive.clone(), "{}", text);
+            let said = ctedge_models::report::read(text);
+            for flag in &flags {
+                let claim = match flag.call() {
+                    Call::Absent => None,
+                    Call::Possible => Some(Claim::Uncertain),
+                    Call::Present => Some(Claim::Present),
+                };
+                prop_assert_eq!(said.says(flag.label).filter(|claim| *claim != Claim::Absent), claim, "{}", text);
+            }
         }
     }
 }

@@ -20,9 +20,9 @@ mod template;
 mod tests;
 mod words;
 
-pub use conflict::Conflict;
+pub use conflict::{Call, Conflict};
 pub use sections::Section;
-pub use template::template;
+pub use template::{flag_sentence, template};
 
 use crate::labels::{LABEL_COUNT, Label};
 use pattern::Found;

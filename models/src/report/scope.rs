@@ -36,7 +36,7 @@ enum Cue {
 }
 
 /// Written like the terms of the vocabulary. The first that fits counts.
-const CUES: [(&str, Cue); 25] = [
+const CUES: [(&str, Cue); 26] = [
     ("no|without|not . change*|difference*|progress*|regress*|contrast", Cue::Idle),
     ("no|without . increase*|decrease*|reduction|enlargement in|of . size*|number*|dimension*|diameter*", Cue::Idle),
     ("not|cannot . evaluated|assessed|only|optimal*|given|performed|sufficient*|specific|typical|included", Cue::Idle),
@@ -68,6 +68,7 @@ const CUES: [(&str, Cue); 25] = [
     ),
     ("history|resolution|disappearance|regression . of", Cue::Forward(Claim::Historical)),
     ("suspicious|suspicion|suspected|question|questionable for|of|in", Cue::Forward(Claim::Uncertain)),
+    ("is|are|remains|seems possible|probable|questionable|suspected", Cue::Back(Claim::Uncertain)),
     ("possible|possibly|questionable|suspected", Cue::Forward(Claim::Uncertain)),
     ("may|might|could be|represent|belong|indicate|suggest|correspond", Cue::Forward(Claim::Uncertain)),
     ("rule|rules|exclude out", Cue::Forward(Claim::Uncertain)),

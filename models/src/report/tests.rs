@@ -89,6 +89,8 @@ fn doubt_and_the_past_are_neither_presence_nor_absence() {
         ("Lymphadenopathy cannot be excluded.", Lymphadenopathy, Uncertain),
         ("Findings suspicious for consolidation.", Consolidation, Uncertain),
         ("Possible pericardial effusion.", PericardialEffusion, Uncertain),
+        ("Bronchiectasis is possible.", Bronchiectasis, Uncertain),
+        ("Pulmonary fibrotic sequela are possible in both apices.", PulmonaryFibroticSequela, Uncertain),
         ("Density at the base (atelectasis?).", Atelectasis, Uncertain),
         ("The pleural effusion has resolved.", PleuralEffusion, Historical),
         ("The central catheter was removed.", MedicalMaterial, Historical),
@@ -414,11 +416,11 @@ fn reports_of_other_hands_are_read_as_well() {
 fn a_report_is_held_against_flags() {
     let said = read("There is emphysema. Possible nodule. No consolidation. The heart is of normal size.");
     let flags = [
-        (Label::Emphysema, false),
-        (Label::LungNodule, true),
-        (Label::Consolidation, true),
-        (Label::HiatalHernia, true),
-        (Label::Cardiomegaly, false),
+        (Label::Emphysema, Call::Absent),
+        (Label::LungNodule, Call::Present),
+        (Label::Consolidation, Call::Present),
+        (Label::HiatalHernia, Call::Possible),
+        (Label::Cardiomegaly, Call::Absent),
     ];
     let expected = [
         (Label::Emphysema, Conflict::NotFlagged),
@@ -426,4 +428,9 @@ fn a_report_is_held_against_flags() {
         (Label::HiatalHernia, Conflict::Omitted),
     ];
     assert_eq!(said.conflicts(flags), expected);
+    assert_eq!(
+        said.conflicts([(Label::Emphysema, Call::Possible), (Label::LungNodule, Call::Possible)]),
+        [(Label::Emphysema, Conflict::Overstated)],
+        "what is said to be possible overstates nothing"
+    );
 }

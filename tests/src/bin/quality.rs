@@ -45,6 +45,9 @@ struct Arguments {
     /// Seed of the first; the bundle learned from seeds 1 and up, by the thousand
     #[arg(long, default_value_t = 9_000_000)]
     seed: u64,
+    /// Folder of `ctedge` and `ctedge-trainer`, in place of a build with optimisation: neither changes what they find
+    #[arg(long)]
+    programs: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -53,8 +56,12 @@ fn main() -> ExitCode {
 
 fn quality(arguments: &Arguments) -> anyhow::Result<bool> {
     let clock = Elapsed::new();
-    clock.say("building ctedge and ctedge-trainer with optimisation");
-    let programs = stage::build(&["ctedge", "ctedge-trainer"])?;
+    let programs = if let Some(folder) = &arguments.programs {
+        folder.canonicalize()?
+    } else {
+        clock.say("building ctedge and ctedge-trainer with optimisation");
+        stage::build(&["ctedge", "ctedge-trainer"])?
+    };
     let folder = place::target().join("quality");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
@@ -66,7 +73,9 @@ fn quality(arguments: &Arguments) -> anyhow::Result<bool> {
     trainer.arg("phantom").arg(place::root().join(EXPERIMENT)).arg("--out").arg(&patients);
     trainer.args(["--count", &arguments.count.to_string(), "--seed", &arguments.seed.to_string()]);
     process::output(&mut trainer)?;
-    let plan = read(&folder, &patients, arguments.count, &clock)?;
+    let setup = |port| Setup { quiet_s: QUIET_S, settle_s: SETTLE_S, ..Setup::quick(port) };
+    let stage = Stage::new(&folder.join("box"), &programs.join("ctedge"), &setup)?;
+    let plan = read(&stage, (&folder, &patients, arguments.count), &clock)?;
     clock.say("judging with scipy and ONNX Runtime");
     let mut judge = Command::new(tools::python()?);
     judge.arg(place::root().join("tests/peers/quality.py")).arg(plan.to_string());
@@ -75,10 +84,7 @@ fn quality(arguments: &Arguments) -> anyhow::Result<bool> {
 }
 
 /// Lets a daemon read every patient. Returns what the judge needs.
-fn read(folder: &Path, patients: &Path, count: usize, clock: &Elapsed) -> anyhow::Result<Value> {
-    let binary = place::target().join("release/ctedge");
-    let setup = |port| Setup { quiet_s: QUIET_S, settle_s: SETTLE_S, ..Setup::quick(port) };
-    let stage = Stage::new(&folder.join("box"), &binary, &setup)?;
+fn read(stage: &Stage, (folder, patients, count): (&Path, &Path, usize), clock: &Elapsed) -> anyhow::Result<Value> {
     let mut scans: Vec<PathBuf> =
         std::fs::read_dir(patients.join("scans"))?.filter_map(Result::ok).map(|entry| entry.path()).collect();
     scans.sort();

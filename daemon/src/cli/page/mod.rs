@@ -7,6 +7,7 @@ use crate::infer::Model;
 use crate::report::{Flag, Focus, Report, Similar, Watched, Written};
 use crate::volume::Scan;
 use canvas::{ALARM, Canvas, Color, FAINT, INK, Letters, MARK, RULE, WHITE};
+use ctedge_models::report::Call;
 use std::path::Path;
 
 /// Pixels: the page's width, its margin, a tile's side, the left edge of the tiles, and where both columns begin.
@@ -96,7 +97,11 @@ fn flags(page: &mut Canvas, flags: &[&Flag]) {
     let along = |share: f32| length.min(round(f64::from(share) * f64::from(length))).max(0);
     for (row, flag) in (0_i32..).zip(flags) {
         let y = TOP + row * ROW;
-        let (letters, color) = if flag.positive() { (Letters::Bold, ALARM) } else { (Letters::Small, INK) };
+        let (letters, color) = match flag.call() {
+            Call::Absent => (Letters::Small, INK),
+            Call::Possible => (Letters::Small, ALARM),
+            Call::Present => (Letters::Bold, ALARM),
+        };
         page.text([MARGIN, y], letters, color, flag.label.title());
         page.fill([from, y + 2], [length.unsigned_abs(), 9], RULE);
         page.fill([from, y + 2], [along(flag.probability).unsigned_abs(), 9], color);

@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS facts (
 ";
 
 /// What each later version of the schema changed, in order; `user_version` says how many of them a file has had.
-pub(super) const STEPS: [&str; 7] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE, COMMANDS, ANSWERS, MODELS];
+pub(super) const STEPS: [&str; 8] = [DELIVERIES, ATTEMPTS, URGENCY, EVIDENCE, COMMANDS, ANSWERS, MODELS, DRAFTS];
 
 /// Results are counted through to their delivery.
 const DELIVERIES: &str = "
@@ -177,5 +177,17 @@ CREATE TABLE serials (
 CREATE TABLE permits (
     nonce TEXT PRIMARY KEY,
     used_ms INTEGER NOT NULL
+) STRICT;
+";
+
+/// Draft reports of delivered results, kept as long as these: `draft_of` is the id of the result that a draft belongs to.
+const DRAFTS: &str = "
+ALTER TABLE outbox ADD COLUMN draft_of TEXT;
+CREATE TABLE drafts (
+    draft_of TEXT PRIMARY KEY,
+    topic TEXT NOT NULL,
+    payload BLOB NOT NULL,
+    expiry_s INTEGER,
+    closed_ms INTEGER NOT NULL
 ) STRICT;
 ";

@@ -8,6 +8,7 @@ pub(super) mod search;
 mod tests;
 pub(super) mod writer;
 
+use ctedge_models::report::Call;
 use ctedge_models::text::Draft;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,8 +93,8 @@ impl Settings {
 /// What a draft is to be made of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ask {
-    /// Whether each flag stands, in the model's order.
-    pub(crate) flags: Vec<bool>,
+    /// What each flag lets it say, in the model's order.
+    pub(crate) flags: Vec<Call>,
     /// How closely the draft is held to them.
     pub(crate) hold: Hold,
     /// How.
@@ -105,8 +106,8 @@ pub(crate) struct Ask {
 pub(crate) enum Hold {
     /// It is written as it comes.
     Free,
-    /// A sentence that contradicts a flag is taken back, and no section ends before it has told every flag that stands. Word by
-    /// word: several beams would be held one by one.
+    /// A sentence that contradicts a flag is taken back, and a section that ends without a word of one that stands is told it in
+    /// the template's. Word by word: several beams would be held one by one.
     Strict,
 }
 

@@ -5,7 +5,7 @@
 
 use super::Settings;
 use crate::floor::clock::Stopwatch;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// A decoder that goes on by one token.
@@ -36,8 +36,8 @@ pub(in crate::infer) struct Grammar<'a> {
     pub(in crate::infer) max_tokens: usize,
     /// Whether a sentence, given as the tokens of its section so far, may not stand.
     pub(in crate::infer) forbids: &'a dyn Fn(&[u32]) -> bool,
-    /// How much a section, given as its tokens so far, has to tell before it may end.
-    pub(in crate::infer) owes: &'a dyn Fn(&[u32]) -> usize,
+    /// What a section, given as its tokens so far, has to say besides before it ends.
+    pub(in crate::infer) owes: &'a dyn Fn(&[u32]) -> Vec<u32>,
 }
 
 /// Sections of a report.
@@ -94,13 +94,11 @@ struct Mark<S> {
     hypothesis: Hypothesis<S>,
     /// What it may not begin with.
     barred: BTreeSet<u32>,
-    /// What its section owed where it would have ended: the sentence has to tell some of that.
-    owed: Option<usize>,
 }
 
 impl<S> Mark<S> {
     fn at(hypothesis: Hypothesis<S>) -> Self {
-        Self { hypothesis, barred: BTreeSet::new(), owed: None }
+        Self { hypothesis, barred: BTreeSet::new() }
     }
 }
 
@@ -132,39 +130,43 @@ impl<T: Steps> Search<'_, T> {
         let mut now = first;
         let mut mark = Mark::at(now.clone());
         let (end, none, mut back) = (self.grammar.end, BTreeSet::new(), 0);
+        // What a section owes, and whether it has been put to it: a reader that does not find it there is not asked for ever.
+        let (mut owed, mut is_paid) = (VecDeque::new(), false);
         loop {
             if let Some(end) = self.ended(&now) {
                 return Ok((now.ids, end));
             }
+            if let Some(token) = owed.pop_front() {
+                now = self.on(&now, token, 0.0)?;
+                mark = Mark::at(now.clone());
+                continue;
+            }
             let begins = now.ids.len() == mark.hypothesis.ids.len();
             let best = self.best(&now, 1, if begins { &mark.barred } else { &none })?;
             let Some(&(token, chance)) = best.first() else { return Ok((now.ids, End::Length)) };
-            if begins && token == end && back < TAKEN_BACK {
-                let owed = (self.grammar.owes)(last_section(&now.ids, end));
-                if owed > 0 {
-                    mark.owed = Some(owed);
-                    mark.barred.insert(end);
-                    continue;
-                }
-            }
-            now = self.on(&now, token, chance)?;
+            let next = self.on(&now, token, chance)?;
             if !self.grammar.stops.contains(&token) && token != end {
+                now = next;
                 continue;
             }
-            let is_sentence = now.ids.len() > mark.hypothesis.ids.len() + 1;
-            if is_sentence && back < TAKEN_BACK && self.refuses(told_in_section(&now.ids, end), mark.owed) {
+            let section = told_in_section(&next.ids, end);
+            if !begins && back < TAKEN_BACK && (self.grammar.forbids)(section) {
                 back += 1;
                 mark.barred.extend(now.ids.get(mark.hypothesis.ids.len()));
                 now = mark.hypothesis.clone();
-            } else {
-                mark = Mark::at(now.clone());
+                continue;
             }
+            if token == end && !is_paid {
+                is_paid = true;
+                owed.extend((self.grammar.owes)(section));
+                if !owed.is_empty() {
+                    continue;
+                }
+            }
+            is_paid &= token != end;
+            now = next;
+            mark = Mark::at(now.clone());
         }
-    }
-
-    /// Whether the last sentence of a section is to be written otherwise.
-    fn refuses(&self, section: &[u32], owed: Option<usize>) -> bool {
-        (self.grammar.forbids)(section) || owed.is_some_and(|owed| (self.grammar.owes)(section) >= owed)
     }
 
     /// Beam search: the best reports by mean log-probability, to the power that `length` asks for.
@@ -281,9 +283,5 @@ fn repeats(ids: &[u32], length: usize, end: u32) -> BTreeSet<u32> {
 
 /// The tokens of the section that is being written, or was just ended.
 fn told_in_section(ids: &[u32], end: u32) -> &[u32] {
-    last_section(ids.strip_suffix(&[end]).unwrap_or(ids), end)
-}
-
-fn last_section(ids: &[u32], end: u32) -> &[u32] {
-    ids.rsplit(|id| *id == end).next().unwrap_or_default()
+    ids.strip_suffix(&[end]).unwrap_or(ids).rsplit(|id| *id == end).next().unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use crate::infer::onnx::{Decoder, Graph, Halt, Runtime, Tokens};
 use crate::infer::{Provider, Settings, draft, seconds};
 use ctedge_models::bundle::{self, VerifiedBundle};
 use ctedge_models::labels::Label;
-use ctedge_models::report::{self, Conflict};
+use ctedge_models::report::{self, Call, Conflict};
 use ctedge_models::text::{BEGIN, PAD, Tokenizer, UNKNOWN};
 use std::collections::BTreeSet;
 use std::fs;
@@ -76,24 +76,20 @@ impl Writer {
     pub(in crate::infer) fn write(&mut self, tokens: &Tokens, ask: &Ask) -> Result<Drafted, (Fault, String)> {
         let clock = Stopwatch::start();
         let Self { decoder, tokenizer, labels, stops, never } = self;
-        let states: Vec<f32> = ask.flags.iter().map(|stands| if *stands { 1.0 } else { -1.0 }).collect();
+        let states: Vec<f32> = ask.flags.iter().copied().map(state).collect();
         if states.len() != labels.len() {
             return Err((Fault::Failed, "there is not one flag for each label".to_owned()));
         }
-        let flags = || labels.iter().copied().zip(ask.flags.iter().copied());
-        let conflicts = |section: &[u32]| match ask.hold {
-            Hold::Free => Vec::new(),
-            Hold::Strict => report::read(&tokenizer.draft(section).findings).conflicts(flags()),
-        };
-        let is_omission = |(_, conflict): &(Label, Conflict)| *conflict == Conflict::Omitted;
+        let flags = labels.iter().copied().zip(ask.flags.iter().copied()).collect();
+        let held = Held { tokenizer, flags: if ask.hold == Hold::Strict { flags } else { Vec::new() } };
         let grammar = Grammar {
             begin: tokenizer.begin(),
             end: tokenizer.end(),
             never,
             stops,
             max_tokens: tokenizer.max_tokens(),
-            forbids: &|section| !conflicts(section).iter().all(is_omission),
-            owes: &|section| conflicts(section).len(),
+            forbids: &|section| held.contradicts(section),
+            owes: &|section| held.owes(section).into_iter().filter(|id| !never.contains(id)).collect(),
         };
         let beams = if ask.hold == Hold::Strict { 1 } else { ask.settings.beams };
         let settings = &draft::Settings { beams, ..ask.settings.clone() };
@@ -118,5 +114,42 @@ impl Writer {
             steps: u64::try_from(steps).unwrap_or(u64::MAX),
         };
         Ok(Drafted { draft: tokenizer.draft(&ids), truncated: end != End::Whole, tokens: ids.len(), cost })
+    }
+}
+
+/// How a decoder is told of a flag. What is no more than possible it looks for itself.
+fn state(call: Call) -> f32 {
+    match call {
+        Call::Absent => -1.0,
+        Call::Possible => 0.0,
+        Call::Present => 1.0,
+    }
+}
+
+/// The flags that a draft is held to.
+struct Held<'a> {
+    tokenizer: &'a Tokenizer,
+    flags: Vec<(Label, Call)>,
+}
+
+impl Held<'_> {
+    fn conflicts(&self, section: &[u32]) -> Vec<(Label, Conflict)> {
+        report::read(&self.tokenizer.draft(section).findings).conflicts(self.flags.iter().copied())
+    }
+
+    /// Whether a section says of any flag what that flag does not say.
+    fn contradicts(&self, section: &[u32]) -> bool {
+        self.conflicts(section).iter().any(|(_, conflict)| *conflict != Conflict::Omitted)
+    }
+
+    /// A sentence for each flag that a section passes over, after the end of the one that it stops in.
+    fn owes(&self, section: &[u32]) -> Vec<u32> {
+        let omitted: Vec<Label> = self.conflicts(section).into_iter().map(|(label, _)| label).collect();
+        let told = self.flags.iter().filter(|(label, _)| omitted.contains(label));
+        let told: Vec<String> = told.map(|(label, call)| report::flag_sentence(*label, *call)).collect();
+        let said = self.tokenizer.draft(section).findings;
+        let stop = if told.is_empty() || said.is_empty() || said.ends_with(['.', '!', '?']) { "" } else { ". " };
+        // A tokenizer that cannot write the sentence leaves it out; what is passed over is marked.
+        self.tokenizer.within(&format!("{stop}{}", told.join(" ")), usize::MAX).map(|(ids, _)| ids).unwrap_or_default()
     }
 }

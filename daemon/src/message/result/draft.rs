@@ -60,7 +60,7 @@ struct Made<'a> {
     fallback: Option<Fallback>,
     /// Whether it ended before it was whole: too long, or too slow.
     truncated: bool,
-    /// Whether this is a second attempt, made without sentences that assert what is not flagged.
+    /// Whether this is a second attempt, held to the flags: no sentence contradicts one, and none is passed over.
     regenerated: bool,
     /// Tokens of the decoder's vocabulary; 0 for a template.
     tokens: usize,

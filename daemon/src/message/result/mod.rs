@@ -14,6 +14,7 @@ use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject};
 use crate::report::{Flag, Focus, ModelRun, Outcome, Report, Timing};
 use ctedge_models::labels::Label;
+use ctedge_models::report::Call;
 use ctedge_models::scan::Facts;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -99,6 +100,9 @@ struct FlagPayload {
     t: f64,
     /// Whether `p` is at or above `t`.
     positive: bool,
+    /// Of a positive flag that is less likely than the site takes to be told as present: a draft calls it possible.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    possible: bool,
     /// Where a positive flag comes from, where the model tells: what its tokens add to its logit.
     #[serde(skip_serializing_if = "Option::is_none")]
     focus: Option<FocusPayload>,
@@ -205,6 +209,7 @@ fn flags(report: &Report) -> Vec<FlagPayload> {
         p: rounded(flag.probability),
         t: rounded(flag.threshold),
         positive: flag.positive(),
+        possible: flag.call() == Call::Possible,
         focus: focus.filter(|_| flag.positive()).map(FocusPayload::of),
         neighbours: report.similar.as_ref().and_then(|similar| share(similar, flag.label)),
     };

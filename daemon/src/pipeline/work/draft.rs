@@ -23,7 +23,7 @@ pub(crate) fn drafted(
     let mut broken = None;
     let mut ask = |hold: Hold| {
         let settings = config.draft.clone();
-        let ask = Ask { flags: flags.iter().map(Flag::positive).collect(), hold, settings };
+        let ask = Ask { flags: flags.iter().map(Flag::call).collect(), hold, settings };
         inference.draft(ask).unwrap_or_else(|unfinished| {
             broken = Some(unfinished);
             Err(match unfinished {
@@ -77,7 +77,7 @@ mod tests {
     use std::collections::VecDeque;
 
     fn flag(label: Label, probability: f32) -> Flag {
-        Flag { label, probability, threshold: 0.5 }
+        Flag { label, probability, threshold: 0.5, possible_below: 0.5 }
     }
 
     fn draft(findings: &str) -> Drafted {

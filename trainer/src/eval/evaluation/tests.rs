@@ -3,7 +3,7 @@ use super::*;
 use crate::fixture::{self, Classroom};
 use crate::run::Case;
 use ctedge_models::labels::{LABEL_COUNT, Label};
-use ctedge_models::report;
+use ctedge_models::report::{self, Call};
 use ndarray::Array2;
 
 fn classroom() -> Classroom {
@@ -32,7 +32,7 @@ fn a_draft_that_is_the_report_is_perfect_and_a_random_one_is_not() {
     let learners = classroom.cohort(Split::Train);
     let count = learners.len();
     let own = marks(count, count, |row| row);
-    let told = |case: &Case| report::template(Label::all().zip(case.labels.unwrap())).text();
+    let told = |case: &Case| report::template(Label::all().zip(case.labels.unwrap().map(Call::from))).text();
     let texts = Texts { decoder: None, template: learners.cases().map(told).collect() };
     let drafts = drafts((&learners, &own), (&learners, &own), &texts, (&bootstrap(), 2)).unwrap().unwrap();
     assert!(

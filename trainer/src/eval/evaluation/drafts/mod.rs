@@ -20,7 +20,7 @@ use super::findings;
 use super::measure::{Measure, Measures, mean, ratio};
 use crate::run::{Case, Cohort, seen};
 use ctedge_models::labels::{LABEL_COUNT, Label};
-use ctedge_models::report;
+use ctedge_models::report::{self, Call};
 use ndarray::Array2;
 use rayon::prelude::*;
 use serde::Serialize;
@@ -104,7 +104,7 @@ pub(super) fn drafts(
         let drafts = texts.iter().map(|text| Drafted { text: text.clone(), labels: Some(written::asserted(text)) });
         Judge { examined, drafts: drafts.collect() }.row(bootstrap)
     };
-    let normal = report::template(Label::all().map(|label| (label, false))).text();
+    let normal = report::template(Label::all().map(|label| (label, Call::Absent))).text();
     let decoder = texts.decoder.as_deref();
     let pairs = examined.cases().zip(&nearest).filter_map(|(case, &place)| Some((case, library.case(place)?)));
     let examples = pairs.take(shown).enumerate().map(|(place, (case, drafted))| Example {

@@ -7,7 +7,7 @@ use crate::run::{self, Checkpoint, Cohort, Input, Limits, Outputs, Pair, ReportD
 use burn::tensor::{Tensor, TensorData};
 use ctedge_models::bundle::LabelSpec;
 use ctedge_models::labels::{LABEL_COUNT, Label};
-use ctedge_models::report;
+use ctedge_models::report::{self, Call};
 use ndarray::{Array2, ArrayView1};
 
 /// What is written for each case of the examined patients: greedily, told the flags that the tower raises at the thresholds
@@ -41,7 +41,11 @@ pub(in super::super) fn written(
 pub(in super::super) fn templates(calibration: &Calibration, logits: &Array2<f32>) -> Vec<String> {
     let specs = calibration.specs();
     let flags = |row: ArrayView1<'_, f32>| run::raised(&specs, &row.to_vec());
-    logits.rows().into_iter().map(|row| report::template(Label::all().zip(flags(row))).text()).collect()
+    logits
+        .rows()
+        .into_iter()
+        .map(|row| report::template(Label::all().zip(flags(row).into_iter().map(Call::from))).text())
+        .collect()
 }
 
 /// The findings that a drafted text asserts, as the rules of [`report::read`] read them.
