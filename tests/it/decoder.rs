@@ -100,6 +100,7 @@ impl Desk {
         let [result, report] = told.as_slice() else { panic!("{told:?}") };
         assert_eq!(report["draft"], json!(expected), "{report}");
         assert_eq!((&report["author"], &report["review_status"]), (&json!("decoder"), &json!("unverified_draft")));
+        assert!(report["tokens_per_s"].as_u64().unwrap() > 0, "{report}");
         assert_eq!((&report["tokens"], &report["id"]), (&json!(ids.len() - 1), &result["id"]));
         assert_eq!(report["disagreements"], result["report"]["disagreements"]);
         assert_eq!(drafts::disagreeing(report).unwrap(), drafts::offline(result, report).unwrap());

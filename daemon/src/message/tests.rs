@@ -383,6 +383,7 @@ fn a_draft_goes_by_a_topic_of_its_own_and_never_without_its_mark() {
     let (result, draft) = (parsed(&result), parsed(&draft));
     assert_eq!((&draft["review_status"], &draft["draft"]["findings"]), (&json!("unverified_draft"), &json!(words)));
     assert_eq!((&draft["author"], &draft["fallback"]), (&json!("template"), &json!("no_decoder")));
+    assert_eq!(draft.get("tokens_per_s"), None, "a template costs none");
     assert!(!result.to_string().contains(&words), "rights on topics can keep the words back");
     let told = format!("{words}\n{}", draft["draft"]["impression"].as_str().unwrap());
     assert_eq!(result["report"]["sha256"], HEXLOWER.encode(&Sha256::digest(told)));

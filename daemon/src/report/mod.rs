@@ -126,9 +126,8 @@ pub(crate) fn flags(settings: &Settings, model: &Model, logits: &[f32]) -> Vec<F
     model.labels.iter().zip(logits).map(|(spec, logit)| flag(settings, spec, *logit)).collect()
 }
 
-/// Probability = sigmoid(logit / temperature): temperature scaling, as the bundle's manifest defines it.
 fn flag(settings: &Settings, spec: &LabelSpec, logit: f32) -> Flag {
-    let probability = 1.0 / (1.0 + (-logit / spec.temperature).exp());
+    let probability = spec.probability(logit);
     let threshold = settings.thresholds.get(&spec.label).copied().unwrap_or(spec.threshold);
     Flag { label: spec.label, probability, threshold, possible_below: settings.possible_below }
 }

@@ -116,10 +116,6 @@ impl<'a> Dictation<'a> {
 pub fn raised(specs: &[LabelSpec], logits: &[f32]) -> [bool; LABEL_COUNT] {
     std::array::from_fn(|index| {
         let (spec, logit) = (specs.get(index), logits.get(index).copied().unwrap_or(f32::NAN));
-        // Computed as wide as the appliance's is at least.
-        spec.is_some_and(|spec| {
-            let probability = (1.0 + (-f64::from(logit) / f64::from(spec.temperature)).exp()).recip();
-            probability >= f64::from(spec.threshold)
-        })
+        spec.is_some_and(|spec| spec.probability(logit) >= spec.threshold)
     })
 }

@@ -59,7 +59,7 @@ pub struct LabelCalibration {
 impl LabelCalibration {
     /// The probability of a logit, computed as wide as the appliance's is at least.
     pub fn probability(&self, logit: f64) -> f64 {
-        (1.0 + (-logit / f64::from(self.temperature)).exp()).recip()
+        Temperature::of(self.temperature.into()).probability(logit)
     }
 
     fn fit(label: Label, logits: &[Scored], positives: usize) -> Result<Self, EvalError> {

@@ -150,3 +150,10 @@ pub(crate) struct Cost {
     /// Steps of the decoder, one a token; some of them may have been taken back.
     pub(crate) steps: u64,
 }
+
+impl Cost {
+    /// Steps a second, where any was taken.
+    pub(crate) fn tokens_per_s(self) -> Option<u64> {
+        (self.steps > 0).then(|| self.steps.saturating_mul(1000) / self.draft_ms.max(1))
+    }
+}

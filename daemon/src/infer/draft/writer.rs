@@ -144,8 +144,8 @@ impl Held<'_> {
 
     /// A sentence for each flag that a section passes over, after the end of the one that it stops in.
     fn owes(&self, section: &[u32]) -> Vec<u32> {
-        let omitted: Vec<Label> = self.conflicts(section).into_iter().map(|(label, _)| label).collect();
-        let told = self.flags.iter().filter(|(label, _)| omitted.contains(label));
+        let conflicts = self.conflicts(section);
+        let told = self.flags.iter().filter(|(label, _)| conflicts.contains(&(*label, Conflict::Omitted)));
         let told: Vec<String> = told.map(|(label, call)| report::flag_sentence(*label, *call)).collect();
         let said = self.tokenizer.draft(section).findings;
         let stop = if told.is_empty() || said.is_empty() || said.ends_with(['.', '!', '?']) { "" } else { ". " };

@@ -64,6 +64,9 @@ struct Made<'a> {
     regenerated: bool,
     /// Tokens of the decoder's vocabulary; 0 for a template.
     tokens: usize,
+    /// Tokens a second, those of sentences that were taken back and of a first attempt among them; absent for a template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_s: Option<u64>,
     /// Every flag that the draft contradicts or passes over, as a rule-based reader reads it.
     disagreements: &'a [Disagreement],
 }
@@ -87,7 +90,8 @@ impl<'a> Made<'a> {
     fn of(written: &'a Written) -> Self {
         let Written { author, fallback, truncated, regenerated, tokens, disagreements, .. } = written;
         let (author, fallback, tokens) = (*author, *fallback, *tokens);
-        Self { author, fallback, truncated: *truncated, regenerated: *regenerated, tokens, disagreements }
+        let tokens_per_s = written.cost.tokens_per_s();
+        Self { author, fallback, truncated: *truncated, regenerated: *regenerated, tokens, tokens_per_s, disagreements }
     }
 }
 

@@ -109,6 +109,13 @@ pub struct LabelSpec {
     pub temperature: f32,
 }
 
+impl LabelSpec {
+    /// The calibrated probability of a logit (Guo et al. 2017): the same for training and at the bedside.
+    pub fn probability(&self, logit: f32) -> f32 {
+        (1.0 + (-logit / self.temperature).exp()).recip()
+    }
+}
+
 /// Where thresholds and temperatures come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -41,6 +41,11 @@ impl Temperature {
         Some(Self(f64::midpoint(low, high).recip()))
     }
 
+    /// One that was learned before.
+    pub fn of(divisor: f64) -> Self {
+        Self(divisor)
+    }
+
     /// The divisor.
     pub fn value(self) -> f64 {
         self.0

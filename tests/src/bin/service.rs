@@ -1,0 +1,199 @@
+//! The service as an operator installs it, under a systemd that has booted: whether its unit keeps what it promises.
+//!
+//! In a container of systemd-nspawn, with a Debian of its own and no network but loopback: what `systemd/README.md` says is
+//! installed, the guest (`tests/service/guest.sh`) drops a series, kills, hangs and misconfigures the daemon, and attempts what the
+//! unit forbids, once inside it and once beside it.
+
+use anyhow::{Context, ensure};
+use clap::Parser;
+use ctedge_tests::progress::{Elapsed, say};
+use ctedge_tests::{phantom, place, process, runtime, stage};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// What the guest's Debian has besides the least.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,mosquitto,mosquitto-clients,python3,acl";
+/// Seconds after which the guest is lost.
+const PATIENCE: &str = "420";
+/// Most exposure that `systemd-analyze security` may find, times ten: of the unit, and with the drop-in for a graphics processor.
+const EXPOSURE: [(&str, &[&str], &str); 2] =
+    [("alone", &[], "15"), ("with jetson-gpu.conf", &["ctedge.service.d/jetson-gpu.conf"], "20")];
+
+/// Runs the installed service under systemd.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// `ctedge`, in place of a build with optimisation
+    #[arg(long)]
+    binary: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    stage::ended("service", service(&Arguments::parse()))
+}
+
+fn service(arguments: &Arguments) -> anyhow::Result<bool> {
+    let clock = Elapsed::new();
+    needs()?;
+    let binary = match &arguments.binary {
+        Some(binary) => binary.clone(),
+        None => stage::build(&["ctedge"])?.join("ctedge"),
+    };
+    let folder = place::target().join("service");
+    let exposed = analyzed(&folder.join("analyzed"))?;
+    let root = debian(&folder, &clock)?;
+    install(&root, &binary)?;
+    let mut verify = Command::new("systemd-analyze");
+    verify.args(["verify", "--man=no", "--recursive-errors=yes", "--root"]).arg(&root).arg("ctedge.service");
+    process::output(&mut verify)?;
+    clock.say("booting");
+    let mut boot = Command::new("timeout");
+    boot.args([PATIENCE, "systemd-nspawn", "--register=no", "--keep-unit", "--boot", "--link-journal=no"]);
+    process::output(boot.args(["--private-network", "--directory"]).arg(&root))?;
+    clock.say("switched off");
+    Ok(exposed & checked(&root)? & probed(&root)?)
+}
+
+/// Programs without which nothing can be told.
+fn needs() -> anyhow::Result<()> {
+    ensure!(rustix::process::geteuid().is_root(), "a container needs root: run this with sudo");
+    for (program, package) in
+        [("debootstrap", "debootstrap"), ("systemd-nspawn", "systemd-container"), ("systemd-analyze", "systemd")]
+    {
+        ensure!(process::on_path(program), "{program} is missing: apt-get install {package}");
+    }
+    Ok(())
+}
+
+/// Whether systemd's own critic is content with the unit.
+fn analyzed(folder: &Path) -> anyhow::Result<bool> {
+    let units = place::root().join("systemd");
+    let mut content = true;
+    for (name, drop_ins, most) in EXPOSURE {
+        let copy = folder.join(name);
+        fs::create_dir_all(copy.join("ctedge.service.d"))?;
+        for file in ["ctedge.service"].iter().chain(drop_ins) {
+            fs::copy(units.join(file), copy.join(file))?;
+        }
+        let mut critic = Command::new("systemd-analyze");
+        critic.args(["security", "--offline=true", "--no-pager", "--threshold", most]).arg(copy.join("ctedge.service"));
+        let told = critic.output()?;
+        let text = String::from_utf8_lossy(&told.stdout);
+        say(&format!("unit {name}: {}", text.lines().last().unwrap_or_default()));
+        content &= told.status.success();
+    }
+    Ok(content)
+}
+
+/// A Debian of its own, kept for the next time; what a run changes goes with the run.
+fn debian(folder: &Path, clock: &Elapsed) -> anyhow::Result<PathBuf> {
+    let (kept, root) = (folder.join("debian"), folder.join("root"));
+    if !kept.join("ready").exists() {
+        clock.say("getting a Debian by debootstrap (about 300 MB)");
+        let mut get = Command::new("debootstrap");
+        get.args(["--variant=minbase", "--include", PACKAGES, "bookworm"]).arg(kept.join("root"));
+        process::output(&mut get)?;
+        fs::write(kept.join("ready"), "")?;
+    }
+    process::output(Command::new("rm").args(["--recursive", "--force"]).arg(&root))?;
+    process::output(Command::new("cp").arg("-a").arg(kept.join("root")).arg(&root))?;
+    Ok(root)
+}
+
+/// Installs the daemon as `systemd/README.md` says, and what the guest needs to try it.
+fn install(root: &Path, binary: &Path) -> anyhow::Result<()> {
+    let (project, at) = (place::root(), |path: &str| root.join(path));
+    let copy = |from: &Path, to: &str, mode: u32| {
+        let to = at(to);
+        fs::create_dir_all(to.parent().context("a folder")?)?;
+        fs::copy(from, &to).with_context(|| from.display().to_string())?;
+        fs::set_permissions(&to, fs::Permissions::from_mode(mode))?;
+        anyhow::Ok(())
+    };
+    copy(binary, "usr/bin/ctedge", 0o755)?;
+    for (from, to) in [
+        ("systemd/ctedge.service", "etc/systemd/system/ctedge.service"),
+        ("systemd/ctedge.sysusers", "etc/sysusers.d/ctedge.conf"),
+        ("systemd/ctedge.tmpfiles", "etc/tmpfiles.d/ctedge.conf"),
+        ("tests/service/probe.py", "opt/probe.py"),
+    ] {
+        copy(&project.join(from), to, 0o644)?;
+    }
+    copy(&project.join("tests/service/guest.sh"), "root/guest.sh", 0o755)?;
+    copy(&runtime::library()?, "usr/local/lib/libonnxruntime.so", 0o755)?;
+    let catalog = project.join("models/catalog/scale-vlp-tiny");
+    for entry in fs::read_dir(&catalog)? {
+        let path = entry?.path();
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("ctb") => copy(&path, "var/lib/ctedge/model.ctb", 0o644)?,
+            Some("minisig") => copy(&path, "var/lib/ctedge/model.ctb.minisig", 0o644)?,
+            Some("pub") => copy(&path, "etc/ctedge/trust/demo.pub", 0o644)?,
+            Some(_) | None => {}
+        }
+    }
+    let files: [(&str, &str); 7] = [
+        ("etc/ctedge/config.toml", CONFIG),
+        ("etc/ctedge/conf.d/10-site.toml", "series.quiet_s = 2.0\n"),
+        ("etc/ctedge/mqtt-password", "secret"),
+        ("etc/systemd/system/ctedge.service.d/credentials.conf", CREDENTIALS),
+        ("etc/mosquitto/conf.d/test.conf", BROKER),
+        ("etc/systemd/system/guest.service", GUEST),
+        ("etc/mosquitto/users", USERS),
+    ];
+    for (path, text) in files {
+        let path = at(path);
+        fs::create_dir_all(path.parent().context("a folder")?)?;
+        fs::write(&path, text)?;
+    }
+    fs::set_permissions(at("etc/ctedge/mqtt-password"), fs::Permissions::from_mode(0o600))?;
+    let wants = at("etc/systemd/system/multi-user.target.wants");
+    for unit in ["ctedge", "guest"] {
+        symlink(format!("../{unit}.service"), wants.join(format!("{unit}.service")))?;
+    }
+    phantom::write(&at("opt/scan")).map(drop)
+}
+
+const CONFIG: &str = "[mqtt]\nhost = \"127.0.0.1\"\nusername = \"device\"\n\
+    password_file = \"/run/credentials/ctedge.service/mqtt-password\"\n";
+const CREDENTIALS: &str = "[Service]\nLoadCredential=mqtt-password:/etc/ctedge/mqtt-password\n";
+const BROKER: &str = "listener 1883 127.0.0.1\nallow_anonymous false\npassword_file /etc/mosquitto/users\n";
+/// The guest has Mosquitto's own program put them into its form.
+const USERS: &str = "device:secret\nreader:secret\n";
+const GUEST: &str = "[Unit]\nAfter=mosquitto.service\n[Service]\nType=oneshot\nTimeoutStartSec=400\n\
+    ExecStartPre=/usr/bin/mosquitto_passwd -U /etc/mosquitto/users\nExecStartPre=/usr/bin/systemctl restart mosquitto\n\
+    ExecStart=/root/guest.sh\nExecStopPost=/usr/bin/systemctl poweroff\n";
+
+/// Whether every check of the guest holds.
+fn checked(root: &Path) -> anyhow::Result<bool> {
+    let said = fs::read_to_string(root.join("root/said")).context("the guest said nothing")?;
+    say(&said);
+    let good = said.lines().filter(|line| line.starts_with("ok ")).count();
+    let whole = said.ends_with("end\n") && good + 1 == said.lines().count();
+    if !whole {
+        say(&fs::read_to_string(root.join("root/log")).unwrap_or_default());
+    }
+    say(&format!("checks: {good} of {}", said.lines().count().saturating_sub(1)));
+    Ok(whole)
+}
+
+/// Whether each attempt is refused inside the unit and possible beside it.
+fn probed(root: &Path) -> anyhow::Result<bool> {
+    let read = |name: &str| -> anyhow::Result<BTreeMap<String, String>> {
+        let path = root.join("root").join(name);
+        let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let told: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
+        Ok(serde_json::from_value(told)?)
+    };
+    let (inside, outside) = (read("inside")?, read("outside")?);
+    let mut good = inside.len() == outside.len() && !inside.is_empty();
+    for (name, told) in &inside {
+        let control = outside.get(name).map_or("", String::as_str);
+        let held = told.starts_with("refused") && control == "done";
+        say(&format!("{} {name}: {told}; without the unit: {control}", if held { "ok" } else { "FAIL" }));
+        good &= held;
+    }
+    Ok(good)
+}
