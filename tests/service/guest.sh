@@ -1,9 +1,9 @@
 #!/bin/bash
 # Runs inside the machine that systemd has booted: whether the installed service keeps what its unit promises. Writes a line
-# "ok NAME" or "FAIL NAME" for each check to /root/said; the machine is switched off when it ends.
+# "ok NAME" or "FAIL NAME" for each check to /opt/said; the machine is switched off when it ends.
 set -u
-exec > /root/log 2>&1
-said=/root/said
+exec > /opt/log 2>&1
+said=/opt/said
 : > $said
 check() { # check NAME COMMAND...
     local name=$1
@@ -21,7 +21,7 @@ within() { # within SECONDS COMMAND...: until it holds
 }
 property() { systemctl show ctedge --property="$1" --value; }
 is() { [ "$(property "$1")" = "$2" ]; }
-heard() { grep --quiet --fixed-strings "$1" /root/mqtt; }
+heard() { grep --quiet --fixed-strings "$1" /opt/mqtt; }
 restarts_above() { [ "$(property NRestarts)" -gt "$1" ]; }
 # A process group of its own has number 0, and is what `kill` would take it for.
 signal() { within 20 alive && kill "$1" "$(property MainPID)"; }
@@ -35,14 +35,14 @@ drop_in() { # drop_in NAME LINE...
 }
 
 useradd --groups dicom sender
-mkdir -p /usr/open /home/open
-chmod 777 /usr/open /home/open
-echo open | tee /home/open/file /tmp/outside /dev/outside > /dev/null
+mkdir -p /usr/open /run/user/open
+chmod 777 /usr/open /run/user/open
+echo open | tee /run/user/open/file /tmp/outside /dev/outside > /dev/null
 
 # It starts, says that it is ready, and has its broker's password from a credential.
 check "ready" within 60 is ActiveState active
 check "status" within 60 tells
-mosquitto_sub -h 127.0.0.1 -u reader -P secret -t 'ctedge/#' -v > /root/mqtt &
+mosquitto_sub -h 127.0.0.1 -u reader -P secret -t 'ctedge/#' -v > /opt/mqtt &
 check "credential" within 60 heard '"state":"online"'
 check "model" within 60 heard '"name":"scale-vlp-tiny"'
 
@@ -61,7 +61,7 @@ check "report" within 30 heard '/report '
 systemctl daemon-reload
 check "probe" systemctl start probe
 systemd-run --quiet --wait --uid=ctedge --property=StandardOutput=file:/run/outside /usr/bin/python3 /opt/probe.py
-cp /run/inside /run/outside /root
+cp /run/inside /run/outside /opt
 
 # A daemon that hangs is killed and started again; one that dies again and again is not given up.
 drop_in quick WatchdogSec=5 RestartSec=300ms

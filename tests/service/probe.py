@@ -54,7 +54,7 @@ def all_users():
 ATTEMPTS = {
     "NoNewPrivileges": gains,
     "ProtectSystem": lambda: Path("/usr/open/probe").write_text(""),
-    "ProtectHome": lambda: Path("/home/open/file").read_text(),
+    "ProtectHome": lambda: Path("/run/user/open/file").read_text(),
     "PrivateTmp": lambda: there("/tmp/outside"),
     "PrivateDevices": lambda: there("/dev/outside"),
     "PrivateUsers": all_users,

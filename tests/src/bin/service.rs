@@ -122,7 +122,7 @@ fn install(root: &Path, binary: &Path) -> anyhow::Result<()> {
     ] {
         copy(&project.join(from), to, 0o644)?;
     }
-    copy(&project.join("tests/service/guest.sh"), "root/guest.sh", 0o755)?;
+    copy(&project.join("tests/service/guest.sh"), "opt/guest.sh", 0o755)?;
     copy(&runtime::library()?, "usr/local/lib/libonnxruntime.so", 0o755)?;
     let catalog = project.join("models/catalog/scale-vlp-tiny");
     for entry in fs::read_dir(&catalog)? {
@@ -164,16 +164,16 @@ const BROKER: &str = "listener 1883 127.0.0.1\nallow_anonymous false\npassword_f
 const USERS: &str = "device:secret\nreader:secret\n";
 const GUEST: &str = "[Unit]\nAfter=mosquitto.service\n[Service]\nType=oneshot\nTimeoutStartSec=400\n\
     ExecStartPre=/usr/bin/mosquitto_passwd -U /etc/mosquitto/users\nExecStartPre=/usr/bin/systemctl restart mosquitto\n\
-    ExecStart=/root/guest.sh\nExecStopPost=/usr/bin/systemctl poweroff\n";
+    ExecStart=/opt/guest.sh\nExecStopPost=/usr/bin/systemctl poweroff\n";
 
 /// Whether every check of the guest holds.
 fn checked(root: &Path) -> anyhow::Result<bool> {
-    let said = fs::read_to_string(root.join("root/said")).context("the guest said nothing")?;
+    let said = fs::read_to_string(root.join("opt/said")).context("the guest said nothing")?;
     say(&said);
     let good = said.lines().filter(|line| line.starts_with("ok ")).count();
     let whole = said.ends_with("end\n") && good + 1 == said.lines().count();
     if !whole {
-        say(&fs::read_to_string(root.join("root/log")).unwrap_or_default());
+        say(&fs::read_to_string(root.join("opt/log")).unwrap_or_default());
     }
     say(&format!("checks: {good} of {}", said.lines().count().saturating_sub(1)));
     Ok(whole)
@@ -182,7 +182,7 @@ fn checked(root: &Path) -> anyhow::Result<bool> {
 /// Whether each attempt is refused inside the unit and possible beside it.
 fn probed(root: &Path) -> anyhow::Result<bool> {
     let read = |name: &str| -> anyhow::Result<BTreeMap<String, String>> {
-        let path = root.join("root").join(name);
+        let path = root.join("opt").join(name);
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         let told: Value = serde_json::from_str(&text).with_context(|| text.clone())?;
         Ok(serde_json::from_value(told)?)
