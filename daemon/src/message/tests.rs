@@ -3,7 +3,9 @@ use super::*;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::phi::{Names, SeriesKey, StudyKey};
 use crate::floor::subject::{Choice, CompleteBy, Priority, Subject, Verdict};
-use crate::report::{Fallback, Flag, ModelRun, Neighbour, Outcome, Similar, Timing, Unscored, Watched, Written};
+use crate::report::{
+    Author, Fallback, Flag, ModelRun, Neighbour, Outcome, Similar, Timing, Unscored, Watched, Written,
+};
 use ctedge_models::evidence::Judged;
 use ctedge_models::labels::Label;
 use ctedge_models::scan::Reason;
@@ -245,7 +247,8 @@ fn the_contract_shows_what_is_sent() {
         novelty: Some(Judged { score: 0.1, bound: 0.2 }),
         of: 2,
     };
-    let draft = Written::template(&report().flags, None);
+    let mut draft = Written { author: Author::Decoder, tokens: 96, ..Written::template(&report().flags, None) };
+    (draft.cost.steps, draft.cost.draft_ms) = (110, 90);
     let watch = |name: &str, score, calibrated| Watched { name: name.to_owned(), score, calibrated };
     let watched = vec![
         watch("pneumothorax", Ok(2.5), Some((0.9, 0.5))),
