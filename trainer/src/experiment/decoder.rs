@@ -52,7 +52,7 @@ impl Decoder {
     /// How its learning rate goes.
     pub fn rate(&self) -> Rate {
         let Self { steps, warmup_steps, learning_rate, final_share, .. } = *self;
-        Rate { highest: learning_rate, warmup_steps, steps, final_share }
+        Rate { highest: learning_rate, warmup_steps, steps, restart_at: None, final_share }
     }
 
     pub(super) fn check(&self, expect: &mut Expect<'_>) {

@@ -114,6 +114,10 @@ pub struct Training {
     pub learning_rate: f64,
     /// Steps over which the learning rate rises to it; afterwards it falls along a cosine.
     pub warmup_steps: usize,
+    /// The step at which the learning rate has fallen for the first time and rises and falls once more, to leave what it
+    /// has found for something better; without it falls once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_at: Option<usize>,
     /// Learning rate at the end over the highest.
     pub final_share: f64,
     /// Decoupled weight decay, of matrices only.
@@ -137,6 +141,8 @@ pub struct Rate {
     pub warmup_steps: usize,
     /// All steps.
     pub steps: usize,
+    /// The step at which it has fallen once, and rises and falls again.
+    pub restart_at: Option<usize>,
     /// The last over the highest.
     pub final_share: f64,
 }
@@ -174,8 +180,8 @@ impl Loss {
 impl Training {
     /// How its learning rate goes.
     pub fn rate(&self) -> Rate {
-        let Self { steps, warmup_steps, learning_rate, final_share, .. } = *self;
-        Rate { highest: learning_rate, warmup_steps, steps, final_share }
+        let Self { steps, warmup_steps, restart_at, learning_rate, final_share, .. } = *self;
+        Rate { highest: learning_rate, warmup_steps, steps, restart_at, final_share }
     }
 
     pub(super) fn check(&self, expect: &mut Expect<'_>) {
@@ -184,6 +190,13 @@ impl Training {
         let whole = self.micro_batch > 0 && self.batch.is_multiple_of(self.micro_batch);
         expect(whole, "training.micro_batch", format!("{} does not divide batch {}", self.micro_batch, self.batch));
         self.rate().check(["training.learning_rate", "training.warmup_steps", "training.final_share"], expect);
+        let (restart, warmup) = (self.restart_at, self.warmup_steps);
+        let fits = restart.is_none_or(|at| at > warmup && at.saturating_add(warmup) < self.steps);
+        expect(
+            fits,
+            "training.restart_at",
+            format!("{restart:?} leaves no room for two warm-ups in {} steps", self.steps),
+        );
         let decay = self.weight_decay;
         expect((0.0..=10.0).contains(&decay), "training.weight_decay", format!("{decay} is not 0 to 10"));
         let clip = self.clip_norm;

@@ -301,9 +301,14 @@ fn narrow(value: f64) -> f32 {
 }
 
 /// The learning rate of a step, from 0: rises linearly over the warm-up, then falls along half a cosine to its final
-/// share (Loshchilov and Hutter, arXiv 1608.03983, without restarts).
+/// share, and does both once more from its restart on (Loshchilov and Hutter, arXiv 1608.03983).
 pub fn learning_rate(rate: Rate, step: usize) -> f64 {
-    let Rate { highest, warmup_steps, steps, final_share } = rate;
+    let Rate { highest, warmup_steps, final_share, .. } = rate;
+    let (step, steps) = match rate.restart_at {
+        Some(at) if step >= at => (step - at, rate.steps.saturating_sub(at)),
+        Some(at) => (step, at),
+        None => (step, rate.steps),
+    };
     if step < warmup_steps {
         return highest * real(step + 1) / real(warmup_steps);
     }

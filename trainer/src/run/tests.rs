@@ -236,6 +236,12 @@ fn the_learning_rate_rises_and_falls() {
     assert!((rate(0) - 0.1).abs() < 1e-9 && (rate(9) - 1.0).abs() < 1e-9 && (rate(10) - 1.0).abs() < 1e-9);
     assert!((rate(99) - training.final_share).abs() < 1e-9);
     assert!((11..100).all(|step| rate(step) < rate(step - 1)));
+
+    let twice = crate::experiment::Training { restart_at: Some(100), steps: 180, ..training };
+    let again = |step| learning_rate(twice.rate(), step) / twice.learning_rate;
+    assert!((0..100).all(|step| (again(step) - rate(step)).abs() < 1e-12), "the first time as if it were the only one");
+    assert!((again(100) - 0.1).abs() < 1e-9 && (again(110) - 1.0).abs() < 1e-9);
+    assert!((again(179) - twice.final_share).abs() < 1e-9);
 }
 
 /// Scores each look by its step, so that the best is known; stops after some steps as a killed process would.
