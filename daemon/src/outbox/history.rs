@@ -67,8 +67,8 @@ pub(crate) fn forget_delivered(transaction: &Transaction<'_>, before_ms: i64) ->
     transaction.execute("DELETE FROM sent WHERE closed_ms < ?1", [before_ms])
 }
 
-/// Puts some delivered results into the outbox once more, each with its draft after it. Returns the numbers of those that were, in order; none when there
-/// are no more, and `None` while enough replayed ones wait there already.
+/// Puts some delivered results into the outbox once more, each with its draft after it. Returns the numbers of those that were,
+/// in order; none when there are no more, and `None` while enough replayed ones wait there already.
 pub(crate) fn replay(
     transaction: &Transaction<'_>,
     page: &Page,

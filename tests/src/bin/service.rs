@@ -124,16 +124,10 @@ fn install(root: &Path, binary: &Path) -> anyhow::Result<()> {
     }
     copy(&project.join("tests/service/guest.sh"), "opt/guest.sh", 0o755)?;
     copy(&runtime::library()?, "usr/local/lib/libonnxruntime.so", 0o755)?;
-    let catalog = project.join("models/catalog/scale-vlp-tiny");
-    for entry in fs::read_dir(&catalog)? {
-        let path = entry?.path();
-        match path.extension().and_then(|extension| extension.to_str()) {
-            Some("ctb") => copy(&path, "var/lib/ctedge/model.ctb", 0o644)?,
-            Some("minisig") => copy(&path, "var/lib/ctedge/model.ctb.minisig", 0o644)?,
-            Some("pub") => copy(&path, "etc/ctedge/trust/demo.pub", 0o644)?,
-            Some(_) | None => {}
-        }
-    }
+    let bundle = place::reference_bundle()?;
+    copy(&bundle, "var/lib/ctedge/model.ctb", 0o644)?;
+    copy(&bundle.with_added_extension("minisig"), "var/lib/ctedge/model.ctb.minisig", 0o644)?;
+    copy(&place::reference_key()?, "etc/ctedge/trust/demo.pub", 0o644)?;
     let files: [(&str, &str); 7] = [
         ("etc/ctedge/config.toml", CONFIG),
         ("etc/ctedge/conf.d/10-site.toml", "series.quiet_s = 2.0\n"),

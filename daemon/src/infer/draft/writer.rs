@@ -89,6 +89,7 @@ impl Writer {
             stops,
             max_tokens: tokenizer.max_tokens(),
             forbids: &|section| held.contradicts(section),
+            // What the tokenizer cannot write is left out, and marked afterwards as passed over.
             owes: &|section| held.owes(section).into_iter().filter(|id| !never.contains(id)).collect(),
         };
         let beams = if ask.hold == Hold::Strict { 1 } else { ask.settings.beams };
@@ -149,7 +150,6 @@ impl Held<'_> {
         let told: Vec<String> = told.map(|(label, call)| report::flag_sentence(*label, *call)).collect();
         let said = self.tokenizer.draft(section).findings;
         let stop = if told.is_empty() || said.is_empty() || said.ends_with(['.', '!', '?']) { "" } else { ". " };
-        // A tokenizer that cannot write the sentence leaves it out; what is passed over is marked.
         self.tokenizer.within(&format!("{stop}{}", told.join(" ")), usize::MAX).map(|(ids, _)| ids).unwrap_or_default()
     }
 }
