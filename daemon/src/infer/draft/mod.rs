@@ -25,7 +25,7 @@ pub(crate) struct Settings {
     pub(crate) beams: usize,
     /// With several beams: power of the length that a report's score is divided by; above 1 longer reports win.
     pub(crate) length: f64,
-    /// Words in a row (tokens) that no section says twice; 0 for no limit.
+    /// Words in a row (tokens) that no section says twice, nor any sentence (greedy); 0 for no limit.
     pub(crate) no_repeat: usize,
     /// Longest draft in tokens; 0 for as long as the model can.
     pub(crate) max_tokens: usize,

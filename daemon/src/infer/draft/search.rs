@@ -150,7 +150,7 @@ impl<T: Steps> Search<'_, T> {
                 continue;
             }
             let section = told_in_section(&next.ids, end);
-            if !begins && back < TAKEN_BACK && (self.grammar.forbids)(section) {
+            if !begins && back < TAKEN_BACK && (self.says_again(section) || (self.grammar.forbids)(section)) {
                 back += 1;
                 mark.barred.extend(now.ids.get(mark.hypothesis.ids.len()));
                 now = mark.hypothesis.clone();
@@ -200,6 +200,13 @@ impl<T: Steps> Search<'_, T> {
         }
         let best = done.into_iter().max_by(|left, right| left.1.total_cmp(&right.1));
         Ok(best.map_or((Vec::new(), End::Length), |(ids, _, end)| (ids, end)))
+    }
+
+    /// Whether a section's last sentence is one that it has said already, where the settings care.
+    fn says_again(&self, section: &[u32]) -> bool {
+        let mut sentences: Vec<&[u32]> = section.split_inclusive(|id| self.grammar.stops.contains(id)).collect();
+        let last = sentences.pop();
+        self.settings.no_repeat > 0 && last.is_some_and(|last| sentences.contains(&last))
     }
 
     fn worth(&self, hypothesis: &Hypothesis<T::State>) -> f64 {

@@ -123,6 +123,21 @@ fn a_sentence_that_may_not_stand_is_written_otherwise() {
 }
 
 #[test]
+fn no_section_says_a_sentence_twice() {
+    // Likes 3 best as the beginning of a sentence, then 4, then to end.
+    let logits = |told: &[u32]| match told.last() {
+        Some(&(BEGIN | STOP | END)) => vec![0.0, 3.0, 0.0, 5.0, 4.0, 0.0, 0.0, 0.0],
+        Some(&(3 | 4)) => sure(STOP),
+        _ => sure(END),
+    };
+    let twice = written(logits, &settings(), &|_| false);
+    assert_eq!(twice.ids[..4], [3, STOP, 3, STOP]);
+    let once = written(logits, &Settings { no_repeat: 12, ..settings() }, &|_| false);
+    assert_eq!(once.ids, [3, STOP, 4, STOP, END, 3, STOP, 4, STOP, END], "another section may say it again");
+    assert_eq!(once.end, End::Whole);
+}
+
+#[test]
 fn a_section_is_told_what_it_owes_before_it_ends() {
     let script = reciting(&[3, 4, STOP, END, 3, END, END, END, END, END, END, END]);
     let owes = |section: &[u32]| {
