@@ -212,11 +212,11 @@ fn running(
 ) -> Result<Running, Unloaded> {
     let manifest = bundle.manifest();
     let mut passed_over = Vec::new();
-    for &wanted in &settings.providers {
+    for &wanted in settings.chain() {
         let graph = graph(bundle, wanted, runtime, models)?;
         let attempt = Engine::load(runtime, settings, &graph, wanted).and_then(|mut engine| {
             let provider = engine.provider();
-            if provider != wanted && !settings.providers.contains(&provider) {
+            if provider != wanted {
                 return Err(format!("ONNX Runtime gave the graph to {}", provider.name()));
             }
             golden(&mut engine, &manifest.golden, &manifest.input, seconds(settings.load_s))
@@ -231,7 +231,10 @@ fn running(
             Err(reason) => passed_over.push(format!("{}: {reason}", wanted.name())),
         }
     }
-    let reason = format!("no execution provider of infer.providers runs the model: {}", passed_over.join("; "));
+    let reason = format!(
+        "no execution provider that infer.providers and infer.policy allow runs the model: {}",
+        passed_over.join("; ")
+    );
     Err(Unloaded { fault: Some(GOLDEN), reason })
 }
 

@@ -17,9 +17,10 @@ pub(crate) struct Settings {
     /// ONNX Runtime's library. Without it the usual places are searched; `ctedge doctor` shows which.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) library: Option<PathBuf>,
-    /// Execution providers in the order in which they are tried. The one that really ran stands in every result; a
-    /// device that should never run on the processor leaves `cpu` out.
+    /// Execution providers in the order in which they are tried. The one that really ran stands in every result.
     pub(crate) providers: Vec<Provider>,
+    /// What is done where the first of them does not run the model.
+    pub(crate) policy: ProviderPolicy,
     /// Threads of the processor; 0 for all cores.
     pub(crate) threads: usize,
     /// MiB of memory that the inference worker may hold, the volume included; 0 for as many as there are.
@@ -48,6 +49,16 @@ pub(crate) enum Provider {
     Cpu,
 }
 
+/// What is done where the first execution provider does not run the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProviderPolicy {
+    /// The next one runs it, and health says so.
+    Degrade,
+    /// None runs it: series wait, and health says why.
+    Fail,
+}
+
 impl Provider {
     /// Name in settings and results.
     pub(crate) fn name(self) -> &'static str {
@@ -70,6 +81,7 @@ impl Default for Settings {
             device_class: None,
             library: None,
             providers: vec![Provider::Tensorrt, Provider::Cuda, Provider::Cpu],
+            policy: ProviderPolicy::Degrade,
             threads: 0,
             memory_mib: 0,
             engines_mib: 2048,
@@ -82,6 +94,14 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Execution providers that may run the model, in the order in which they are tried.
+    pub(crate) fn chain(&self) -> &[Provider] {
+        match (self.policy, self.providers.as_slice()) {
+            (ProviderPolicy::Fail, [first, ..]) => std::slice::from_ref(first),
+            (_, all) => all,
+        }
+    }
+
     /// What is wrong with the values, one sentence each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

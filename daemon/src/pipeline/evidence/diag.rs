@@ -71,9 +71,10 @@ fn about() -> Value {
 }
 
 /// Settings whose words are shown: they are ours, not the site's. Numbers and switches always are.
-const SHOWN: [&str; 8] = [
+const SHOWN: [&str; 9] = [
     "choice.mode",
     "choice.prefer",
+    "infer.policy",
     "infer.providers",
     "intake.marker_suffix",
     "intake.temporary_suffixes",

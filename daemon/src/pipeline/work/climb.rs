@@ -74,7 +74,7 @@ impl House {
 
     /// A run hung, and its worker was killed. Does what the ladder says. `None` when told to stop.
     pub(in crate::pipeline) fn hung(&self, provider: Provider, worker: Killed) -> Option<()> {
-        let (configured, reboots) = (&self.config.infer.providers, self.reboots());
+        let (configured, reboots) = (self.config.infer.chain(), self.reboots());
         let rung = self.climb(|ladder| {
             let rung = ladder.wedged((provider, worker), configured, reboots, clock::now_ms());
             (rung, Some(told(rung, Some(provider), worker)))
@@ -120,7 +120,7 @@ impl House {
     /// How a bundle is loaded, on the providers that are not bad.
     pub(in crate::pipeline) fn setup(&self, bundle: PathBuf, ladder: &Ladder) -> Setup {
         let mut setup = self.config.setup(bundle);
-        setup.settings.providers = ladder.allowed(&self.config.infer.providers);
+        setup.settings.providers = ladder.allowed(self.config.infer.chain());
         setup
     }
 
@@ -156,7 +156,7 @@ impl House {
     /// The model cannot be loaded. Where that hung its first provider is bad; where others were bad already, what is left
     /// without them does not run the model. `None` when told to stop.
     fn unloadable(&self, ladder: &Ladder, hung: Option<Killed>) -> Option<()> {
-        let (configured, reboots) = (&self.config.infer.providers, self.reboots());
+        let (configured, reboots) = (self.config.infer.chain(), self.reboots());
         let provider = ladder.allowed(configured).first().copied();
         let rung = match (hung, provider) {
             (Some(worker), Some(provider)) => self.climb(|ladder| {
