@@ -1,6 +1,8 @@
 //! A CT volume: voxels in Hounsfield units with their true place in the patient.
 
+use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 /// Where a voxel grid lies in the patient, in DICOM's LPS coordinates (x to the patient's left, y to posterior, z to
@@ -199,6 +201,17 @@ impl Voxels<'_> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// SHA-256 of the values as they lie in C order, little-endian, in lower-case hex: whether two readers or two machines have
+    /// read the same.
+    pub fn sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        match self {
+            Self::I16(values) => values.iter().for_each(|value| hasher.update(value.to_le_bytes())),
+            Self::F32(values) => values.iter().for_each(|value| hasher.update(value.to_le_bytes())),
+        }
+        HEXLOWER.encode(&hasher.finalize())
     }
 }
 

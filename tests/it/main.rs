@@ -40,6 +40,7 @@ mod parity;
 mod phantom;
 mod preset;
 mod privacy;
+mod providers;
 mod pseudonyms;
 mod receive;
 mod reports;

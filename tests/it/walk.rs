@@ -6,7 +6,7 @@ use crate::scene::{self, Scene, distinct};
 use crate::syntax::run;
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::place;
-use ctedge_tests::runtime::Lock;
+use ctedge_tests::runtime;
 use std::fs;
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ fn walk(paths: &[PathBuf]) {
         assert_eq!(result.payload["flags"].as_array().unwrap().len(), 18, "{}", result.raw);
         assert_eq!(result.payload["model"]["ep"], "cpu");
         let version = result.payload["model"]["runtime"].as_str().unwrap();
-        assert_eq!(version, Lock::read().unwrap().version, "the pinned ONNX Runtime by its own word");
+        assert_eq!(version, runtime::version().unwrap(), "the pinned ONNX Runtime by its own word");
     }
     assert_eq!(scene::count(&books, "rejected") + scene::count(&books, "failed"), 0);
 }

@@ -54,7 +54,7 @@ check "report" within 30 heard '/report '
 # What the unit forbids is refused, and possible without it.
 {
     echo '[Service]'
-    sed -n '/^\[Service\]/,/^\[Install\]/p' /etc/systemd/system/ctedge.service |
+    sed -n '/^\[Service\]/,/^\[Install\]/p' /lib/systemd/system/ctedge.service |
         grep --invert-match --extended-regexp '^\[|^#|^(Exec|Type|Restart|SuccessExit|Watchdog|Timeout)'
     printf '%s\n' Type=oneshot 'ExecStart=/usr/bin/python3 /opt/probe.py' StandardOutput=file:/run/inside
 } > /run/systemd/system/probe.service
@@ -91,10 +91,29 @@ rm /etc/ctedge/conf.d/99-wrong.toml
 systemctl restart ctedge
 check "the right one" within 60 tells
 
+# A newer package takes over from the running daemon, and all that it knew is still there.
+key=$(sha256sum < /var/lib/ctedge/site.key)
+before=$(property MainPID)
+taken_over() { [ "$(property MainPID)" != "$before" ] && tells; }
+knows() { ctedge status --json | grep --quiet --extended-regexp '"received": ?1[^0-9]'; }
+check "upgrades" dpkg --install /opt/newer.deb
+check "runs the newer one" within 60 taken_over
+check "has its site key" test "$key" = "$(sha256sum < /var/lib/ctedge/site.key)"
+check "knows its results" within 20 knows
+check "its audit log is whole" ctedge audit verify
+
 # It ends in good order.
 systemctl stop ctedge
 check "stops" is Result success
 check "says goodbye" within 20 heard '"state":"stopping"'
 systemctl status ctedge --no-pager
+
+# Removing it keeps what it knew, purging it nothing but what others have put into the drop folder.
+echo somebody > /var/spool/ctedge/incoming/somebody
+dpkg --remove ctedge
+check "removed" test ! -e /usr/bin/ctedge -a -s /var/lib/ctedge/site.key -a -s /etc/ctedge/config.toml
+dpkg --purge ctedge
+check "purged" test ! -e /var/lib/ctedge -a ! -e /etc/ctedge -a ! -e /var/spool/ctedge/work
+check "the drop folder is others'" test -s /var/spool/ctedge/incoming/somebody
 journalctl --unit=ctedge --no-pager | tail -40
 echo end >> $said

@@ -14,6 +14,7 @@ pub mod fuzzing;
 pub mod gauge;
 pub mod mosquitto;
 #[cfg(feature = "reading")]
+pub mod package;
 pub mod parcel;
 #[cfg(feature = "demo")]
 pub mod phantom;

@@ -22,7 +22,7 @@ const fn tool(program: &'static str, package: &'static str, purpose: &'static st
 }
 
 /// Every program the tests need beside Rust and Python.
-pub const TOOLS: [Tool; 17] = [
+pub const TOOLS: [Tool; 21] = [
     tool("mosquitto", "mosquitto", "a real MQTT broker"),
     tool("mosquitto_sub", "mosquitto-clients", "a real MQTT subscriber"),
     tool("openssl", "openssl", "certificates of a broker"),
@@ -39,6 +39,10 @@ pub const TOOLS: [Tool; 17] = [
     tool("npm", "npm", "gets AsyncAPI's own parser"),
     tool("zip", "zip", "packs series into one file"),
     tool("strace", "strace", "sees system calls"),
+    tool("qemu-aarch64-static", "qemu-user-static", "runs programs for arm64"),
+    tool("debootstrap", "debootstrap", "a Debian to boot"),
+    tool("systemd-nspawn", "systemd-container", "boots it"),
+    tool("systemd-analyze", "systemd", "judges the unit"),
     // Debian moved it from the first to the second.
     tool("qemu-storage-daemon", "qemu-system-common qemu-utils", "a disk that keeps a log, for power cuts"),
 ];

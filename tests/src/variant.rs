@@ -3,10 +3,11 @@
 use crate::place;
 use anyhow::{Context, ensure};
 use ctedge_models::bundle::{self, Manifest, pack};
-use ctedge_models::onnx::proto::{self, Attribute, FLOAT, Graph, INT64, Node, Tensor, ValueInfo};
+use ctedge_models::onnx::proto::{self, Attribute, FLOAT, FLOAT16, Graph, INT64, Node, Tensor, ValueInfo};
 use ctedge_models::preprocess;
 use ctedge_models::text::Tokenizer;
 use ctedge_models::trust::{self, SigningKey, TrustedKeys};
+use half::f16;
 use prost::Message;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,6 +110,31 @@ impl Workshop {
         Ok(out)
     }
 
+    /// Makes and signs the model in 32 bits: the same weights, computed with more digits.
+    pub fn widened(&self) -> anyhow::Result<PathBuf> {
+        let mut manifest = self.manifest.clone();
+        let wide = || "f32".to_owned();
+        manifest.vision.precision = wide();
+        manifest.text.iter_mut().for_each(|text| text.graph.precision = wide());
+        manifest.decoder.iter_mut().for_each(|decoder| {
+            (decoder.cross.precision, decoder.step.precision) = (wide(), wide());
+        });
+        let mut files = Vec::new();
+        for path in manifest.files.keys() {
+            let mut from = self.unpacked.join(path);
+            if from.extension().is_some_and(|extension| extension == "onnx") {
+                let graph = widened(&fs::read(&from)?)?;
+                from = self.at(&format!("wide-{}", path.replace('/', "-")));
+                fs::write(&from, graph)?;
+            }
+            files.push((path.clone(), from));
+        }
+        let out = self.at("wide.ctb");
+        pack(&manifest, &files, &out)?;
+        self.sign(&out)?;
+        Ok(out)
+    }
+
     /// Signs a bundle.
     pub fn sign(&self, bundle: &Path) -> anyhow::Result<()> {
         trust::sign(bundle, &self.key()?, "a release of the workshop")?;
@@ -194,6 +220,26 @@ impl Workshop {
         let mean = (values.iter().map(|value| f64::from(*value)).sum::<f64>() / count) as f32;
         Ok(mean)
     }
+}
+
+/// A graph whose weights and casts of 16 bits have 32.
+fn widened(graph: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut model = proto::Model::decode(graph)?;
+    let graph = model.graph.as_mut().context("a graph")?;
+    let settings = graph.node.iter_mut().flat_map(|node| node.attribute.iter_mut());
+    let mut constants = Vec::new();
+    for setting in settings {
+        if setting.name == "to" && setting.i == i64::from(FLOAT16) {
+            setting.i = i64::from(FLOAT);
+        }
+        constants.extend(setting.t.as_deref_mut());
+    }
+    for tensor in graph.initializer.iter_mut().chain(constants).filter(|tensor| tensor.data_type == FLOAT16) {
+        let (halves, _) = tensor.raw_data.as_chunks::<2>();
+        let wide: Vec<u8> = halves.iter().flat_map(|half| f16::from_le_bytes(*half).to_f32().to_le_bytes()).collect();
+        (tensor.data_type, tensor.raw_data) = (FLOAT, wide.into());
+    }
+    Ok(model.encode_to_vec())
 }
 
 /// Makes `trap/other`: whether the volume is not the golden one, whose tensor has this mean.

@@ -10,7 +10,7 @@ use ctedge_models::bundle;
 use ctedge_models::preprocess;
 use ctedge_models::scan::Facts;
 use ctedge_models::volume::Volume;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,16 +38,19 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     let mut all = Outcomes::Good;
     for found in sorting::sorted(&args.path, config)? {
         let reading = volume::read_once(&config.volume, &found.completed).context("the scan cannot be read now")?;
-        if reading.scan.is_err() {
-            all = Outcomes::Bad;
+        let (mut object, row) = (object(&found, &reading), row(&found, &reading));
+        match reading.scan {
+            Ok(scan) => scan.look(|volume| {
+                object.extend([("voxels_sha256".to_owned(), volume.voxels().sha256().into())]);
+                let key = &reading.subject.series_key.0;
+                args.montage.as_ref().map_or(Ok(()), |folder| pictures((folder, key), volume, config))
+            })??,
+            Err(_refusal) => all = Outcomes::Bad,
         }
         if args.json {
-            say(&object(&found, &reading).to_string());
+            say(&Value::from(object).to_string());
         } else {
-            table.add_row(row(&found, &reading));
-        }
-        if let (Some(folder), Ok(scan)) = (&args.montage, reading.scan) {
-            scan.look(|volume| pictures((folder, &reading.subject.series_key.0), volume, config))??;
+            table.add_row(row);
         }
     }
     if !args.json {
@@ -56,16 +59,17 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
     Ok(all.exit_code())
 }
 
-fn object(found: &Found, reading: &Reading) -> serde_json::Value {
+fn object(found: &Found, reading: &Reading) -> Map<String, Value> {
     let (facts, refusal) = match &reading.scan {
         Ok(scan) => (Some(&scan.facts), None),
         Err(refusal) => (None, Some(json!({ "reason_code": refusal.code.name(), "reason_detail": refusal.detail }))),
     };
-    json!({
+    let object = json!({
         "series_key": reading.subject.series_key, "study_key": reading.subject.study_key, "example": found.example,
         "files": reading.subject.instances, "modality": found.modality, "input": facts, "refusal": refusal,
         "decode_ms": reading.decode_ms,
-    })
+    });
+    object.as_object().cloned().unwrap_or_default()
 }
 
 fn row(found: &Found, reading: &Reading) -> [String; 8] {

@@ -7,6 +7,7 @@ pub(crate) mod diag;
 pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod key;
+pub(crate) mod manual;
 pub(crate) mod model;
 mod montage;
 mod page;
@@ -87,6 +88,8 @@ enum Command {
     Audit(audit::Args),
     /// Prints the contract for machines: JSON Schemas of the messages, and the topics as AsyncAPI
     Schema(schema::Args),
+    /// Writes man pages and completions for shells, for those who package this
+    Manual(manual::Args),
     /// Prints the pseudonym of a UID under this site's key
     Pseudonym(pseudonym::Args),
     /// The site's key of pseudonyms: its generations, a new one, and the end of the old ones
@@ -128,6 +131,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Diag(args) => diag::run(&args, &config),
         Command::Audit(args) => audit::run(&args, &config),
         Command::Schema(args) => schema::run(&args, &config),
+        Command::Manual(args) => manual::run(&args),
         Command::Pseudonym(args) => pseudonym::run(&args, &config),
         Command::Key(args) => key::run(&args, &config),
         Command::Worker(args) => Ok(worker::run(&args)),

@@ -1,13 +1,13 @@
 //! The service as an operator installs it, under a systemd that has booted: whether its unit keeps what it promises.
 //!
-//! In a container of systemd-nspawn, with a Debian of its own and no network but loopback: what `systemd/README.md` says is
-//! installed, the guest (`tests/service/guest.sh`) drops a series, kills, hangs and misconfigures the daemon, and attempts what the
-//! unit forbids, once inside it and once beside it.
+//! In a container of systemd-nspawn, with a Debian of its own and no network but loopback: the package is installed, the guest
+//! (`tests/service/guest.sh`) drops a series, kills, hangs and misconfigures the daemon, attempts what the unit forbids, once inside
+//! it and once beside it, puts in a newer package, and purges it.
 
 use anyhow::{Context, ensure};
 use clap::Parser;
 use ctedge_tests::progress::{Elapsed, say};
-use ctedge_tests::{phantom, place, process, runtime, stage};
+use ctedge_tests::{appliance, package, phantom, place, process, runtime, stage};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,9 +26,9 @@ const EXPOSURE: [(&str, &[&str], &str); 2] =
 /// Runs the installed service under systemd.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// `ctedge`, in place of a build with optimisation
+    /// The package, in place of one that `cross/build.sh` makes of a program without optimisation
     #[arg(long)]
-    binary: Option<PathBuf>,
+    package: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -37,15 +37,16 @@ fn main() -> ExitCode {
 
 fn service(arguments: &Arguments) -> anyhow::Result<bool> {
     let clock = Elapsed::new();
-    needs()?;
-    let binary = match &arguments.binary {
-        Some(binary) => binary.clone(),
-        None => stage::build(&["ctedge"])?.join("ctedge"),
+    ensure!(rustix::process::geteuid().is_root(), "a container needs root: run this with sudo");
+    let package = match &arguments.package {
+        Some(package) => package.clone(),
+        None => package::debian("amd64", Some(&appliance::binary()?))?,
     };
     let folder = place::target().join("service");
     let exposed = analyzed(&folder.join("analyzed"))?;
     let root = debian(&folder, &clock)?;
-    install(&root, &binary)?;
+    furnish(&root)?;
+    install(&root, &package)?;
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=yes", "--root"]).arg(&root).arg("ctedge.service");
     process::output(&mut verify)?;
@@ -55,17 +56,6 @@ fn service(arguments: &Arguments) -> anyhow::Result<bool> {
     process::output(boot.args(["--private-network", "--directory"]).arg(&root))?;
     clock.say("switched off");
     Ok(exposed & checked(&root)? & probed(&root)?)
-}
-
-/// Programs without which nothing can be told.
-fn needs() -> anyhow::Result<()> {
-    ensure!(rustix::process::geteuid().is_root(), "a container needs root: run this with sudo");
-    for (program, package) in
-        [("debootstrap", "debootstrap"), ("systemd-nspawn", "systemd-container"), ("systemd-analyze", "systemd")]
-    {
-        ensure!(process::on_path(program), "{program} is missing: apt-get install {package}");
-    }
-    Ok(())
 }
 
 /// Whether systemd's own critic is content with the unit.
@@ -103,8 +93,24 @@ fn debian(folder: &Path, clock: &Elapsed) -> anyhow::Result<PathBuf> {
     Ok(root)
 }
 
-/// Installs the daemon as `systemd/README.md` says, and what the guest needs to try it.
-fn install(root: &Path, binary: &Path) -> anyhow::Result<()> {
+/// Installs the package as an operator does, and lays a newer one ready.
+fn install(root: &Path, package: &Path) -> anyhow::Result<()> {
+    let (now, newer) = (root.join("opt/ctedge.deb"), root.join("opt/newer"));
+    fs::copy(package, &now)?;
+    process::output(Command::new("dpkg-deb").arg("--raw-extract").args([&now, &newer]))?;
+    let control = newer.join("DEBIAN/control");
+    let text = fs::read_to_string(&control)?;
+    let risen = text.lines().map(|line| if line.starts_with("Version: ") { "Version: 99-1" } else { line });
+    fs::write(&control, risen.collect::<Vec<_>>().join("\n") + "\n")?;
+    process::output(Command::new("dpkg-deb").args(["--build", "-Znone"]).arg(&newer).arg(root.join("opt/newer.deb")))?;
+    fs::remove_dir_all(&newer)?;
+    let told = process::output(Command::new("chroot").arg(root).args(["dpkg", "--install", "/opt/ctedge.deb"]))?;
+    say(&told);
+    Ok(())
+}
+
+/// Puts in place what the service needs beside its package, and what the guest needs to try it.
+fn furnish(root: &Path) -> anyhow::Result<()> {
     let (project, at) = (place::root(), |path: &str| root.join(path));
     let copy = |from: &Path, to: &str, mode: u32| {
         let to = at(to);
@@ -113,15 +119,7 @@ fn install(root: &Path, binary: &Path) -> anyhow::Result<()> {
         fs::set_permissions(&to, fs::Permissions::from_mode(mode))?;
         anyhow::Ok(())
     };
-    copy(binary, "usr/bin/ctedge", 0o755)?;
-    for (from, to) in [
-        ("systemd/ctedge.service", "etc/systemd/system/ctedge.service"),
-        ("systemd/ctedge.sysusers", "etc/sysusers.d/ctedge.conf"),
-        ("systemd/ctedge.tmpfiles", "etc/tmpfiles.d/ctedge.conf"),
-        ("tests/service/probe.py", "opt/probe.py"),
-    ] {
-        copy(&project.join(from), to, 0o644)?;
-    }
+    copy(&project.join("tests/service/probe.py"), "opt/probe.py", 0o644)?;
     copy(&project.join("tests/service/guest.sh"), "opt/guest.sh", 0o755)?;
     copy(&runtime::library()?, "usr/local/lib/libonnxruntime.so", 0o755)?;
     let bundle = place::reference_bundle()?;
@@ -143,10 +141,7 @@ fn install(root: &Path, binary: &Path) -> anyhow::Result<()> {
         fs::write(&path, text)?;
     }
     fs::set_permissions(at("etc/ctedge/mqtt-password"), fs::Permissions::from_mode(0o600))?;
-    let wants = at("etc/systemd/system/multi-user.target.wants");
-    for unit in ["ctedge", "guest"] {
-        symlink(format!("../{unit}.service"), wants.join(format!("{unit}.service")))?;
-    }
+    symlink("../guest.service", at("etc/systemd/system/multi-user.target.wants/guest.service"))?;
     phantom::write(&at("opt/scan")).map(drop)
 }
 

@@ -27,7 +27,7 @@ struct Step {
     run: fn() -> anyhow::Result<()>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step { name: "tools", about: "other people's programs and Python packages to compare with", run: tools::provide },
     Step { name: "runtime", about: "ONNX Runtime, one pinned version", run: onnx_runtime },
     Step { name: "format", about: "cargo fmt --check", run: format },
@@ -46,6 +46,12 @@ const STEPS: [Step; 10] = [
     Step { name: "fuzz", about: "what reads foreign bytes, a minute for each target", run: fuzz },
     Step { name: "doctest", about: "examples in the documentation", run: doctest },
     Step { name: "doc", about: "cargo doc, warnings are errors", run: doc },
+    Step {
+        name: "arm64",
+        about: "the package for arm64, run by qemu-user beside this processor's program",
+        run: arm64,
+    },
+    Step { name: "service", about: "the package under a systemd that has booted", run: service },
 ];
 
 fn main() -> ExitCode {
@@ -143,6 +149,23 @@ fn test() -> anyhow::Result<()> {
     }
     say("cargo-nextest is not installed; the same tests by cargo test");
     cargo(&["test", "--workspace", "--lib", "--bins", "--tests"], &environment)
+}
+
+/// Runs a program of the tests that the step `build` has made.
+fn program(name: &str, arguments: &[&str]) -> anyhow::Result<()> {
+    let binary = place::target().join("debug/ctedge");
+    let mut command = Command::new(place::target().join("debug").join(name));
+    command.args(arguments).env("CTEDGE_BIN", &binary).current_dir(place::root());
+    let status = command.status().with_context(|| format!("{name}; `cargo verify --only build` makes it"))?;
+    if status.success() { Ok(()) } else { bail!("{name}: {status}") }
+}
+
+fn arm64() -> anyhow::Result<()> {
+    program("arm64", &[])
+}
+
+fn service() -> anyhow::Result<()> {
+    program("service", &[])
 }
 
 fn fuzz() -> anyhow::Result<()> {
