@@ -25,7 +25,10 @@ target=$processor-unknown-linux-gnu
 built=$CARGO_TARGET_DIR/$target/release
 tools=$CARGO_TARGET_DIR/tools
 prefix=
-[ "$(uname -m)" = $processor ] || prefix=$processor-linux-gnu-
+if [ "$(uname -m)" != $processor ]; then
+    [ $architecture = arm64 ] || die "the package for $architecture is made on such a machine"
+    prefix=$processor-linux-gnu-
+fi
 # The same bytes from the same commit, wherever and whenever it is built.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2> /dev/null || stat --format=%Y Cargo.lock)
 export SOURCE_DATE_EPOCH
@@ -37,7 +40,7 @@ tool() {
     CARGO_TARGET_DIR=$CARGO_TARGET_DIR/tools-build cargo install --locked --quiet --root "$tools" --version "$2" "$1"
 }
 
-need gcc libc6-dev binutils dpkg-dev git python3
+need gcc libc6-dev binutils git python3
 if [ -n "$prefix" ]; then
     need gcc-$processor-linux-gnu libc6-dev-$architecture-cross
     rust $target $architecture

@@ -3,6 +3,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Beside the builds for this machine, whose locks and flags are others.
 export CARGO_TARGET_DIR=$root/target/cross
+# Set by the Cargo that may have started us, for its own program.
+unset ${!CARGO_PKG_@} CARGO_MANIFEST_DIR CARGO_MANIFEST_PATH LD_LIBRARY_PATH
 
 say() { printf 'cross: %s\n' "$*" >&2; }
 die() {

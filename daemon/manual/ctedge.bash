@@ -19,6 +19,9 @@ _ctedge() {
             ctedge,audit)
                 cmd="ctedge__subcmd__audit"
                 ;;
+            ctedge,bench)
+                cmd="ctedge__subcmd__bench"
+                ;;
             ctedge,check-config)
                 cmd="ctedge__subcmd__check__subcmd__config"
                 ;;
@@ -90,6 +93,9 @@ _ctedge() {
                 ;;
             ctedge__subcmd__help,audit)
                 cmd="ctedge__subcmd__help__subcmd__audit"
+                ;;
+            ctedge__subcmd__help,bench)
+                cmd="ctedge__subcmd__help__subcmd__bench"
                 ;;
             ctedge__subcmd__help,check-config)
                 cmd="ctedge__subcmd__help__subcmd__check__subcmd__config"
@@ -248,7 +254,7 @@ _ctedge() {
 
     case "${cmd}" in
         ctedge)
-            opts="-h -V --config --set --help --version run process inspect status watch model send check-config doctor replay diag audit schema manual pseudonym key worker help"
+            opts="-h -V --config --set --help --version run process inspect status watch model send check-config doctor bench replay diag audit schema manual pseudonym key worker help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -411,6 +417,40 @@ _ctedge() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        ctedge__subcmd__bench)
+            opts="-h --bundle --runs --drafts --json --config --set --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bundle)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drafts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         ctedge__subcmd__check__subcmd__config)
             opts="-h --print --config --set --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -460,7 +500,7 @@ _ctedge() {
             return 0
             ;;
         ctedge__subcmd__doctor)
-            opts="-h --json --config --set --help"
+            opts="-h --json --first-day --config --set --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -482,7 +522,7 @@ _ctedge() {
             return 0
             ;;
         ctedge__subcmd__help)
-            opts="run process inspect status watch model send check-config doctor replay diag audit schema manual pseudonym key worker help"
+            opts="run process inspect status watch model send check-config doctor bench replay diag audit schema manual pseudonym key worker help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -526,6 +566,20 @@ _ctedge() {
         ctedge__subcmd__help__subcmd__audit__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        ctedge__subcmd__help__subcmd__bench)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

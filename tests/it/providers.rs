@@ -2,7 +2,7 @@
 
 use ctedge_tests::appliance::{Appliance, Setup};
 use ctedge_tests::{phantom, process, runtime};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
@@ -76,6 +76,21 @@ fn a_library_for_a_gpu_without_cuda_is_no_silent_fall_to_the_processor() {
     let refused = bench.process(Some(&library), &[ALL, FAIL]);
     assert_eq!(refused.provider.is_none(), provider != "tensorrt", "{}", refused.words);
     assert!(refused.provider.is_some() || refused.words.contains("tensorrt: "), "{}", refused.words);
+}
+
+#[test]
+fn a_bench_tells_what_ran_where_and_how_long() {
+    let bench = Bench::new();
+    let mut command = bench.appliance.command(&["bench", "--json", "--runs", "3", "--drafts", "2"]);
+    let told: Value = serde_json::from_str(&process::output(&mut command).unwrap()).unwrap();
+    assert_eq!((&told["provider"], &told["infer_ms"]["of"]), (&json!("cpu"), &json!(3)), "{told}");
+    let nodes = told["nodes"].as_object().unwrap();
+    assert!(nodes.len() == 1 && nodes["CPUExecutionProvider"].as_u64().unwrap() > 20, "{told}");
+    assert!(told["golden_difference"].as_f64().unwrap() < 0.05 && told["worker_peak_mib"].as_u64().unwrap() > 10);
+    assert!(told["infer_ms"]["p50"].as_u64() <= told["infer_ms"]["most"].as_u64());
+    assert_eq!((&told["draft_ms"]["of"], &told["drift"]["logit"]), (&json!(2), &Value::Null), "{told}");
+    let people = process::output(&mut bench.appliance.command(&["bench", "--runs", "2", "--drafts", "0"])).unwrap();
+    assert!(people.contains("CPUExecutionProvider") && people.contains("passed over"), "{people}");
 }
 
 #[test]

@@ -107,6 +107,8 @@ systemctl stop ctedge
 check "stops" is Result success
 check "says goodbye" within 20 heard '"state":"stopping"'
 systemctl status ctedge --no-pager
+complains() { journalctl --unit=ctedge --no-pager | grep --fixed-strings '"level":"ERROR"'; }
+check "no error in its log" test -z "$(complains)"
 
 # Removing it keeps what it knew, purging it nothing but what others have put into the drop folder.
 echo somebody > /var/spool/ctedge/incoming/somebody

@@ -1,6 +1,6 @@
 //! `ctedge doctor`: is this device set up?
 
-use super::{Outcomes, say};
+use super::{Outcomes, first_day, say};
 use crate::config::Config;
 use crate::floor::phi::SiteKey;
 use crate::infer::{self, Inference, Model, Unscored};
@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// One JSON object with all checks
     #[arg(long)]
     json: bool,
+    /// What the device itself is as well: kernel, power, clocks, sensors, GPU, and the model on each provider alone
+    #[arg(long)]
+    first_day: bool,
 }
 
 pub(super) struct Check {
@@ -30,7 +33,10 @@ pub(super) struct Check {
 
 /// Looks at everything the daemon needs.
 pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
-    let checks = checks(config)?;
+    let mut checks = checks(config)?;
+    if args.first_day {
+        checks.extend(first_day::checks(config));
+    }
     let all = if checks.iter().all(|check| check.result.is_ok()) { Outcomes::Good } else { Outcomes::Bad };
     if args.json {
         say(&serde_json::json!({ "checks": checks.iter().map(Check::told).collect::<Vec<_>>() }).to_string());

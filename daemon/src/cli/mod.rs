@@ -1,10 +1,12 @@
 //! The command line.
 
 pub(crate) mod audit;
+pub(crate) mod bench;
 pub(crate) mod check_config;
 mod choosing;
 pub(crate) mod diag;
 pub(crate) mod doctor;
+mod first_day;
 pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod manual;
@@ -80,6 +82,8 @@ enum Command {
     CheckConfig(check_config::Args),
     /// Checks this device: folders, ONNX Runtime, model, broker
     Doctor(doctor::Args),
+    /// Times the model on this device, and compares its numbers with the processor's
+    Bench(bench::Args),
     /// Does a recorded result once more from the kept files, and says whether the same comes out
     Replay(replay::Args),
     /// Writes a bundle for support: what runs and how, without names of people, machines and places
@@ -127,6 +131,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Send(args) => send::run(&args, &config),
         Command::CheckConfig(args) => check_config::run(&args, &config),
         Command::Doctor(args) => doctor::run(&args, &config),
+        Command::Bench(args) => bench::run(&args, &config),
         Command::Replay(args) => Ok(replay::run(&args, &config)),
         Command::Diag(args) => diag::run(&args, &config),
         Command::Audit(args) => audit::run(&args, &config),

@@ -1,7 +1,7 @@
 //! What a provider builds from a graph on this device: engines and timings of TensorRT. Caches, never more: whatever is
 //! missing is built again, nothing comes from outside, and each engine has to pass the golden test whenever it is loaded.
 
-use super::Provider;
+use super::{Provider, Tensorrt};
 use crate::floor::durable;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -24,6 +24,8 @@ pub(super) struct Key<'a> {
     pub(super) precision: &'a str,
     /// Shape of the input.
     pub(super) shape: &'a [usize],
+    /// How it is built.
+    pub(super) tensorrt: &'a Tensorrt,
     /// The machine: [`machine`].
     pub(super) machine: &'a str,
 }
@@ -53,8 +55,8 @@ impl Key<'_> {
     }
 
     fn name(&self) -> String {
-        let Self { digest, provider, runtime, precision, shape, machine } = self;
-        let all = format!("{digest}\n{}\n{runtime}\n{precision}\n{shape:?}\n{machine}", provider.name());
+        let Self { digest, provider, runtime, precision, shape, tensorrt, machine } = self;
+        let all = format!("{digest}\n{}\n{runtime}\n{precision}\n{shape:?}\n{tensorrt:?}\n{machine}", provider.name());
         HEXLOWER.encode(Sha256::digest(all).get(..8).unwrap_or_default())
     }
 }
@@ -124,9 +126,29 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
+    const EXACT: Tensorrt =
+        Tensorrt { fp16: false, int8: false, layer_norm_fp32: true, workspace_mib: 1024, effort: 3 };
+    const HALVED: Tensorrt = Tensorrt { fp16: true, ..EXACT };
+
     fn key<'a>(digest: &'a str, machine: &'a str) -> Key<'a> {
-        let shape = &[1, 1, 80, 144, 144];
-        Key { digest, provider: Provider::Tensorrt, runtime: "1.28.0", precision: "f16", shape, machine }
+        let (shape, provider) = (&[1, 1, 80, 144, 144], Provider::Tensorrt);
+        Key { digest, provider, runtime: "1.28.0", precision: "f16", shape, tensorrt: &EXACT, machine }
+    }
+
+    #[test]
+    fn no_two_models_and_no_two_ways_to_build_share_an_engine() {
+        let models = tempfile::tempdir().unwrap();
+        let first = key("d1", "m");
+        let others = [
+            key("d2", "m"),
+            Key { tensorrt: &HALVED, ..first.clone() },
+            Key { runtime: "1.29.0", ..first.clone() },
+            Key { precision: "f32", ..first.clone() },
+            Key { shape: &[1, 1, 64, 80, 80], ..first.clone() },
+        ];
+        for other in others {
+            assert_ne!(other.folder(models.path()).unwrap(), first.folder(models.path()).unwrap(), "{other:?}");
+        }
     }
 
     #[test]

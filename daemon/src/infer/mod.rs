@@ -18,7 +18,7 @@ pub(crate) use ladder::{Ladder, Reboots, Rung, Stance};
 pub(crate) use library::find as find_library;
 pub(crate) use model::device;
 pub(crate) use seen::{Focus, Neighbour, Similar, Unscored, Watch, Watched, problems_of_watches};
-pub(crate) use settings::{Provider, Settings};
+pub(crate) use settings::{Provider, Settings, Tensorrt};
 pub(crate) use worker::work;
 
 use crate::floor::durable;
@@ -32,6 +32,7 @@ use ctedge_models::scan::{Facts, VoxelKind};
 use ctedge_models::volume::Geometry;
 use draft::writer::hung_s;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -62,6 +63,8 @@ pub(crate) struct Model {
     pub(crate) labels: Vec<LabelSpec>,
     /// Execution provider that runs the graph, as ONNX Runtime says.
     pub(crate) provider: Provider,
+    /// How many nodes of the volume graph each of ONNX Runtime's providers runs, by its own name for them.
+    pub(crate) nodes: BTreeMap<String, usize>,
     /// Why the providers before it do not run, one sentence each.
     pub(crate) passed_over: Vec<String>,
     /// ONNX Runtime's library.

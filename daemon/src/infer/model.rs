@@ -4,7 +4,7 @@ use super::cache::{self, Key};
 use super::draft::writer::Writer;
 use super::onnx::{Engine, Graph, Halt, Runtime, Seen, Tokens};
 use super::seen::{Library, Watcher, foci};
-use super::{Ask, Drafted, Fault, Folders, Model, Provider, Scores, Settings, Setup, library, seconds};
+use super::{Ask, Drafted, Fault, Folders, Model, Provider, Scores, Settings, Setup, Tensorrt, library, seconds};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
 use crate::floor::worker::memory::Memory;
@@ -64,6 +64,7 @@ impl Loaded {
             intended_use: manifest.intended_use.clone(),
             labels: manifest.labels.clone(),
             provider: engine.provider(),
+            nodes: engine.nodes().clone(),
             passed_over,
             library,
             runtime: runtime.version().to_owned(),
@@ -213,7 +214,7 @@ fn running(
     let manifest = bundle.manifest();
     let mut passed_over = Vec::new();
     for &wanted in settings.chain() {
-        let graph = graph(bundle, wanted, runtime, models)?;
+        let graph = graph(bundle, (wanted, &settings.tensorrt), runtime, models)?;
         let attempt = Engine::load(runtime, settings, &graph, wanted).and_then(|mut engine| {
             let provider = engine.provider();
             if provider != wanted {
@@ -239,16 +240,28 @@ fn running(
 }
 
 /// The graph, and where a provider keeps what it builds from it.
-fn graph(bundle: &VerifiedBundle, wanted: Provider, runtime: &Runtime, models: &Path) -> Result<Graph, String> {
+fn graph(
+    bundle: &VerifiedBundle,
+    (wanted, tensorrt): (Provider, &Tensorrt),
+    runtime: &Runtime,
+    models: &Path,
+) -> Result<Graph, String> {
     let manifest = bundle.manifest();
     let path = bundle.path(&manifest.vision.file).ok_or("the bundle has no volume graph")?;
     let digest = bundle.digest().as_str();
     let machine = cache::machine(Path::new("/"));
-    let shape = manifest.vision.inputs.first().map(|input| input.shape.as_slice()).unwrap_or_default();
+    let input = manifest.vision.inputs.first();
+    let shape = input.map(|input| input.shape.as_slice()).unwrap_or_default();
+    let profile = input.map(|input| format!("{}:{}", input.name, sides(&input.shape))).unwrap_or_default();
     let (runtime, precision) = (runtime.version(), manifest.vision.precision.as_str());
-    let key = Key { digest, provider: wanted, runtime, precision, shape, machine: &machine };
+    let key = Key { digest, provider: wanted, runtime, precision, shape, tensorrt, machine: &machine };
     let cache = key.folder(models).map_err(|error| format!("{}: {error}", models.display()))?;
-    Ok(Graph { path, cache, digest: digest.to_owned(), labels: manifest.labels.len() })
+    Ok(Graph { path, cache, profile, digest: digest.to_owned(), labels: manifest.labels.len() })
+}
+
+/// A shape as TensorRT's profiles spell it.
+fn sides(shape: &[usize]) -> String {
+    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
 }
 
 /// Runs the bundle's own phantom through preprocessing and model, and compares with what the trainer computed.

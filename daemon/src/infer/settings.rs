@@ -27,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) memory_mib: u64,
     /// MiB of engines that are kept on disk; they are built again where they are missing.
     pub(crate) engines_mib: u64,
+    /// How TensorRT builds them.
+    pub(crate) tensorrt: Tensorrt,
     /// Reference cases of the bundle that a result names, the nearest ones; 0 for none.
     pub(crate) neighbours: usize,
     /// Seconds after which a run counts as hung.
@@ -47,6 +49,28 @@ pub(crate) enum Provider {
     Cuda,
     /// The processor.
     Cpu,
+}
+
+/// `[infer.tensorrt]`: how engines are built. Another value of any of it is another engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tensorrt {
+    /// Whether a graph in 32 bits may be computed in 16.
+    pub(crate) fp16: bool,
+    /// Whether a graph that carries the scales of its 8 bits may be computed in them.
+    pub(crate) int8: bool,
+    /// Whether normalisations stay in 32 bits.
+    pub(crate) layer_norm_fp32: bool,
+    /// MiB that the builder may use; 0 for as many as there are.
+    pub(crate) workspace_mib: u64,
+    /// How hard the builder looks for faster kernels, 0 to 5.
+    pub(crate) effort: u8,
+}
+
+impl Default for Tensorrt {
+    fn default() -> Self {
+        Self { fp16: false, int8: false, layer_norm_fp32: true, workspace_mib: 1024, effort: 3 }
+    }
 }
 
 /// What is done where the first execution provider does not run the model.
@@ -70,6 +94,8 @@ impl Provider {
     }
 }
 
+/// TensorRT's highest optimisation level of its builder.
+const MOST_EFFORT: u8 = 5;
 /// More would not fit the budget of a result.
 const MOST_NEIGHBOURS: usize = 20;
 
@@ -85,6 +111,7 @@ impl Default for Settings {
             threads: 0,
             memory_mib: 0,
             engines_mib: 2048,
+            tensorrt: Tensorrt::default(),
             neighbours: 5,
             run_s: 120.0,
             load_s: 1800.0,
@@ -110,6 +137,9 @@ impl Settings {
         }
         if self.neighbours > MOST_NEIGHBOURS {
             problems.push(format!("infer.neighbours = {}: must be at most {MOST_NEIGHBOURS}", self.neighbours));
+        }
+        if self.tensorrt.effort > MOST_EFFORT {
+            problems.push(format!("infer.tensorrt.effort = {}: must be at most {MOST_EFFORT}", self.tensorrt.effort));
         }
         for (name, seconds) in [("run_s", self.run_s), ("load_s", self.load_s)] {
             if !(1.0..=86_400.0).contains(&seconds) {

@@ -9,11 +9,13 @@ mod again;
 mod kept;
 mod settle;
 mod spool;
+mod stuck;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use kept::{Doomed, Kept, Shelf};
 pub(crate) use spool::{Retired, Spool};
+pub(crate) use stuck::Stuck;
 
 use crate::floor::clock::{Stopwatch, idle};
 use crate::floor::disk::Disk;
@@ -25,6 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tracing::{debug, info, warn};
 
@@ -138,6 +141,8 @@ pub(crate) struct Room<'a> {
     pub(crate) disk: &'a Disk,
     /// Whether files are left where they are.
     pub(crate) paused: &'a AtomicBool,
+    /// What cannot be taken.
+    pub(crate) stuck: &'a Mutex<Stuck>,
 }
 
 /// Watches the drop folder until `stop` is set or nobody takes arrivals any more.
@@ -158,7 +163,7 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
     let (hints, _watcher) = hints(settings, incoming);
     let mut settling = Settling::new(settings);
     let started = Stopwatch::start();
-    let (mut listing_failed, mut gate) = (false, Gate { is_open: true });
+    let mut gate = Gate { is_open: true };
     while !stop.load(Ordering::Relaxed) {
         if paused.load(Ordering::Relaxed) {
             idle(|| std::thread::sleep(PAUSED));
@@ -166,7 +171,7 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
         }
         match Listing::of(incoming, settings) {
             Ok(listing) => {
-                listing_failed = false;
+                room.stuck().listed(&listing);
                 let waits = listing.size();
                 for settled in settling.step(listing, started.elapsed()) {
                     if paused.load(Ordering::Relaxed) || !gate.lets_in(room.disk, waits) {
@@ -178,11 +183,7 @@ pub(crate) fn run(room: Room<'_>, arrivals: &SyncSender<Arrival>, stop: &AtomicB
                     }
                 }
             }
-            Err(error) if !listing_failed => {
-                listing_failed = true;
-                warn!(error = %error.kind(), "the drop folder cannot be listed; trying again");
-            }
-            Err(_still) => {}
+            Err(error) => room.stuck().unlisted(error.kind()),
         }
         idle(|| wait(&hints, settling.patience(settings)));
     }
@@ -213,13 +214,17 @@ impl Gate {
 }
 
 impl Room<'_> {
+    fn stuck(&self) -> MutexGuard<'_, Stuck> {
+        self.stuck.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn claim(self, settled: &Path) -> Option<Arrival> {
         let source = Source::of(settled.parent().unwrap_or(settled));
         if self.settings.is_marker(settled) {
             return match std::fs::remove_file(settled) {
                 Ok(()) => Some(Arrival::Marker(source)),
                 Err(error) => {
-                    warn!(error = %error.kind(), "a marker file cannot be removed from the drop folder");
+                    self.stuck().left(settled, error.kind());
                     None
                 }
             };
@@ -229,7 +234,7 @@ impl Room<'_> {
             // The sender took it back or replaced it: the next listing tells.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                warn!(error = %error.kind(), "a file cannot be claimed from the drop folder; trying again");
+                self.stuck().left(settled, error.kind());
                 None
             }
         }

@@ -79,8 +79,9 @@ fn what_an_earlier_run_had_claimed_comes_first_and_nothing_is_taken_twice() {
     fs::write(incoming.join("new"), b"22").unwrap();
     let (sender, receiver) = sync_channel(8);
     let (settings, disk) = (settings(0.0), roomy(folder.path()));
-    let (stop, paused) = (AtomicBool::new(false), AtomicBool::new(false));
-    let room = Room { settings: &settings, incoming: &incoming, spool: &spool, disk: &disk, paused: &paused };
+    let (stop, paused, stuck) = (AtomicBool::new(false), AtomicBool::new(false), Mutex::default());
+    let room =
+        Room { settings: &settings, incoming: &incoming, spool: &spool, disk: &disk, paused: &paused, stuck: &stuck };
     std::thread::scope(|scope| {
         scope.spawn(|| run(room, &sender, &stop));
         let sizes: Vec<Option<u64>> = (0..3)
@@ -95,6 +96,25 @@ fn what_an_earlier_run_had_claimed_comes_first_and_nothing_is_taken_twice() {
     });
     assert!(receiver.try_recv().is_err(), "each file arrives once");
     assert_eq!(fs::read_dir(&incoming).unwrap().count(), 0);
+}
+
+#[test]
+fn what_cannot_be_taken_is_told_until_it_is_gone() {
+    let mut stuck = Stuck::default();
+    assert_eq!(stuck.detail(), None);
+    for file in ["/in/a", "/in/b", "/in/a"] {
+        stuck.left(Path::new(file), io::ErrorKind::PermissionDenied);
+    }
+    let detail = stuck.detail().unwrap();
+    assert!(detail.contains("2 (permission denied)") && !detail.contains("/in"), "{detail}");
+    stuck.listed(&listing(&[("/in/b", 1)]));
+    assert!(stuck.detail().unwrap().contains("1 (permission denied)"));
+    stuck.listed(&listing(&[]));
+    assert_eq!(stuck.detail(), None);
+    stuck.unlisted(io::ErrorKind::NotFound);
+    assert!(stuck.detail().unwrap().contains("cannot be listed"));
+    stuck.listed(&listing(&[]));
+    assert_eq!(stuck.detail(), None);
 }
 
 #[test]
@@ -128,9 +148,10 @@ fn a_paused_intake_leaves_files_where_they_are() {
     let spool = Spool::open(&folder.path().join("spool")).unwrap();
     fs::write(incoming.join("new"), b"22").unwrap();
     let (sender, receiver) = sync_channel(8);
-    let (stop, paused) = (AtomicBool::new(false), AtomicBool::new(true));
+    let (stop, paused, stuck) = (AtomicBool::new(false), AtomicBool::new(true), Mutex::default());
     let (settings, disk) = (settings(0.0), roomy(folder.path()));
-    let room = Room { settings: &settings, incoming: &incoming, spool: &spool, disk: &disk, paused: &paused };
+    let room =
+        Room { settings: &settings, incoming: &incoming, spool: &spool, disk: &disk, paused: &paused, stuck: &stuck };
     std::thread::scope(|scope| {
         scope.spawn(|| run(room, &sender, &stop));
         assert_eq!(receiver.recv_timeout(Duration::from_secs(5)).unwrap(), Arrival::CaughtUp);

@@ -82,7 +82,7 @@ pub(crate) enum Overall {
 /// One thing that can be wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Check {
-    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `disk`, `memory`, `thermal`, `store`, `outbox`.
+    /// Which: `model`, `provider`, `inference`, `broker`, `receive`, `drop_folder`, `disk`, `memory`, `thermal`, `store`, `outbox`.
     pub(crate) id: &'static str,
     /// Whether it is wrong.
     pub(crate) state: CheckState,

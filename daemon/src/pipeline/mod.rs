@@ -32,7 +32,7 @@ use crate::floor::phi::SiteKey;
 use crate::floor::store::{SharedStore, StoreError};
 use crate::floor::{clock, durable, limits};
 use crate::infer::Ladder;
-use crate::intake::{self, IntakeError, Spool};
+use crate::intake::{self, IntakeError, Spool, Stuck};
 use crate::message::{SlotState, StepKind, TopicError, Topics, Writer};
 use crate::outbox;
 use crate::publish::{Board, LinkState};
@@ -116,6 +116,7 @@ struct House {
     link: Arc<Mutex<LinkState>>,
     landing: Arc<Landing>,
     door: Mutex<Door>,
+    stuck: Mutex<Stuck>,
     window: Arc<Mutex<Window>>,
     tally: Mutex<Tally>,
     alarms: Arc<Mutex<Alarms>>,
@@ -214,6 +215,7 @@ impl House {
             link: Arc::default(),
             landing,
             door: Mutex::default(),
+            stuck: Mutex::default(),
             window: Arc::default(),
             tally,
             alarms,
@@ -266,7 +268,7 @@ impl House {
         self.room(scope, "intake", move || {
             let (settings, spool) = (&self.config.intake, &self.spool);
             let (disk, paused) = (&self.disk, self.commands.paused());
-            let room = intake::Room { settings, incoming, spool, disk, paused };
+            let room = intake::Room { settings, incoming, spool, disk, paused, stuck: &self.stuck };
             intake::run(room, &arrivals, &self.stop).map_err(|error| error.to_string())
         })?;
         self.room(scope, "series", move || {

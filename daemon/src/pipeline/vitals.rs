@@ -173,6 +173,8 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         };
         check("receive", state, detail)
     }));
+    let stuck = house.stuck.lock().unwrap_or_else(PoisonError::into_inner).detail();
+    checks.extend(stuck.map(|detail| check("drop_folder", CheckState::Degraded, detail)));
     checks.extend(house.commands.pause_check());
     checks.extend(late(house));
     checks.extend(house.window_check());

@@ -23,6 +23,7 @@ fn model() -> Model {
         intended_use: "research".into(),
         labels: vec![spec(Label::Emphysema), spec(Label::PleuralEffusion)],
         provider: Provider::Cpu,
+        nodes: std::collections::BTreeMap::new(),
         passed_over: Vec::new(),
         library: "lib".into(),
         runtime: "1.28.0".into(),

@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -98,6 +99,8 @@ impl Worker {
         }
         command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).stderr(Stdio::piped());
         command.envs(environment.iter().map(|(name, value)| (*name, value.as_str())));
+        // Whoever stops the daemon from a terminal means the daemon, which lets a worker finish what it is at.
+        command.process_group(0);
         let mut child = command.spawn()?;
         let (sender, last_words) = sync_channel(1);
         let stderr = child.stderr.take();

@@ -3,7 +3,7 @@
 //! Keys and values never leave the place where they were computed: the ones of the memory are bound once a report, those of the
 //! tokens so far come out of one step and are bound to the next (I/O binding). Only the logits are brought to the processor.
 
-use super::{Graph, Halt, Provider, Runtime, Settings, build, provider_of, watched};
+use super::{Graph, Halt, Provider, Runtime, Settings, assigned, build, provider_of, watched};
 use crate::infer::draft::search::{Stepped, Steps};
 use ctedge_models::bundle::StepGraph;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
@@ -42,7 +42,7 @@ impl Decoder {
     ) -> Result<Self, String> {
         let load = |graph| build(&runtime.environment, settings, graph, wanted);
         let (cross, step) = (load(cross)?, load(step)?);
-        let provider = provider_of(&step)?;
+        let provider = provider_of(&assigned(&step)?)?;
         let names = |which| spec.caches(which).collect();
         let names = Names { cross: names("cross"), past: names("past"), present: names("present") };
         Ok(Self { cross, step, names, provider, shape: [spec.heads, spec.head_width] })

@@ -6,7 +6,7 @@ mod sentences;
 pub(super) use decoder::{Decoder, Tokens};
 pub(super) use sentences::Sentences;
 
-use super::{Provider, Settings};
+use super::{Provider, Settings, Tensorrt};
 use ctedge_models::preprocess::Tensor;
 use ndarray::Axis;
 use ort::environment::Environment;
@@ -15,7 +15,7 @@ use ort::session::builder::SessionBuilder;
 use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
 use ort::{AsPointer, ortsys};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -27,6 +27,8 @@ use std::time::Duration;
 pub(super) struct Graph {
     /// The ONNX file.
     pub(super) path: PathBuf,
+    /// Its input and that input's shape, which is always the same: `volume:1x1x64x80x80`.
+    pub(super) profile: String,
     /// Folder for what a provider builds from it.
     pub(super) cache: PathBuf,
     /// Names the model in the cache: without it TensorRT takes another model's engine for this one's.
@@ -76,6 +78,7 @@ pub(super) struct Engine {
     session: Session,
     labels: usize,
     provider: Provider,
+    nodes: BTreeMap<String, usize>,
 }
 
 impl Engine {
@@ -87,13 +90,19 @@ impl Engine {
         wanted: Provider,
     ) -> Result<Self, String> {
         let session = build(&runtime.environment, settings, graph, wanted)?;
-        let provider = provider_of(&session)?;
-        Ok(Self { session, labels: graph.labels, provider })
+        let nodes = assigned(&session)?;
+        let provider = provider_of(&nodes)?;
+        Ok(Self { session, labels: graph.labels, provider, nodes })
     }
 
     /// The provider that runs the graph, as ONNX Runtime says.
     pub(super) fn provider(&self) -> Provider {
         self.provider
+    }
+
+    /// How many nodes of the graph each of ONNX Runtime's providers was given, by its own name for them.
+    pub(super) fn nodes(&self) -> &BTreeMap<String, usize> {
+        &self.nodes
     }
 
     /// Runs the graph for as long as it may.
@@ -177,23 +186,33 @@ fn build(environment: &Environment, settings: &Settings, graph: &Graph, wanted: 
     // Spinning threads would burn two thirds more processor time per run and heat the box while it waits.
     let builder = builder.with_intra_threads(threads).map_err(say)?.with_intra_op_spinning(false).map_err(say)?;
     let builder = builder.with_config_entry("session.record_ep_graph_assignment_info", "1").map_err(say)?;
-    let mut builder = builder.with_execution_providers(dispatch(wanted, graph)).map_err(say)?;
+    let mut builder = builder.with_execution_providers(dispatch(wanted, graph, &settings.tensorrt)).map_err(say)?;
     builder.commit_from_file(&graph.path).map_err(|error| error.to_string())
 }
 
-fn dispatch(wanted: Provider, graph: &Graph) -> Vec<ExecutionProviderDispatch> {
+fn dispatch(wanted: Provider, graph: &Graph, how: &Tensorrt) -> Vec<ExecutionProviderDispatch> {
     let cuda = || CUDA::default().build().error_on_failure();
     match wanted {
         Provider::Cpu => vec![CPU::default().build().error_on_failure()],
         Provider::Cuda => vec![cuda()],
         Provider::Tensorrt => {
             let cache = graph.cache.display().to_string();
-            let tensorrt = TensorRT::default()
+            let mut tensorrt = TensorRT::default()
+                .with_fp16(how.fp16)
+                .with_int8(how.int8)
+                .with_layer_norm_fp32_fallback(how.layer_norm_fp32)
+                .with_builder_optimization_level(how.effort)
+                .with_profile_min_shapes(&graph.profile)
+                .with_profile_opt_shapes(&graph.profile)
+                .with_profile_max_shapes(&graph.profile)
                 .with_engine_cache(true)
                 .with_engine_cache_path(&cache)
                 .with_engine_cache_prefix(&graph.digest)
                 .with_timing_cache(true)
                 .with_timing_cache_path(&cache);
+            if let Some(bytes) = usize::try_from(how.workspace_mib << 20).ok().filter(|bytes| *bytes > 0) {
+                tensorrt = tensorrt.with_max_workspace_size(bytes);
+            }
             vec![tensorrt.build().error_on_failure(), cuda()]
         }
     }
@@ -201,20 +220,19 @@ fn dispatch(wanted: Provider, graph: &Graph) -> Vec<ExecutionProviderDispatch> {
 
 /// Which provider the nodes of the graph were given to: the fastest of them, since a few nodes may stay on the
 /// processor for good reason.
-fn provider_of(session: &Session) -> Result<Provider, String> {
-    let names = assigned(session)?;
+fn provider_of(nodes: &BTreeMap<String, usize>) -> Result<Provider, String> {
     let known = [("TensorrtExecutionProvider", Provider::Tensorrt), ("CUDAExecutionProvider", Provider::Cuda)];
-    let fastest = known.into_iter().find(|(name, _)| names.contains(*name)).map(|(_, provider)| provider);
+    let fastest = known.into_iter().find(|(name, _)| nodes.contains_key(*name)).map(|(_, provider)| provider);
     match fastest {
         Some(provider) => Ok(provider),
-        None if names.contains("CPUExecutionProvider") => Ok(Provider::Cpu),
-        None => Err(format!("ONNX Runtime assigned the graph to {names:?}")),
+        None if nodes.contains_key("CPUExecutionProvider") => Ok(Provider::Cpu),
+        None => Err(format!("ONNX Runtime assigned the graph to {:?}", nodes.keys())),
     }
 }
 
-/// Names of all providers that were given nodes (`Session_GetEpGraphAssignmentInfo`, which `ort` does not wrap).
+/// How many nodes each provider was given (`Session_GetEpGraphAssignmentInfo`, which `ort` does not wrap).
 #[expect(unsafe_code, reason = "calls the C interface of ONNX Runtime")]
-fn assigned(session: &Session) -> Result<BTreeSet<String>, String> {
+fn assigned(session: &Session) -> Result<BTreeMap<String, usize>, String> {
     let mut parts = ptr::null();
     let mut count = 0;
     // SAFETY: the session lives, the pointers are to our own variables; what comes back belongs to the session.
@@ -226,16 +244,22 @@ fn assigned(session: &Session) -> Result<BTreeSet<String>, String> {
         ))
     }
     .map_err(|error| error.to_string())?;
-    let mut names = BTreeSet::new();
+    let mut nodes = BTreeMap::new();
     for index in 0..count {
-        let mut name = ptr::null();
-        // SAFETY: `parts` holds `count` pointers, and a part's name is a C string that lives as long as the session.
+        let (mut name, mut inside, mut within) = (ptr::null(), ptr::null(), 0);
+        // SAFETY: `parts` holds `count` pointers, and a part's name is a C string that lives as long as the session; of its nodes
+        // only their number is looked at.
         let name = unsafe {
-            ort::Error::result_from_status(ortsys![EpAssignedSubgraph_GetEpName](*parts.add(index), &raw mut name))
+            let part = *parts.add(index);
+            ort::Error::result_from_status(ortsys![EpAssignedSubgraph_GetEpName](part, &raw mut name))
+                .and_then(|()| {
+                    let told = ortsys![EpAssignedSubgraph_GetNodes](part, &raw mut inside, &raw mut within);
+                    ort::Error::result_from_status(told)
+                })
                 .map_err(|error| error.to_string())?;
             CStr::from_ptr(name)
         };
-        names.insert(name.to_string_lossy().into_owned());
+        *nodes.entry(name.to_string_lossy().into_owned()).or_insert(0) += within;
     }
-    Ok(names)
+    Ok(nodes)
 }

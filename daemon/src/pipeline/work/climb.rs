@@ -138,6 +138,8 @@ impl House {
                     self.loaded(&inference);
                     return Some(inference);
                 }
+                // Its worker may have been ended with the daemon.
+                Err(_ended) if self.wait(Duration::ZERO) => return None,
                 Err(error) => {
                     error!(%error, "the model cannot be loaded; series wait in the spool");
                     if self.gives_way_unloaded(&counting, &error)? == Way::Open {
