@@ -33,11 +33,9 @@ rust_of_rustup() {
 
 # Debian 12 has a current Rust for its browsers, with a standard library for every processor.
 rust_of_debian() {
-    local architecture=$1 foreign suffix
+    local architecture=$1 suffix
     command -v apt-cache > /dev/null || return 1
-    foreign=$(dpkg --print-architecture; dpkg --print-foreign-architectures)
-    if ! grep --line-regexp "$architecture" > /dev/null <<< "$foreign"; then
-        [ "$(id --user)" = 0 ] || die "run: sudo dpkg --add-architecture $architecture && sudo apt-get update"
+    if [ "$(id --user)" = 0 ] && ! has "libstd-rust-web-dev:$architecture"; then
         dpkg --add-architecture "$architecture"
         apt-get update --quiet --quiet
     fi
@@ -57,7 +55,10 @@ rust_of_debian() {
 rust() {
     case ${CROSS_RUST:-auto} in
         rustup) rust_of_rustup "$1" || die "rustup has no standard library for $1" ;;
-        debian) rust_of_debian "$2" || die "Debian has no Rust 1.95 or newer for $2" ;;
+        debian)
+            rust_of_debian "$2" ||
+                die "Debian offers no Rust 1.95 or newer for $2; try sudo dpkg --add-architecture $2 && sudo apt-get update"
+            ;;
         auto) rust_of_rustup "$1" || rust_of_debian "$2" || die "no Rust for $1: see cross/README.md" ;;
         *) die "CROSS_RUST=$CROSS_RUST: auto, rustup or debian" ;;
     esac
