@@ -20,10 +20,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-/// By how much a probability may differ: kernels and fused operations are others. With weights of 16 bits one processor computes
-/// in 16 bits what the other computes in 32.
+/// By how much a probability may differ: kernels and fused operations are others.
 const WITHIN: f64 = 1e-4;
-const HALF_WITHIN: f64 = 1e-3;
+/// The same for weights of 16 bits, where one processor computes in 16 bits what the other computes in 32: as much as an export in
+/// 16 bits may differ from one in 32. Between two nearly equal words a draft may then choose the other.
+const HALF_WITHIN: f64 = 1e-2;
 /// How the phantom is written anew.
 const SYNTAXES: [&str; 4] = ["--raw", "--jpegls", "--j2k", "--rle"];
 
@@ -68,6 +69,8 @@ fn arm64(arguments: &Arguments) -> anyhow::Result<bool> {
         let ours = corridor(&both.folder.join("box"), &both.program(Side::Here, &model)?, scan)?;
         let theirs = corridor(&both.folder.join("box"), &both.program(Side::There, &model)?, scan)?;
         held &= same(&ours, &theirs, within)?;
+        let [ours, theirs] = [&ours, &theirs].map(|[_, report]| report.get("draft").cloned().unwrap_or_default());
+        held &= equal("draft", &ours, &theirs) || within > WITHIN;
     }
     clock.say("compared");
     Ok(held)
@@ -171,9 +174,9 @@ fn corridor(folder: &Path, program: &Path, scan: &Path) -> anyhow::Result<[Value
 }
 
 /// Whether both came to the same, within rounding.
-fn same([ours, our_report]: &[Value; 2], [theirs, their_report]: &[Value; 2], within: f64) -> anyhow::Result<bool> {
+fn same([ours, _]: &[Value; 2], [theirs, _]: &[Value; 2], within: f64) -> anyhow::Result<bool> {
     let part = |message: &Value, name: &str| message.get(name).cloned().unwrap_or_default();
-    let mut held = equal("draft", &part(our_report, "draft"), &part(their_report, "draft"));
+    let mut held = true;
     for name in ["outcome", "input"] {
         held &= equal(name, &part(ours, name), &part(theirs, name));
     }
