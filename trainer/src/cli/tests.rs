@@ -62,7 +62,7 @@ impl Desk {
 /// What an export writes beside the manifest.
 const FILES: [&str; 4] = ["CARD.md", "text.onnx", "tokenizer.json", "vision.onnx"];
 
-const BUNDLE: &str = "bundles/scale-vlp-tiny-0.5.0.ctb";
+const BUNDLE: &str = "bundles/scale-vlp-tiny-0.4.0.ctb";
 
 #[test]
 fn from_an_experiment_to_a_bundle_that_a_device_opens() {
