@@ -41,7 +41,8 @@ pub(crate) fn run(args: &Args, config: &Config) -> anyhow::Result<ExitCode> {
         let (mut object, row) = (object(&found, &reading), row(&found, &reading));
         match reading.scan {
             Ok(scan) => scan.look(|volume| {
-                object.extend([("voxels_sha256".to_owned(), volume.voxels().sha256().into())]);
+                // A second pass over all voxels: not where nobody sees what comes of it.
+                object.extend(args.json.then(|| ("voxels_sha256".to_owned(), volume.voxels().sha256().into())));
                 let key = &reading.subject.series_key.0;
                 args.montage.as_ref().map_or(Ok(()), |folder| pictures((folder, key), volume, config))
             })??,
