@@ -55,7 +55,7 @@ impl Desk {
     }
 
     fn bundle(&self) -> PathBuf {
-        self.folder.path().join("scale-vlp-tiny-0.5.0.ctb")
+        self.folder.path().join("scale-vlp-tiny-0.6.0.ctb")
     }
 
     /// A patient comes; the result has to name this model.
@@ -82,7 +82,7 @@ impl Desk {
             }
             "fleet" => {
                 let row = said.lines().find(|line| line.contains("ct-1")).unwrap_or_else(|| panic!("{said}"));
-                assert!(row.contains("scale-vlp-tiny 0.5.0 shadow") && row.contains("% of 2 series"), "{said}");
+                assert!(row.contains("scale-vlp-tiny 0.6.0 shadow") && row.contains("% of 2 series"), "{said}");
             }
             "activate" => {
                 self.site.state("b", "probation");

@@ -15,6 +15,7 @@ pub mod gauge;
 pub mod mosquitto;
 #[cfg(feature = "reading")]
 pub mod package;
+#[cfg(feature = "reading")]
 pub mod parcel;
 #[cfg(feature = "demo")]
 pub mod phantom;

@@ -29,6 +29,9 @@ const SMALL: [&str; 18] = [
     "golden = { seed = 18, size = [48, 40, 24], spacing_mm = [8.0, 8.0, 14.0], findings = [] }",
 ];
 
+/// What the committed preset has and a moment has no time for; a test that is about one of these asks for it.
+const LEFT_OUT: [(&str, &str); 3] = [("vision", "stem"), ("loss", "located"), ("training", "restart_at")];
+
 /// The committed preset made small, with further changes: lines of TOML with dotted keys.
 pub(crate) fn experiment(changes: &[&str]) -> Experiment {
     Experiment::parse(&small(changes)).unwrap()
@@ -42,6 +45,9 @@ pub(crate) fn small(changes: &[&str]) -> String {
 /// The text of the committed preset with lines of TOML in the place of its own.
 pub(crate) fn changed(lines: &[&str]) -> String {
     let mut preset: Table = crate::experiment::TINY.parse().unwrap();
+    for (table, key) in LEFT_OUT {
+        preset.get_mut(table).and_then(Value::as_table_mut).unwrap().remove(key);
+    }
     for line in lines {
         overlay(&mut preset, line.parse().unwrap());
     }

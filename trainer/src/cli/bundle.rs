@@ -135,8 +135,8 @@ fn packed(manifest: &bundle::Manifest, files: &[(String, PathBuf)], out: &Path) 
 /// Appliances take a bundle only with a signature by a key they trust: NAME-VERSION.ctb.minisig. A root document is signed
 /// by several keys: root-N.json.KEYID.minisig. Anybody can check either with minisign.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  ctedge-trainer sign scale-vlp-tiny-0.4.0.ctb --key keys/site.key\n  \
-    minisign -V -p keys/site.pub -m scale-vlp-tiny-0.4.0.ctb")]
+#[command(after_help = "Examples:\n  ctedge-trainer sign scale-vlp-tiny-0.5.0.ctb --key keys/site.key\n  \
+    minisign -V -p keys/site.pub -m scale-vlp-tiny-0.5.0.ctb")]
 pub(super) struct Sign {
     /// The bundle that `ctedge-trainer pack` wrote, or the document that `ctedge-trainer root` did.
     file: PathBuf,

@@ -40,7 +40,7 @@ From an experiment to a bundle that appliances install:
   ctedge-trainer export run --out exported
   ctedge-trainer pack exported
   ctedge-trainer keygen --out keys
-  ctedge-trainer sign scale-vlp-tiny-0.4.0.ctb --key keys/site.key
+  ctedge-trainer sign scale-vlp-tiny-0.5.0.ctb --key keys/site.key
 
 Each command has its own help: ctedge-trainer export --help";
 

@@ -25,9 +25,9 @@ use std::path::{Path, PathBuf};
 #[command(
     after_help = "Exit status: 0 when every device has it, 1 when one has refused it, failed, or not answered in time.\n\n\
     Examples:\n  \
-    ctedge-trainer publish scale-vlp-tiny-0.4.0.ctb --broker mqtt.site --device ct-1\n  \
-    ctedge-trainer publish scale-vlp-tiny-0.4.0.ctb --broker mqtt.site --group pilot --mode shadow --kib-s 256\n  \
-    ctedge-trainer publish scale-vlp-tiny-0.4.0.ctb --broker mqtt.site --all --url https://files.site/scale-vlp-tiny-0.4.0.ctb"
+    ctedge-trainer publish scale-vlp-tiny-0.5.0.ctb --broker mqtt.site --device ct-1\n  \
+    ctedge-trainer publish scale-vlp-tiny-0.5.0.ctb --broker mqtt.site --group pilot --mode shadow --kib-s 256\n  \
+    ctedge-trainer publish scale-vlp-tiny-0.5.0.ctb --broker mqtt.site --all --url https://files.site/scale-vlp-tiny-0.5.0.ctb"
 )]
 pub(super) struct Publish {
     /// The bundle; its signature lies beside it.

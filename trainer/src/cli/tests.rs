@@ -62,7 +62,7 @@ impl Desk {
 /// What an export writes beside the manifest.
 const FILES: [&str; 4] = ["CARD.md", "text.onnx", "tokenizer.json", "vision.onnx"];
 
-const BUNDLE: &str = "bundles/scale-vlp-tiny-0.4.0.ctb";
+const BUNDLE: &str = "bundles/scale-vlp-tiny-0.5.0.ctb";
 
 #[test]
 fn from_an_experiment_to_a_bundle_that_a_device_opens() {
@@ -168,7 +168,7 @@ fn a_stolen_key_is_replaced_by_a_root_that_two_of_three_sign() {
     bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap();
 
     let stolen = device.keys().ids().remove(0);
-    desk.done(&[&format!("root next @roots/root-1.json --revoke {stolen} --bundle-key @keys/new.pub --floor scale-vlp-tiny=5 --out @roots")]);
+    desk.done(&[&format!("root next @roots/root-1.json --revoke {stolen} --bundle-key @keys/new.pub --floor scale-vlp-tiny=6 --out @roots")]);
     for signer in ["bea", "cem"] {
         desk.done(&[&format!("sign @roots/root-2.json --key @keys/{signer}.key")]);
     }
@@ -178,7 +178,7 @@ fn a_stolen_key_is_replaced_by_a_root_that_two_of_three_sign() {
     desk.done(&[&format!("sign @{BUNDLE} --key @keys/new.key")]);
     let below = bundle::open(&file(BUNDLE), device.keys(), &file("device")).unwrap_err();
     assert_eq!(below.code(), "below_floor", "{below}");
-    assert_eq!(device.root().unwrap().floors["scale-vlp-tiny"], 5);
+    assert_eq!(device.root().unwrap().floors["scale-vlp-tiny"], 6);
 
     for (line, word) in [
         ("root next @roots/root-2.json --drop 0000000000000000 --out @x", "names no key"),

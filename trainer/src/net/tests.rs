@@ -20,7 +20,7 @@ const VOCABULARY: usize = 40;
 fn small() -> Experiment {
     let mut experiment =
         Experiment::parse(include_str!("../../../models/catalog/scale-vlp-tiny/experiment.toml")).unwrap();
-    experiment.seed = 7;
+    (experiment.seed, experiment.loss.located) = (7, 0.0);
     experiment.input.grid = Grid::Spacing { spacing_mm: [5.0, 2.0, 2.0], size: [4, 8, 12] };
     experiment.vision = Vision {
         patch: [2, 4, 4],
@@ -406,8 +406,9 @@ fn reached(experiment: &Experiment) -> (Vec<String>, usize) {
     let read = pair.text.forward(ids.to_device(&device), mask.to_device(&device));
     let cosines = seen.embedding.clone().matmul(read.embedding.transpose());
     let scores = cosines * pair.log_scale.val().exp().unsqueeze() + pair.bias.val().unsqueeze();
-    let shared = pair.shared_flags.as_ref().unwrap().forward(seen.embedding);
-    let gradients = (scores.powi_scalar(2).sum() + seen.logits.sum() + shared.sum()).backward();
+    let heads = [pair.located(&seen), pair.shared_flags.as_ref().map(|head| head.forward(seen.embedding))];
+    let heads = heads.into_iter().flatten().map(Tensor::sum);
+    let gradients = heads.fold(scores.powi_scalar(2).sum() + seen.logits.sum(), |all, head| all + head).backward();
     let mut reached = Reached { gradients: &gradients, path: Vec::new(), found: Vec::new(), count: 0 };
     pair.visit(&mut reached);
     assert_eq!(pair.learning(experiment), reached.count);
@@ -420,6 +421,8 @@ const LORA: Tune = Tune::Lora { rank: 2, alpha: 4.0 };
 fn everything_learns_unless_the_experiment_says_otherwise() {
     let mut experiment = tuned(Tune::Full, Tune::Full);
     (experiment.vision.positions, experiment.vision.class_token) = (Positions::Learned, true);
+    experiment.loss.located = 1.0;
+    (experiment.vision.patch, experiment.vision.stem) = ([4, 4, 4], Some(vec![3, 4, 2]));
     let (found, count) = reached(&experiment);
     let weights = initial(&experiment, VOCABULARY).unwrap();
     assert_eq!(count, weights.count());
@@ -430,7 +433,9 @@ fn everything_learns_unless_the_experiment_says_otherwise() {
 
 #[test]
 fn a_frozen_tower_learns_its_heads_alone() {
-    let (found, count) = reached(&tuned(Tune::Frozen, Tune::Frozen));
+    let mut experiment = tuned(Tune::Frozen, Tune::Frozen);
+    (experiment.vision.patch, experiment.vision.stem) = ([4, 4, 4], Some(vec![3, 4, 2]));
+    let (found, count) = reached(&experiment);
     let mut names: Vec<&str> = found.iter().map(String::as_str).collect();
     names.sort_unstable();
     let heads = [

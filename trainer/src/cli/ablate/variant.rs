@@ -70,7 +70,8 @@ impl Variant {
         }
     }
 
-    /// The experiment with this objective, seed and budget. It looks once, at its end.
+    /// The experiment with this objective, seed and budget. It looks once, at its end, and its learning rate falls once:
+    /// a restart is placed for the steps of its recipe.
     pub(super) fn of(self, base: &Experiment, seed: u64, steps: usize) -> Result<Experiment, ExperimentError> {
         let broken = |source| ExperimentError::Parse { source };
         let mut file: Table = base.source().parse().map_err(broken)?;
@@ -90,6 +91,7 @@ impl Variant {
             let steps = u64::try_from(steps).unwrap_or(u64::MAX);
             training.insert("steps".into(), whole(steps));
             training.insert("validate_every".into(), whole(steps));
+            training.remove("restart_at");
         }
         Experiment::parse(&file.to_string())
     }
