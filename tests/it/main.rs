@@ -24,6 +24,7 @@ mod decoder;
 mod delivery;
 mod door;
 mod drafts;
+mod engines;
 mod evidence;
 mod export;
 mod faults;

@@ -119,7 +119,8 @@ impl Paths {
 
     /// What models need.
     pub(crate) fn of_models(&self) -> infer::Folders {
-        infer::Folders { models: self.state.join("models"), trust: self.state.join("trust") }
+        let [models, trust, engine_key] = ["models", "trust", "engines.key"].map(|name| self.state.join(name));
+        infer::Folders { models, trust, engine_key }
     }
 }
 
@@ -210,6 +211,7 @@ impl Config {
             settings: infer::Settings { bundle, ..self.infer.clone() },
             folders: self.paths.of_models(),
             watches: self.watch.clone(),
+            engines: infer::Engines::Build,
         }
     }
 

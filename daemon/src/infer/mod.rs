@@ -3,14 +3,15 @@
 //! In: [`Reading`]s. Out: [`Inferred`]. Owns `state/models`, where bundles are unpacked, and the provider's caches in it.
 //! The supervisor only starts the worker, passes the voxels' descriptor on, and outlives a driver that hangs.
 
-mod cache;
 mod draft;
+mod engines;
 mod ladder;
 mod library;
 mod model;
 mod onnx;
 mod seen;
 mod settings;
+mod wire;
 mod worker;
 
 pub(crate) use draft::{Ask, Cost, Drafted, Fault, Hold, Policy, Settings as DraftSettings, Source};
@@ -19,8 +20,10 @@ pub(crate) use library::find as find_library;
 pub(crate) use model::device;
 pub(crate) use seen::{Focus, Neighbour, Similar, Unscored, Watch, Watched, problems_of_watches};
 pub(crate) use settings::{Provider, Settings, Tensorrt};
+pub(crate) use wire::{Engines, Folders, Setup};
 pub(crate) use worker::work;
 
+use crate::floor::clock::Stopwatch;
 use crate::floor::durable;
 use crate::floor::fate::{Code, Refusal};
 use crate::floor::limits::ASKING;
@@ -28,8 +31,7 @@ use crate::floor::subject::Subject;
 use crate::floor::worker::{Jail, Killed, Lost, Worker};
 use crate::volume::{Reading, Scan};
 use ctedge_models::bundle::{Admission, LabelSpec, known_code};
-use ctedge_models::scan::{Facts, VoxelKind};
-use ctedge_models::volume::Geometry;
+use ctedge_models::scan::Facts;
 use draft::writer::hung_s;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -37,6 +39,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 use tracing::warn;
+use wire::{Answer, Request};
 
 /// The model that is loaded and how it really runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +70,10 @@ pub(crate) struct Model {
     pub(crate) nodes: BTreeMap<String, usize>,
     /// Why the providers before it do not run, one sentence each.
     pub(crate) passed_over: Vec<String>,
+    /// The one among them whose engine is not built yet.
+    pub(crate) unbuilt: Option<Provider>,
+    /// Whether engines lay here that this device has not built. They were deleted.
+    pub(crate) discarded: bool,
     /// ONNX Runtime's library.
     pub(crate) library: PathBuf,
     /// ONNX Runtime's version.
@@ -131,68 +138,6 @@ impl LoadError {
     }
 }
 
-/// Folders of the device that a model needs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Folders {
-    /// Where bundles are unpacked.
-    pub(crate) models: PathBuf,
-    /// Where roots lie that have followed the pinned one, and keys that were revoked here.
-    pub(crate) trust: PathBuf,
-}
-
-/// All that loading a model takes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Setup {
-    /// Which model, and where it runs.
-    pub(crate) settings: Settings,
-    /// Folders.
-    pub(crate) folders: Folders,
-    /// Findings that the site watches.
-    pub(crate) watches: Vec<Watch>,
-}
-
-/// A request to the inference worker.
-#[derive(Debug, Serialize, Deserialize)]
-enum Request {
-    /// Open the bundle, load ONNX Runtime, pass the golden volume.
-    Load { setup: Box<Setup>, admission: Option<Box<Admission>> },
-    /// Run the golden volume again.
-    Golden { within_s: f64 },
-    /// Draft a report of the volume that the model ran on last.
-    Draft(Ask),
-    /// Run the model on the volume whose voxels come with this message.
-    ///
-    /// The worker ends the run itself after `within_s`.
-    Run { geometry: Geometry, kind: VoxelKind, within_s: f64 },
-}
-
-/// An answer of the inference worker.
-#[derive(Debug, Serialize, Deserialize)]
-enum Answer {
-    Loaded(Box<Model>),
-    Scores(Scores),
-    Drafted(Drafted),
-    /// There is no draft, and why.
-    Undrafted {
-        fault: Fault,
-        reason: String,
-    },
-    /// The run took too long, and ended when it was asked to.
-    Stopped,
-    /// Largest difference of a logit from the trainer's, on the golden volume.
-    Golden(f32),
-    /// The model is not loaded. The code is the bundle's, where that is the reason.
-    Unloaded {
-        fault: Option<String>,
-        reason: String,
-    },
-    /// A request that could not be fulfilled.
-    Failed {
-        code: Code,
-        reason: String,
-    },
-}
-
 /// Names the folder of what CUDA has compiled for this device.
 const CUDA_CACHE: &str = "CUDA_CACHE_PATH";
 
@@ -213,16 +158,21 @@ pub(crate) struct Inference {
 impl Inference {
     /// Starts the worker and has it load the model.
     pub(crate) fn start(setup: &Setup) -> Result<Self, LoadError> {
-        Self::load(setup, None)
+        Self::load(setup, None, &|| false)
     }
 
     /// The same for a bundle that is new to this device.
     pub(crate) fn start_new(setup: &Setup, admission: Admission) -> Result<Self, LoadError> {
-        Self::load(setup, Some(Box::new(admission)))
+        Self::load(setup, Some(Box::new(admission)), &|| false)
     }
 
-    fn load(setup: &Setup, admission: Option<Box<Admission>>) -> Result<Self, LoadError> {
-        let Setup { settings, folders: Folders { models, .. }, .. } = setup;
+    /// The same, until nobody wants it any more.
+    pub(crate) fn start_unless(setup: &Setup, given_up: &dyn Fn() -> bool) -> Result<Self, LoadError> {
+        Self::load(setup, None, given_up)
+    }
+
+    fn load(setup: &Setup, admission: Option<Box<Admission>>, given_up: &dyn Fn() -> bool) -> Result<Self, LoadError> {
+        let Setup { settings, folders: Folders { models, engine_key, .. }, .. } = setup;
         // Builds of ONNX Runtime from 1.29 on report usage unless this is set before they are loaded.
         let mut environment = vec![("ORT_DISABLE_TELEMETRY", "1".to_owned())];
         // CUDA would keep what it compiles in the user's home, which the worker cannot write.
@@ -232,27 +182,27 @@ impl Inference {
         // The worker cannot make it where it is missing.
         let made = durable::make_folder(models);
         made.map_err(|error| LoadError::new(format!("{}: {error}", models.display())))?;
+        let made = engines::Key::make(engine_key);
+        made.map_err(|error| LoadError::new(format!("{}: {error}", engine_key.display())))?;
         let resident_bytes = (settings.memory_mib > 0).then(|| settings.memory_mib.saturating_mul(1 << 20));
         let started = Worker::start(INFER, Jail { resident_bytes, ..Jail::default() }, &environment);
         let mut worker =
             started.map_err(|error| LoadError::new(format!("no inference worker can be started: {error}")))?;
         let request = Request::Load { setup: Box::new(setup.clone()), admission };
-        let answer = worker.ask::<_, Answer>(&request, None, seconds(settings.load_s));
-        let reason = match answer {
-            Ok((Answer::Loaded(model), _)) => {
-                return Ok(Self { run_s: settings.run_s, worker, model: *model });
-            }
-            Ok((Answer::Unloaded { fault, reason }, _)) => {
+        let answer = worker.tell(&request, None);
+        match answer.and_then(|()| loading(&mut worker, seconds(settings.load_s), given_up)) {
+            Ok(Some(Answer::Loaded(model))) => Ok(Self { run_s: settings.run_s, worker, model: *model }),
+            Ok(Some(Answer::Unloaded { fault, reason })) => {
                 let fault = fault.map(|code| known_code(&code).unwrap_or("bad_bundle"));
-                return Err(LoadError { fault, ..LoadError::new(reason) });
+                Err(LoadError { fault, ..LoadError::new(reason) })
             }
-            Ok((_, _)) => ANOTHER.to_owned(),
+            Ok(Some(_)) => Err(LoadError::new(ANOTHER.to_owned())),
+            Ok(None) => Err(LoadError::new("nobody wants the model any more".to_owned())),
             Err(lost) => {
                 let hung = (lost == Lost::Time).then(|| worker.kill());
-                return Err(LoadError { hung, ..LoadError::new(format!("while loading the model: {lost}")) });
+                Err(LoadError { hung, ..LoadError::new(format!("while loading the model: {lost}")) })
             }
-        };
-        Err(LoadError::new(reason))
+        }
     }
 
     /// The model.
@@ -333,6 +283,22 @@ impl Inference {
             }
         };
         Err(LoadError::new(reason))
+    }
+}
+
+/// What a worker says that loads a model; `None` when nobody wants that any more.
+fn loading(worker: &mut Worker, within: Duration, given_up: &dyn Fn() -> bool) -> Result<Option<Answer>, Lost> {
+    /// How often it is looked whether somebody does.
+    const LOOK: Duration = Duration::from_millis(200);
+    let since = Stopwatch::start();
+    loop {
+        let left = within.saturating_sub(since.elapsed());
+        match worker.hear::<Answer>(LOOK.min(left))? {
+            Some((answer, _)) => return Ok(Some(answer)),
+            None if left <= LOOK => return Err(Lost::Time),
+            None if given_up() => return Ok(None),
+            None => {}
+        }
     }
 }
 

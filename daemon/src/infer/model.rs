@@ -1,10 +1,10 @@
 //! A bundle, opened, checked and ready to run.
 
-use super::cache::{self, Key};
 use super::draft::writer::Writer;
-use super::onnx::{Engine, Graph, Halt, Runtime, Seen, Tokens};
+use super::engines::{self, Halted, Running};
+use super::onnx::{Engine, Halt, Runtime, Seen, Tokens};
 use super::seen::{Library, Watcher, foci};
-use super::{Ask, Drafted, Fault, Folders, Model, Provider, Scores, Settings, Setup, Tensorrt, library, seconds};
+use super::{Ask, Drafted, Fault, Folders, Model, Scores, Settings, Setup, library};
 use crate::floor::clock::Stopwatch;
 use crate::floor::fate::Code;
 use crate::floor::worker::memory::Memory;
@@ -13,7 +13,6 @@ use ctedge_models::preprocess;
 use ctedge_models::spec::PreprocessSpec;
 use ctedge_models::trust::TrustStore;
 use ctedge_models::volume::Volume;
-use std::path::Path;
 use std::time::Duration;
 
 /// A model that has passed its golden test on this device.
@@ -39,13 +38,13 @@ impl Loaded {
     /// # Errors
     /// Why not, in words that name the next step.
     pub(super) fn load(setup: &Setup, admission: Option<&Admission>) -> Result<Self, Unloaded> {
-        let Setup { settings, folders, watches } = setup;
+        let Setup { settings, folders, watches, .. } = setup;
         let library = library::find(settings.library.as_deref()).map_err(|missing| missing.to_string())?;
         let runtime = Runtime::load(&library)?;
         let bundle = open(settings, folders, &runtime, admission)?;
         let manifest = bundle.manifest();
-        let Running { engine, graph, golden_difference, passed_over } =
-            running(&runtime, settings, (&bundle, &folders.models))?;
+        let Running { engine, graph, golden_difference, passed_over, unbuilt, discarded } =
+            engines::running(setup, &runtime, &bundle)?;
         let writer = Writer::load(&runtime, settings, &bundle, (engine.provider(), &graph));
         let writer = writer.map_err(|reason| format!("the model's decoder: {reason}"))?;
         let reference = Library::open(&bundle, settings.neighbours);
@@ -66,6 +65,8 @@ impl Loaded {
             provider: engine.provider(),
             nodes: engine.nodes().clone(),
             passed_over,
+            unbuilt,
+            discarded,
             library,
             runtime: runtime.version().to_owned(),
             golden_difference,
@@ -138,6 +139,16 @@ impl From<String> for Unloaded {
     }
 }
 
+impl From<Halted> for Unloaded {
+    fn from(halted: Halted) -> Self {
+        let none = "no execution provider that infer.providers and infer.policy allow runs the model";
+        match halted {
+            Halted::Disk(reason) => reason.into(),
+            Halted::None(reasons) => Self { fault: Some(GOLDEN), reason: format!("{none}: {}", reasons.join("; ")) },
+        }
+    }
+}
+
 /// What `bundle` says of a disk that fails or a file that is not there.
 const UNREADABLE: &str = "unreadable";
 
@@ -196,76 +207,13 @@ fn chain(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {}", chain(source)))
 }
 
-/// A volume graph that has passed the golden test.
-struct Running {
-    engine: Engine,
-    graph: Graph,
-    golden_difference: f32,
-    /// Why the providers before this one do not run.
-    passed_over: Vec<String>,
-}
-
-/// The graph on the first provider of the settings that takes it and passes the golden test.
-fn running(
-    runtime: &Runtime,
-    settings: &Settings,
-    (bundle, models): (&VerifiedBundle, &Path),
-) -> Result<Running, Unloaded> {
-    let manifest = bundle.manifest();
-    let mut passed_over = Vec::new();
-    for &wanted in settings.chain() {
-        let graph = graph(bundle, (wanted, &settings.tensorrt), runtime, models)?;
-        let attempt = Engine::load(runtime, settings, &graph, wanted).and_then(|mut engine| {
-            let provider = engine.provider();
-            if provider != wanted {
-                return Err(format!("ONNX Runtime gave the graph to {}", provider.name()));
-            }
-            golden(&mut engine, &manifest.golden, &manifest.input, seconds(settings.load_s))
-                .map(|difference| (engine, difference))
-        });
-        match attempt {
-            Ok((engine, golden_difference)) => {
-                let bounded = cache::bound(models, &graph.cache, settings.engines_mib.saturating_mul(1 << 20));
-                bounded.map_err(|error| format!("{}: {error}", models.display()))?;
-                return Ok(Running { engine, graph, golden_difference, passed_over });
-            }
-            Err(reason) => passed_over.push(format!("{}: {reason}", wanted.name())),
-        }
-    }
-    let reason = format!(
-        "no execution provider that infer.providers and infer.policy allow runs the model: {}",
-        passed_over.join("; ")
-    );
-    Err(Unloaded { fault: Some(GOLDEN), reason })
-}
-
-/// The graph, and where a provider keeps what it builds from it.
-fn graph(
-    bundle: &VerifiedBundle,
-    (wanted, tensorrt): (Provider, &Tensorrt),
-    runtime: &Runtime,
-    models: &Path,
-) -> Result<Graph, String> {
-    let manifest = bundle.manifest();
-    let path = bundle.path(&manifest.vision.file).ok_or("the bundle has no volume graph")?;
-    let digest = bundle.digest().as_str();
-    let machine = cache::machine(Path::new("/"));
-    let input = manifest.vision.inputs.first();
-    let shape = input.map(|input| input.shape.as_slice()).unwrap_or_default();
-    let profile = input.map(|input| format!("{}:{}", input.name, sides(&input.shape))).unwrap_or_default();
-    let (runtime, precision) = (runtime.version(), manifest.vision.precision.as_str());
-    let key = Key { digest, provider: wanted, runtime, precision, shape, tensorrt, machine: &machine };
-    let cache = key.folder(models).map_err(|error| format!("{}: {error}", models.display()))?;
-    Ok(Graph { path, cache, profile, digest: digest.to_owned(), labels: manifest.labels.len() })
-}
-
-/// A shape as TensorRT's profiles spell it.
-fn sides(shape: &[usize]) -> String {
-    shape.iter().map(usize::to_string).collect::<Vec<_>>().join("x")
-}
-
 /// Runs the bundle's own phantom through preprocessing and model, and compares with what the trainer computed.
-fn golden(engine: &mut Engine, golden: &Golden, input: &PreprocessSpec, within: Duration) -> Result<f32, String> {
+pub(super) fn golden(
+    engine: &mut Engine,
+    golden: &Golden,
+    input: &PreprocessSpec,
+    within: Duration,
+) -> Result<f32, String> {
     let Golden { phantom, tensor_sha256, logits, tolerance } = golden;
     let volume = phantom.volume().map_err(|error| format!("the golden volume: {error}"))?;
     let tensor = preprocess::tensor(&volume, input);

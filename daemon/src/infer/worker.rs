@@ -1,7 +1,8 @@
 //! The inference worker: answers requests until the supervisor goes.
 
 use super::model::{Loaded, NoScores, Unloaded};
-use super::{Answer, CUDA_CACHE, Drafted, Fault, Request, Setup, seconds};
+use super::wire::{Answer, Request};
+use super::{CUDA_CACHE, Drafted, Fault, Setup, seconds};
 use crate::floor::fate::Code;
 use crate::floor::worker::Desk;
 use crate::floor::worker::calls::Duty;

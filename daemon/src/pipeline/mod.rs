@@ -56,7 +56,7 @@ use tokio::sync::watch::Sender;
 use tracing::{error, warn};
 use vitals::ModelState;
 use watch::{Beats, Tally};
-use work::{PutOff, UnderWay, kept};
+use work::{PutOff, UnderWay, Workshop, kept};
 
 /// Why the daemon could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -126,6 +126,7 @@ struct House {
     put_off: PutOff,
     under_way: UnderWay,
     ladder: Mutex<Ladder>,
+    workshop: Workshop,
     isolation: Result<(), String>,
     stop: AtomicBool,
     stopping: Sender<bool>,
@@ -225,6 +226,7 @@ impl House {
             put_off: PutOff::default(),
             under_way: UnderWay::default(),
             ladder,
+            workshop: Workshop::default(),
             store,
             isolation: volume::isolation(&config.volume),
             stop: AtomicBool::new(false),
@@ -265,6 +267,11 @@ impl House {
                 Ok(())
             })?;
         }
+        let to_model = readings.clone();
+        self.room(scope, "engines", move || {
+            self.build_engines(&to_model);
+            Ok(())
+        })?;
         self.room(scope, "intake", move || {
             let (settings, spool) = (&self.config.intake, &self.spool);
             let (disk, paused) = (&self.disk, self.commands.paused());

@@ -134,20 +134,7 @@ pub(super) fn info(house: &House) -> Info {
 /// `books`: what waits, and whether the books balance; nothing when they cannot be read.
 pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check> {
     let check = |id, state, detail: String| Check { id, state, detail };
-    let mut checks = Vec::new();
-    match &*house.model.lock().unwrap_or_else(PoisonError::into_inner) {
-        ModelState::Loading => checks.push(check("model", CheckState::Warming, "being loaded".to_owned())),
-        ModelState::Failed(reason) => checks.push(check("model", CheckState::Failed, reason.clone())),
-        ModelState::Resting => checks.push(check("model", CheckState::Degraded, "not loaded: safe mode".to_owned())),
-        ModelState::Loaded(model) => {
-            let detail =
-                if model.trained { String::new() } else { "random weights: the flags mean nothing".to_owned() };
-            let state = if model.trained { CheckState::Ok } else { CheckState::Degraded };
-            checks.push(check("model", state, detail));
-            let state = if model.passed_over.is_empty() { CheckState::Ok } else { CheckState::Degraded };
-            checks.push(check("provider", state, model.passed_over.join("; ")));
-        }
-    }
+    let mut checks = of_model(house);
     checks.push(house.inference_check());
     let link = house.link.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let broker = match (&link.problem, link.refused, link.published_to_nobody) {
@@ -193,6 +180,24 @@ pub(super) fn checks(house: &House, books: Option<(Waiting, bool)>) -> Vec<Check
         Waiting { .. } => check("outbox", CheckState::Ok, String::new()),
     }));
     checks
+}
+
+/// The model, the provider that runs it, and the engine that is missing to it.
+fn of_model(house: &House) -> Vec<Check> {
+    let check = |id, state, detail: String| Check { id, state, detail };
+    match &*house.model.lock().unwrap_or_else(PoisonError::into_inner) {
+        ModelState::Loading => vec![check("model", CheckState::Warming, "being loaded".to_owned())],
+        ModelState::Failed(reason) => vec![check("model", CheckState::Failed, reason.clone())],
+        ModelState::Resting => vec![check("model", CheckState::Degraded, "not loaded: safe mode".to_owned())],
+        ModelState::Loaded(model) => {
+            let detail = if model.trained { "" } else { "random weights: the flags mean nothing" };
+            let state = if model.trained { CheckState::Ok } else { CheckState::Degraded };
+            let model_check = check("model", state, detail.to_owned());
+            let state = if model.passed_over.is_empty() { CheckState::Ok } else { CheckState::Degraded };
+            let provider = check("provider", state, model.passed_over.join("; "));
+            [model_check, provider].into_iter().chain(house.engine_check(model)).collect()
+        }
+    }
 }
 
 /// Series that take too long, if there are any.

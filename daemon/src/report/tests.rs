@@ -25,6 +25,8 @@ fn model() -> Model {
         provider: Provider::Cpu,
         nodes: std::collections::BTreeMap::new(),
         passed_over: Vec::new(),
+        unbuilt: None,
+        discarded: false,
         library: "lib".into(),
         runtime: "1.28.0".into(),
         golden_difference: 0.0,

@@ -148,7 +148,7 @@ fn test() -> anyhow::Result<()> {
         return cargo(&["nextest", "run", "--workspace"], &environment);
     }
     say("cargo-nextest is not installed; the same tests by cargo test");
-    cargo(&["test", "--workspace", "--lib", "--bins", "--tests"], &environment)
+    cargo(&["test", "--workspace", "--lib", "--bins", "--examples", "--tests"], &environment)
 }
 
 /// Runs a program of the tests that the step `build` has made.

@@ -29,8 +29,10 @@ pub(super) struct Graph {
     pub(super) path: PathBuf,
     /// Its input and that input's shape, which is always the same: `volume:1x1x64x80x80`.
     pub(super) profile: String,
-    /// Folder for what a provider builds from it.
+    /// Folder for what is made of it on this device and costs time to make again.
     pub(super) cache: PathBuf,
+    /// The folder in it for engines, which count only as they were sealed.
+    pub(super) engines: PathBuf,
     /// Names the model in the cache: without it TensorRT takes another model's engine for this one's.
     pub(super) digest: String,
     /// Number of logits.
@@ -196,7 +198,7 @@ fn dispatch(wanted: Provider, graph: &Graph, how: &Tensorrt) -> Vec<ExecutionPro
         Provider::Cpu => vec![CPU::default().build().error_on_failure()],
         Provider::Cuda => vec![cuda()],
         Provider::Tensorrt => {
-            let cache = graph.cache.display().to_string();
+            let cache = graph.engines.display().to_string();
             let mut tensorrt = TensorRT::default()
                 .with_fp16(how.fp16)
                 .with_int8(how.int8)

@@ -23,6 +23,8 @@ pub(in crate::pipeline) enum Task {
     Read(Box<Reading>),
     /// Test it.
     Examine(Depth, SyncSender<Examined>),
+    /// Have this one go on in the place of the same model without its engine.
+    Engine(Box<Inference>),
     /// Have a model read in the shadow of the one that counts; nothing has none do so.
     Shadow(Option<Box<Inference>>),
     /// Have the model that waits count: this one, or the one in the shadow.

@@ -122,8 +122,7 @@ impl House {
             started
         });
         if started.is_ok() {
-            let took = u32::try_from(since.ms()).unwrap_or(u32::MAX);
-            drop(lock(&self.store).commit(|transaction| table::keep_loading_ms(transaction, took)));
+            self.note_loading(&since);
         }
         let candidate = started.map_err(|error| {
             let reason = error.fault.map_or(Reason::Model, Reason::Bundle);

@@ -278,7 +278,7 @@ impl House {
     }
 
     /// Hands a task to the room of the model when its turn comes.
-    pub(super) fn hand_to_model(&self, mut task: Task, tasks: &SyncSender<Task>) -> Handed {
+    pub(in crate::pipeline) fn hand_to_model(&self, mut task: Task, tasks: &SyncSender<Task>) -> Handed {
         loop {
             match tasks.try_send(task) {
                 Ok(()) => return Handed::Over,
@@ -316,7 +316,7 @@ impl House {
 
 /// Whether a task has reached the room of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Handed {
+pub(in crate::pipeline) enum Handed {
     /// It has.
     Over,
     /// The room has no model, and waits for one that can be loaded.

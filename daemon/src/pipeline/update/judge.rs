@@ -37,6 +37,7 @@ impl House {
                 let active = self.examine(active, depth, &reply)?;
                 Some(Running { active, shadow })
             }
+            Task::Engine(built) => Some(Running { active: self.with_engine(active, *built), shadow }),
             Task::Shadow(candidate) => Some(Running { active, shadow: candidate.map(|candidate| *candidate) }),
             Task::Switch(candidate, reply) => {
                 let running = Running { active, shadow: candidate.map(|candidate| *candidate).or(shadow) };

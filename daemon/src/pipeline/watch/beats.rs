@@ -34,6 +34,7 @@ impl Beats {
             ("examination", OWN_WORK),
             // A new model is loaded here, beside the one that serves.
             ("models", infer),
+            ("engines", infer),
         ];
         Self { rooms: rooms.map(|(name, budget)| (name, budget, Arc::default())).into() }
     }

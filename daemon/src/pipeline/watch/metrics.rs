@@ -86,6 +86,11 @@ impl House {
             page.sample(&labels, 1);
         }
         let kept = lock(&self.store).read(|connection| Ok((table::slots(connection)?, table::agreement(connection)?)));
+        if let Ok(Some(took_ms)) = lock(&self.store).read(table::loading_ms) {
+            let help = "Time that the last new model or engine took to be loaded, engines built included.";
+            let seconds = Duration::from_millis(took_ms.into()).as_secs_f64();
+            page.single("ctedge_engine_build_seconds", Kind::Gauge, help, seconds);
+        }
         let Ok((slots, agreement)) = kept else { return };
         page.family("ctedge_model_slot", Kind::Gauge, "What is in the slots for models.");
         for place in update::Place::ALL {

@@ -6,7 +6,7 @@ use super::super::{AGAIN, House};
 use crate::floor::clock;
 use crate::floor::store::{Store, StoreError, fact, set_fact};
 use crate::floor::worker::Killed;
-use crate::infer::{Inference, Ladder, Provider, Reboots, Rung, Setup, Stance};
+use crate::infer::{Engines, Inference, Ladder, Model, Provider, Reboots, Rung, Setup, Stance};
 use crate::message::{Check, CheckState, Incident};
 use crate::outbox;
 use rusqlite::Transaction;
@@ -32,6 +32,19 @@ pub(in crate::pipeline) fn kept(store: &Store) -> Result<Ladder, StoreError> {
     });
     ladder.starts(clock::boot());
     Ok(ladder)
+}
+
+/// Says what a model that is loaded does not have.
+fn lacks(model: &Model) {
+    for reason in &model.passed_over {
+        warn!(reason, "an execution provider does not run");
+    }
+    if model.discarded {
+        warn!("engines without this device's seal lay in its cache, and were deleted");
+    }
+    for (watch, reason) in &model.unscored {
+        warn!(watch, %reason, "a watch has no scores");
+    }
 }
 
 /// Keeps where the device stands.
@@ -131,7 +144,9 @@ impl House {
             self.model_is(ModelState::Loading);
             let ladder = self.ladder();
             let counting = self.counting();
-            match Inference::start(&self.setup(counting.path.clone(), &ladder)) {
+            // An engine that is not here yet is built by `engines`, and nobody waits for it.
+            let setup = Setup { engines: Engines::Kept, ..self.setup(counting.path.clone(), &ladder) };
+            match Inference::start(&setup) {
                 Ok(mut inference) => {
                     inference.pass_over(bad(&ladder));
                     self.adopt(&counting, &inference)?;
@@ -191,13 +206,9 @@ impl House {
             golden_difference = model.golden_difference,
             "the model is loaded"
         );
-        for reason in &model.passed_over {
-            warn!(reason, "an execution provider does not run");
-        }
-        for (watch, reason) in &model.unscored {
-            warn!(watch, %reason, "a watch has no scores");
-        }
+        lacks(model);
         self.enter_model(&model.digest);
+        self.workshop.serves(model);
         self.model_is(ModelState::Loaded(Box::new(model.clone())));
     }
 

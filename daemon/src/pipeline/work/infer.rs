@@ -41,7 +41,7 @@ impl House {
                     self.under_way.one_less();
                     ended.map(|()| running)
                 }
-                task @ (Task::Examine(..) | Task::Shadow(_) | Task::Switch(..) | Task::Back(..)) => {
+                task @ (Task::Examine(..) | Task::Engine(_) | Task::Shadow(_) | Task::Switch(..) | Task::Back(..)) => {
                     self.change_models(running, task)
                 }
             };

@@ -3,12 +3,14 @@
 //! A series that had one waits until no other does, so that the others lose at most one attempt's time to it. Then it is
 //! worked on alone: whatever happens meanwhile is its own doing, and counts against nobody else.
 
+mod build;
 mod climb;
 mod draft;
 mod infer;
 mod queue;
 mod read;
 
+pub(super) use build::Workshop;
 pub(super) use climb::kept;
 pub(crate) use draft::drafted;
 

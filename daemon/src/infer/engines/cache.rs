@@ -1,8 +1,8 @@
 //! What a provider builds from a graph on this device: engines and timings of TensorRT. Caches, never more: whatever is
 //! missing is built again, nothing comes from outside, and each engine has to pass the golden test whenever it is loaded.
 
-use super::{Provider, Tensorrt};
 use crate::floor::durable;
+use crate::infer::{Provider, Tensorrt};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::fs::{self, DirBuilder};
@@ -13,21 +13,21 @@ use std::time::SystemTime;
 
 /// On what an engine depends. Another value of any of it is another engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Key<'a> {
+pub(in crate::infer) struct Key<'a> {
     /// SHA-256 of the bundle, hex.
-    pub(super) digest: &'a str,
+    pub(in crate::infer) digest: &'a str,
     /// The provider.
-    pub(super) provider: Provider,
+    pub(in crate::infer) provider: Provider,
     /// Version of ONNX Runtime.
-    pub(super) runtime: &'a str,
+    pub(in crate::infer) runtime: &'a str,
     /// Of the weights.
-    pub(super) precision: &'a str,
+    pub(in crate::infer) precision: &'a str,
     /// Shape of the input.
-    pub(super) shape: &'a [usize],
+    pub(in crate::infer) shape: &'a [usize],
     /// How it is built.
-    pub(super) tensorrt: &'a Tensorrt,
+    pub(in crate::infer) tensorrt: &'a Tensorrt,
     /// The machine: [`machine`].
-    pub(super) machine: &'a str,
+    pub(in crate::infer) machine: &'a str,
 }
 
 impl Key<'_> {
@@ -36,7 +36,7 @@ impl Key<'_> {
     ///
     /// # Errors
     /// The folder cannot be made, or an old one not deleted.
-    pub(super) fn folder(&self, models: &Path) -> io::Result<PathBuf> {
+    pub(in crate::infer) fn folder(&self, models: &Path) -> io::Result<PathBuf> {
         let of_bundle = models.join(format!("{}.cache", self.digest));
         let name = self.name();
         let others =
@@ -62,7 +62,7 @@ impl Key<'_> {
 }
 
 /// What says which graphics processor, driver and libraries a machine has, below its root folder.
-pub(super) fn machine(root: &Path) -> String {
+pub(in crate::infer) fn machine(root: &Path) -> String {
     let at = |path: &str| root.join(path);
     let mut files = ["proc/driver/nvidia/version", "etc/nv_tegra_release", "proc/device-tree/model"].map(at).to_vec();
     let cards = entries(&at("proc/driver/nvidia/gpus")).unwrap_or_default();
@@ -84,7 +84,7 @@ pub(super) fn machine(root: &Path) -> String {
 ///
 /// # Errors
 /// One cannot be looked at or deleted.
-pub(super) fn bound(models: &Path, in_use: &Path, most_bytes: u64) -> io::Result<()> {
+pub(in crate::infer) fn bound(models: &Path, in_use: &Path, most_bytes: u64) -> io::Result<()> {
     let mut engines: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     let caches = entries(models)?.into_iter().filter(|path| path.extension().is_some_and(|it| it == "cache"));
     for engine in caches.flat_map(|cache| entries(&cache).unwrap_or_default()) {

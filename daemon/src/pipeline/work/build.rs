@@ -1,0 +1,168 @@
+//! An engine that is not here yet is built beside the model that serves: on a provider that needs none it reads series meanwhile, and
+//! gives way to the same model with its engine once that has passed.
+
+use super::super::House;
+use super::super::obey::Task;
+use crate::floor::clock::{self, Stopwatch};
+use crate::floor::store::lock;
+use crate::infer::{Inference, Model, Provider};
+use crate::message::{Check, CheckState};
+use crate::update::table;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tracing::{info, warn};
+
+/// How often it is looked whether an engine is wanted.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The engine that is wanted, and what has become of it.
+#[derive(Debug, Default)]
+pub(in crate::pipeline) struct Workshop(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    wanted: Option<Order>,
+    begun: Option<Begun>,
+    /// A model whose engine could not be built since the daemon's start, by the digest of its bundle, and why.
+    failed: Option<(String, String)>,
+}
+
+/// The model that runs without the engine of a provider, by the digest of its bundle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Order {
+    digest: String,
+    provider: Provider,
+}
+
+#[derive(Debug)]
+struct Begun {
+    provider: Provider,
+    at_ms: i64,
+    /// Milliseconds that it took the last time.
+    last_ms: Option<u32>,
+}
+
+impl Workshop {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This model serves from now on. What was built for another is not wanted any more.
+    pub(super) fn serves(&self, model: &Model) {
+        let mut state = self.state();
+        let has_failed = state.failed.as_ref().is_some_and(|(digest, _)| *digest == model.digest);
+        let order = model.unbuilt.map(|provider| Order { digest: model.digest.clone(), provider });
+        state.wanted = order.filter(|_| !has_failed);
+    }
+
+    fn wanted(&self) -> Option<Order> {
+        self.state().wanted.clone()
+    }
+
+    fn is_wanted(&self, order: &Order) -> bool {
+        self.state().wanted.as_ref() == Some(order)
+    }
+
+    fn begins(&self, order: &Order, last_ms: Option<u32>) {
+        let (at_ms, provider) = (clock::now_ms(), order.provider);
+        self.state().begun = Some(Begun { provider, at_ms, last_ms });
+    }
+
+    /// It is built, given up, or cannot be built, and why.
+    fn ends(&self, order: &Order, failed: Option<String>) {
+        let mut state = self.state();
+        state.begun = None;
+        if let Some(reason) = &failed {
+            warn!(reason, "an engine cannot be built; series are read without it");
+        }
+        if state.wanted.as_ref() == Some(order) {
+            state.wanted = None;
+        }
+        if let Some(reason) = failed {
+            state.failed = Some((order.digest.clone(), reason));
+        }
+    }
+
+    /// How it stands with the engine; nothing where none is missing.
+    fn told(&self, serving: &str) -> Option<String> {
+        let state = self.state();
+        if let Some(Begun { provider, at_ms, last_ms }) = &state.begun {
+            let since = clock::rfc3339(*at_ms);
+            let about = last_ms.map_or_else(
+                || "how long it takes here is not known yet".to_owned(),
+                |ms| format!("to be ready at about {}", clock::rfc3339(at_ms.saturating_add(i64::from(ms)))),
+            );
+            let provider = provider.name();
+            return Some(format!("{provider}'s is being built since {since}, {about}; series are read without it"));
+        }
+        let (_, reason) = state.failed.as_ref().filter(|(digest, _)| digest == serving)?;
+        Some(format!("{reason}; it is tried again when ctedge is started"))
+    }
+}
+
+impl House {
+    /// Builds what is wanted, until the daemon is told to stop.
+    pub(in crate::pipeline) fn build_engines(&self, tasks: &SyncSender<Task>) {
+        while !self.wait(LOOK) {
+            if let Some(order) = self.workshop.wanted() {
+                self.build_engine(&order, tasks);
+            }
+        }
+    }
+
+    fn build_engine(&self, order: &Order, tasks: &SyncSender<Task>) {
+        let last_ms = lock(&self.store).read(table::loading_ms).ok().flatten();
+        self.workshop.begins(order, last_ms);
+        self.board.wake();
+        info!(provider = order.provider.name(), last_ms, "an engine is built beside the model that serves");
+        let setup = self.setup(self.counting().path, &self.ladder());
+        let since = Stopwatch::start();
+        let given_up = || self.stop.load(Ordering::Relaxed) || !self.workshop.is_wanted(order);
+        let built = Inference::start_unless(&setup, &given_up);
+        let ready = match built {
+            _ if given_up() => None,
+            // Another model counts by now.
+            Ok(built) if built.model().digest != order.digest => None,
+            ready => Some(ready),
+        };
+        let failed = match &ready {
+            Some(Ok(built)) if built.model().provider != order.provider => Some(built.model().passed_over.join("; ")),
+            Some(Err(error)) => Some(format!("{}: {error}", order.provider.name())),
+            Some(Ok(_)) | None => None,
+        };
+        let is_built = matches!(&ready, Some(Ok(_))) && failed.is_none();
+        self.workshop.ends(order, failed);
+        if is_built {
+            self.note_loading(&since);
+        }
+        if let Some(Ok(built)) = ready {
+            self.hand_to_model(Task::Engine(Box::new(built)), tasks);
+        }
+        self.board.wake();
+    }
+
+    /// Keeps how long a model took that was loaded with all that had to be built for it.
+    pub(in crate::pipeline) fn note_loading(&self, since: &Stopwatch) {
+        let took = u32::try_from(since.ms()).unwrap_or(u32::MAX);
+        drop(lock(&self.store).commit(|transaction| table::keep_loading_ms(transaction, took)));
+    }
+
+    /// The same model, with the engine that was built beside it: unless another one counts by now.
+    pub(in crate::pipeline) fn with_engine(&self, active: Inference, mut built: Inference) -> Inference {
+        if built.model().digest != active.model().digest || !built.is_alive() {
+            self.workshop.serves(active.model());
+            return active;
+        }
+        built.pass_over(self.bad_providers());
+        self.loaded(&built);
+        built
+    }
+
+    /// How it stands with the engine of the model that serves.
+    pub(in crate::pipeline) fn engine_check(&self, serving: &Model) -> Option<Check> {
+        let detail = self.workshop.told(&serving.digest)?;
+        Some(Check { id: "engine", state: CheckState::Degraded, detail })
+    }
+}
