@@ -4,7 +4,8 @@
 use crate::scene::{self, Scene};
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::series::{self, Made, Plan};
-use ctedge_tests::{process, runtime};
+use ctedge_tests::variant::{Strange, Workshop};
+use ctedge_tests::{place, process, runtime};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,10 +36,19 @@ impl Pretended {
         fs::write(self.folder.path().join("build_ms"), build_ms).unwrap();
     }
 
+    /// From now on a run on the GPU takes so much memory.
+    fn hungers(&self, mib: &str) {
+        fs::write(self.folder.path().join("hungry_mib"), mib).unwrap();
+    }
+
     fn scene(&self, more: &[&str]) -> Scene {
+        self.scene_on(r#"["tensorrt", "cuda", "cpu"]"#, more)
+    }
+
+    fn scene_on(&self, providers: &str, more: &[&str]) -> Scene {
         let mut scene = Scene::waiting(|setup| {
             setup.web = Some(process::free_port().unwrap());
-            setup.more.push(r#"infer.providers = ["tensorrt", "cuda", "cpu"]"#.to_owned());
+            setup.more.push(format!("infer.providers = {providers}"));
             setup.more.extend(more.iter().map(|line| (*line).to_owned()));
         });
         scene.appliance.environment("CTEDGE__INFER__LIBRARY", self.folder.path().join("libpretend.so"));
@@ -152,9 +162,9 @@ fn an_engine_that_cannot_be_built_costs_its_speed_and_no_series() {
     let scene = pretended.scene(&[]);
     assert_eq!(provider(&scene, &made, 0), "cuda");
     until(&scene, "the reason is told", |scene| {
-        let said = |name| check(scene, name).is_some_and(|(_, detail)| detail.contains("no engine can be built"));
-        said("engine") && said("provider")
+        check(scene, "provider").is_some_and(|(_, detail)| detail.contains("no engine can be built"))
     });
+    assert_eq!(check(&scene, "engine"), None, "it is said once");
     assert_eq!(provider(&scene, &made, 1), "cuda");
     scene.balanced(2);
 }
@@ -187,4 +197,59 @@ fn what_stops_the_building_stops_nothing_else() {
     until(&scene, "it is built after a crash", runs_on("tensorrt"));
     assert_eq!(provider(&scene, &made, 1), "tensorrt");
     scene.balanced(2);
+}
+
+#[test]
+fn a_provider_that_takes_more_memory_than_there_is_is_left_out_and_no_series_is_lost() {
+    let made = series::make(&Plan::small(3, 515)).unwrap();
+    let pretended = Pretended::new("it cannot");
+    let scene = pretended.scene_on(r#"["cuda", "cpu"]"#, &["infer.memory_mib = 700"]);
+    assert_eq!(provider(&scene, &made, 0), "cuda");
+    // On every volume but the golden one.
+    pretended.hungers("800 1");
+    assert_eq!(provider(&scene, &made, 1), "cpu", "its second death was the provider's fault");
+    let told = |id, words: &str| {
+        let (state, detail) = check(&scene, id).unwrap();
+        assert!(state == "degraded" && detail.contains(words), "{id} {state} {detail}");
+    };
+    told("inference", "cuda: bad since");
+    told("provider", "its runs take more memory than there is");
+    let steps = scene.wait(2, |message| message.topic.ends_with("/event/inference"));
+    let steps: Vec<&str> = steps.iter().map(|step| step.text("step")).collect();
+    assert_eq!(steps, ["memory_freed", "provider_bad"]);
+    assert_eq!(provider(&scene, &made, 2), "cpu");
+    scene.balanced(3);
+}
+
+#[test]
+fn a_provider_on_which_loading_takes_too_much_memory_is_left_out() {
+    let made = series::make(&Plan::small(1, 517)).unwrap();
+    let pretended = Pretended::new("it cannot");
+    pretended.hungers("800");
+    let scene = pretended.scene_on(r#"["cuda", "cpu"]"#, &["infer.memory_mib = 700"]);
+    assert_eq!(provider(&scene, &made, 0), "cpu");
+    scene.balanced(1);
+}
+
+#[test]
+fn a_model_waits_for_the_memory_that_it_takes() {
+    let total = fs::read_to_string("/proc/meminfo").unwrap();
+    let kib: u64 = total.split_ascii_whitespace().nth(1).unwrap().parse().unwrap();
+    let workshop = Workshop::open().unwrap();
+    let bundle = workshop.release(1, Strange::No, |manifest| manifest.requires.memory_mib = kib / 1024).unwrap();
+    let made = series::make(&Plan::small(1, 516)).unwrap();
+    let mut scene = Scene::waiting(|setup| setup.web = Some(process::free_port().unwrap()));
+    scene.appliance.environment("CTEDGE__INFER__BUNDLE", bundle);
+    fs::copy(workshop.public(), scene.appliance.path("trust/workshop.pub")).unwrap();
+    scene.appliance.start().unwrap();
+    scene.drop_files(&made.series[0], "s0", Manner::Rename);
+    until(&scene, "it says what it lacks", |scene| {
+        check(scene, "model").is_some_and(|(state, detail)| state == "failed" && detail.contains("MiB are free"))
+    });
+    assert!(scene.subscriber.results().is_empty());
+    assert_eq!(check(&scene, "inference").unwrap().0, "ok", "no provider is at fault");
+    scene.appliance.environment("CTEDGE__INFER__BUNDLE", place::reference_bundle().unwrap());
+    scene.appliance.stop().unwrap();
+    scene.appliance.start().unwrap();
+    assert!(scene::read(&scene.results(1)[0]));
 }

@@ -3,20 +3,21 @@
 //! It is the real library, which lies beside it as `real.so`, with a few of its functions replaced: the two providers can be
 //! asked for, everything is computed on the processor, and the assignment says what was asked for. An engine is a file; to build one
 //! takes as many milliseconds as the file `build_ms` beside the library says, and fails where that says something else. What it is
-//! built for stands in it, and like TensorRT it takes any engine that has the right name.
+//! built for stands in it, and like TensorRT it takes any engine that has the right name. A run of a process that was asked for a GPU
+//! takes as many MiB as the file `hungry_mib` says, where there is one, after as many runs as its second number says.
 #![expect(unsafe_code, reason = "stands in for a library with a C interface")]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test's library that cannot go on stops")]
 
 use ort::sys::{
     OrtAllocatorType, OrtApi, OrtApiBase, OrtCUDAProviderOptionsV2, OrtEpAssignedSubgraph, OrtErrorCode, OrtMemType,
-    OrtMemoryInfo, OrtSessionOptions, OrtStatusPtr, OrtTensorRTProviderOptionsV2,
+    OrtMemoryInfo, OrtRunOptions, OrtSession, OrtSessionOptions, OrtStatusPtr, OrtTensorRTProviderOptionsV2, OrtValue,
 };
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +26,12 @@ static ASKED: AtomicU8 = AtomicU8::new(PROCESSOR);
 const PROCESSOR: u8 = 0;
 const CUDA: u8 = 1;
 const TENSORRT: u8 = 2;
+
+/// Runs of this process.
+static RUNS: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether this process was ever asked for a GPU.
+static HAS_GPU: AtomicBool = AtomicBool::new(false);
 
 /// What the newest options of TensorRT say.
 static OPTIONS: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
@@ -73,6 +80,7 @@ unsafe extern "system" fn get_api(version: u32) -> *const OrtApi {
     Box::leak(Box::new(OrtApi {
         CreateSessionOptions: create_options,
         CreateMemoryInfo: create_memory,
+        Run: run,
         CreateTensorRTProviderOptions: create_tensorrt,
         UpdateTensorRTProviderOptions: update_tensorrt,
         ReleaseTensorRTProviderOptions: release_tensorrt,
@@ -82,6 +90,8 @@ unsafe extern "system" fn get_api(version: u32) -> *const OrtApi {
         ReleaseCUDAProviderOptions: release_cuda,
         SessionOptionsAppendExecutionProvider_CUDA_V2: append_cuda,
         EpAssignedSubgraph_GetEpName: name_of_provider,
+        GetAvailableProviders: providers,
+        ReleaseAvailableProviders: release_providers,
         ..real.clone()
     }))
 }
@@ -97,6 +107,31 @@ fn refused(reason: &str) -> OrtStatusPtr {
     let reason = CString::new(reason).unwrap();
     // SAFETY: the text is copied.
     unsafe { (real().CreateStatus)(OrtErrorCode::ORT_FAIL, reason.as_ptr()) }
+}
+
+/// What it says that it was built with.
+struct Names([*mut c_char; 3]);
+
+// SAFETY: the names are constants.
+unsafe impl Sync for Names {}
+
+static NAMES: Names = Names([
+    c"TensorrtExecutionProvider".as_ptr().cast_mut(),
+    c"CUDAExecutionProvider".as_ptr().cast_mut(),
+    c"CPUExecutionProvider".as_ptr().cast_mut(),
+]);
+
+unsafe extern "system" fn providers(names: *mut *mut *mut c_char, count: *mut c_int) -> OrtStatusPtr {
+    // SAFETY: the caller's own variables; who reads the names does not change them.
+    unsafe {
+        names.write(NAMES.0.as_ptr().cast_mut());
+        count.write(3);
+    }
+    FINE
+}
+
+unsafe extern "system" fn release_providers(_names: *mut *mut c_char, _count: c_int) -> OrtStatusPtr {
+    FINE
 }
 
 unsafe extern "system" fn create_options(options: *mut *mut OrtSessionOptions) -> OrtStatusPtr {
@@ -118,6 +153,28 @@ unsafe extern "system" fn create_memory(
         let name = if CStr::from_ptr(name) == c"Cuda" { c"Cpu".as_ptr() } else { name };
         (real().CreateMemoryInfo)(name, allocator, id, kind, out)
     }
+}
+
+unsafe extern "system" fn run(
+    session: *mut OrtSession,
+    options: *const OrtRunOptions,
+    input_names: *const *const c_char,
+    inputs: *const *const OrtValue,
+    input_count: usize,
+    output_names: *const *const c_char,
+    output_count: usize,
+    outputs: *mut *mut OrtValue,
+) -> OrtStatusPtr {
+    let earlier = RUNS.fetch_add(1, Ordering::SeqCst);
+    let hungry = fs::read_to_string(REAL.folder.join("hungry_mib")).unwrap_or_default();
+    let mut numbers = hungry.split_ascii_whitespace().map(|number| number.parse::<usize>().unwrap_or_default());
+    let (mib, after) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    if mib > 0 && earlier >= after && HAS_GPU.load(Ordering::SeqCst) {
+        // Kept, as a driver keeps what it has taken; every page is written.
+        std::hint::black_box(Box::leak(vec![1u8; mib << 20].into_boxed_slice()));
+    }
+    // SAFETY: handed on.
+    unsafe { (real().Run)(session, options, input_names, inputs, input_count, output_names, output_count, outputs) }
 }
 
 unsafe extern "system" fn create_tensorrt(out: *mut *mut OrtTensorRTProviderOptionsV2) -> OrtStatusPtr {
@@ -185,6 +242,7 @@ unsafe extern "system" fn append_cuda(
     _cuda: *const OrtCUDAProviderOptionsV2,
 ) -> OrtStatusPtr {
     ASKED.fetch_max(CUDA, Ordering::SeqCst);
+    HAS_GPU.store(true, Ordering::SeqCst);
     FINE
 }
 

@@ -4,10 +4,11 @@
 
 use super::doctor::Check;
 use crate::config::Config;
+use crate::floor::power::{self, line};
 use crate::infer::{Inference, Provider};
 use crate::pipeline;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where libraries of graphics processors lie.
 const LIBRARIES: [&str; 7] = [
@@ -28,7 +29,7 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
         check("device", Ok(device(root))),
         check("kernel", Ok(line(root, "proc/sys/kernel/osrelease").unwrap_or_default())),
         check("power mode", power_mode(root)),
-        check("clocks", Ok(clocks(root))),
+        check("clocks", Ok(power::clocks(root).unwrap_or_else(|| "the kernel does not tell".to_owned()))),
         check("sensors", sensors(root)),
         check("time", time(root)),
     ];
@@ -40,11 +41,6 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
     checks
 }
 
-fn line(root: &Path, path: &str) -> Option<String> {
-    let text = fs::read_to_string(root.join(path)).ok()?;
-    text.lines().next().map(|line| line.trim_matches('\0').trim().to_owned())
-}
-
 /// What it calls itself.
 fn device(root: &Path) -> String {
     let model = line(root, "proc/device-tree/model");
@@ -54,41 +50,13 @@ fn device(root: &Path) -> String {
     format!("{}: {what}", std::env::consts::ARCH)
 }
 
-/// The power mode that `nvpmodel` has set, with its name.
+/// The power mode, and where more is told of it.
 fn power_mode(root: &Path) -> Result<String, String> {
-    let Some(status) = line(root, "var/lib/nvpmodel/status") else {
-        return Ok("none: nvpmodel is not here".to_owned());
-    };
-    let digits = status.chars().skip_while(|letter| !letter.is_ascii_digit()).take_while(char::is_ascii_digit);
-    let id: u32 = digits.collect::<String>().parse().map_err(|_no_number| format!("nvpmodel tells {status:?}"))?;
-    let modes = fs::read_to_string(root.join("etc/nvpmodel.conf")).unwrap_or_default();
-    let name = modes.lines().find_map(|line| {
-        let (_, rest) = line.split_once("POWER_MODEL ID=")?;
-        let (found, rest) = rest.split_once(" NAME=")?;
-        (found.trim().parse() == Ok(id)).then(|| rest.trim_end_matches(['>', ' ']).to_owned())
-    });
-    Ok(format!("{id} ({}); `nvpmodel -q` tells what it allows", name.unwrap_or_else(|| "without a name".to_owned())))
-}
-
-/// How fast the processor's cores may run.
-fn clocks(root: &Path) -> String {
-    let folder = root.join("sys/devices/system/cpu/cpufreq");
-    let mut policies: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    policies.sort();
-    let told = policies.iter().filter_map(|policy| {
-        let mhz = |name: &str| Some(line(policy, name)?.parse::<u64>().ok()? / 1000);
-        let (least, most, can) = (mhz("scaling_min_freq")?, mhz("scaling_max_freq")?, mhz("cpuinfo_max_freq")?);
-        let governor = line(policy, "scaling_governor")?;
-        Some(if least == can {
-            format!("locked at {can} MHz")
-        } else {
-            format!("{governor}, {least} to {most} of {can} MHz")
-        })
-    });
-    let mut told: Vec<String> = told.collect();
-    told.dedup();
-    if told.is_empty() { "the kernel does not tell".to_owned() } else { told.join("; ") }
+    let mode = power::mode(root)?;
+    Ok(mode.map_or_else(
+        || "none: nvpmodel is not here".to_owned(),
+        |mode| format!("{mode}; `nvpmodel -q` tells what it allows"),
+    ))
 }
 
 /// Whether there are sensors that say when it is too hot.
@@ -190,11 +158,6 @@ mod tests {
             ("proc/device-tree/model", "NVIDIA Jetson Orin Nano Developer Kit\0"),
             ("etc/nv_tegra_release", "# R36 (release), REVISION: 4.3\n"),
             ("var/lib/nvpmodel/status", "pmode:0002\n"),
-            ("etc/nvpmodel.conf", "< POWER_MODEL ID=0 NAME=15W >\nx\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n"),
-            ("sys/devices/system/cpu/cpufreq/policy0/scaling_min_freq", "729600"),
-            ("sys/devices/system/cpu/cpufreq/policy0/scaling_max_freq", "1728000"),
-            ("sys/devices/system/cpu/cpufreq/policy0/cpuinfo_max_freq", "1728000"),
-            ("sys/devices/system/cpu/cpufreq/policy0/scaling_governor", "schedutil"),
             ("sys/class/thermal/thermal_zone0/temp", "48500"),
             ("sys/class/thermal/thermal_zone0/type", "cpu-thermal"),
             ("sys/class/thermal/thermal_zone0/trip_point_0_temp", "99000"),
@@ -207,8 +170,7 @@ mod tests {
         ]);
         let root = root.path();
         assert!(device(root).contains("Orin Nano Developer Kit; # R36"), "{}", device(root));
-        assert!(power_mode(root).unwrap().starts_with("2 (MAXN_SUPER)"));
-        assert_eq!(clocks(root), "schedutil, 729 to 1728 of 1728 MHz");
+        assert!(power_mode(root).unwrap().starts_with("2 (without a name);"));
         assert_eq!(sensors(root).unwrap(), "1, 1 of them with trip points; the hottest is cpu-thermal with 48 °C");
         assert!(time(root).is_ok());
         assert!(nodes(root).unwrap().starts_with("nvmap;"));
@@ -221,7 +183,7 @@ mod tests {
         let root = device_of(&[]);
         let root = root.path();
         assert!(device(root).contains("no Jetson"));
-        assert!(power_mode(root).unwrap().contains("not here") && clocks(root).contains("does not tell"));
+        assert!(power_mode(root).unwrap().contains("not here"));
         assert!(sensors(root).is_err() && time(root).is_err() && nodes(root).is_err());
         assert!(libraries(root, &[Provider::Cuda]).unwrap_err().contains("libcuda.so, libcudart.so, libcudnn.so"));
     }

@@ -58,6 +58,9 @@ pub(crate) const ASKING: f64 = 0.1;
 /// Hung runs of one execution provider within [`WEDGE_WINDOW`] after which it counts as bad. One series causes two at most.
 pub(crate) const WEDGES: usize = 3;
 
+/// Runs of one execution provider within [`WEDGE_WINDOW`] that took more memory than there is, after which the next one runs the model.
+pub(crate) const STARVED: usize = 2;
+
 /// See [`WEDGES`].
 pub(crate) const WEDGE_WINDOW: Duration = Duration::from_hours(1);
 

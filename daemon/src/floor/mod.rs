@@ -6,6 +6,7 @@ pub(crate) mod durable;
 pub(crate) mod fate;
 pub(crate) mod limits;
 pub(crate) mod phi;
+pub(crate) mod power;
 pub(crate) mod store;
 pub(crate) mod subject;
 pub(crate) mod worker;

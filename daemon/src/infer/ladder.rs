@@ -4,14 +4,17 @@
 //! left the machine is restarted, if the site allows it and not too often; else there is safe mode, in which nothing is
 //! inferred and everything else goes on, until one run is tried again.
 //!
+//! A run that takes more memory than there is costs its worker, too. At first whatever else holds memory is let go; a provider to which
+//! that happens again is left out, if there is another. The last one is never: its series fail, and say why.
+//!
 //! Times are ms since 1970, since they have to be told across restarts. A clock that was set back makes what it was set back
 //! over count as new: that keeps the budget of restarts, whatever the clock does.
 
 use super::Provider;
-use crate::floor::limits::{MARK, REBOOT_WINDOW, REBOOTS, SAFE_REST, WEDGE_WINDOW, WEDGES};
+use crate::floor::limits::{MARK, REBOOT_WINDOW, REBOOTS, SAFE_REST, STARVED, WEDGE_WINDOW, WEDGES};
 use crate::floor::worker::Killed;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Where a device stands with its providers. Kept in the ledger of series, so that no restart forgets it.
@@ -22,6 +25,12 @@ pub(crate) struct Ladder {
     wedges: Vec<Wedge>,
     /// Bad providers, and since when they are.
     marks: BTreeMap<Provider, i64>,
+    /// Runs that took more memory than there is.
+    #[serde(default)]
+    starved: Vec<(Provider, i64)>,
+    /// Which of the bad providers are so for that.
+    #[serde(default)]
+    hungry: BTreeSet<Provider>,
     /// When the machine was restarted for this.
     reboots: Vec<i64>,
     stance: Stance,
@@ -62,6 +71,8 @@ pub(crate) enum Reboots {
 pub(crate) enum Rung {
     /// Another worker, the same provider.
     Replace,
+    /// The same, and whatever else holds memory for models is let go.
+    Lighten,
     /// Another worker, without this provider.
     Without(Provider),
     /// The machine is restarted; until that has happened it is in safe mode.
@@ -75,6 +86,7 @@ impl Rung {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Replace => "worker_replaced",
+            Self::Lighten => "memory_freed",
             Self::Without(_) => "provider_bad",
             Self::Reboot => "reboot",
             Self::Safe => "safe_mode",
@@ -120,8 +132,27 @@ impl Ladder {
             return Rung::Replace;
         }
         self.wedges.retain(|wedge| wedge.provider != provider);
+        self.hungry.remove(&provider);
         self.marks.insert(provider, now_ms);
         if self.allowed(configured).is_empty() { self.none_left(reboots, now_ms) } else { Rung::Without(provider) }
+    }
+
+    /// A run took more memory than there is, and its worker is dead.
+    pub(crate) fn starved(&mut self, provider: Provider, configured: &[Provider], now_ms: i64) -> Rung {
+        self.starved.retain(|(_, at_ms)| within(WEDGE_WINDOW, *at_ms, now_ms));
+        self.starved.push((provider, now_ms));
+        if self.starved.iter().filter(|(starved, _)| *starved == provider).count() < STARVED {
+            return Rung::Lighten;
+        }
+        // Those before it do not run the model, or it would not run here.
+        let after = configured.iter().skip_while(|other| **other != provider).skip(1);
+        if !after.into_iter().any(|other| !self.marks.contains_key(other)) {
+            return Rung::Replace;
+        }
+        self.starved.retain(|(starved, _)| *starved != provider);
+        self.hungry.insert(provider);
+        self.marks.insert(provider, now_ms);
+        Rung::Without(provider)
     }
 
     /// Loading hung, most of an hour perhaps, with this provider as the first to be tried: it gets no second chance.
@@ -163,6 +194,8 @@ impl Ladder {
             Stance::Safe(_) => {}
             Stance::Working | Stance::Probing => {
                 self.marks.retain(|_, since| within(MARK, *since, now_ms));
+                self.hungry.retain(|provider| self.marks.contains_key(provider));
+                self.starved.retain(|(_, at_ms)| within(WEDGE_WINDOW, *at_ms, now_ms));
                 self.wedges.retain(|wedge| within(WEDGE_WINDOW, wedge.at_ms, now_ms));
             }
         }
@@ -171,6 +204,8 @@ impl Ladder {
     /// Forgets what it holds against the providers. The budget of restarts stays.
     fn lift(&mut self) {
         self.wedges.clear();
+        self.starved.clear();
+        self.hungry.clear();
         self.marks.clear();
         if matches!(self.stance, Stance::Safe(_)) {
             self.stance = Stance::Probing;
@@ -190,6 +225,11 @@ impl Ladder {
     /// Bad providers, and since when they are.
     pub(crate) fn marks(&self) -> &BTreeMap<Provider, i64> {
         &self.marks
+    }
+
+    /// Whether a bad provider is so because its runs took more memory than there is.
+    pub(crate) fn is_hungry(&self, provider: Provider) -> bool {
+        self.hungry.contains(&provider)
     }
 
     /// Whether there is inference.
@@ -288,9 +328,30 @@ mod tests {
         assert_eq!((ladder.marks().len(), ladder.stance()), (0, Stance::Working));
     }
 
+    #[test]
+    fn want_of_memory_leaves_a_provider_out_and_never_the_last() {
+        let (mut ladder, configured) = (Ladder::default(), [Provider::Cuda, Provider::Cpu]);
+        ladder.starts("a");
+        assert_eq!(ladder.starved(Provider::Cuda, &configured, 0), Rung::Lighten);
+        assert_eq!(ladder.starved(Provider::Cuda, &configured, 2 * HOUR), Rung::Lighten, "the first is forgotten");
+        assert_eq!(ladder.starved(Provider::Cuda, &configured, 2 * HOUR), Rung::Without(Provider::Cuda));
+        assert!(ladder.is_hungry(Provider::Cuda) && ladder.allowed(&configured) == [Provider::Cpu]);
+        for rung in [Rung::Lighten, Rung::Replace, Rung::Replace] {
+            assert_eq!(ladder.starved(Provider::Cpu, &configured, 2 * HOUR), rung);
+        }
+        assert_eq!((ladder.stance(), ladder.allowed(&configured)), (Stance::Working, vec![Provider::Cpu]));
+        let mut behind = Ladder::default();
+        for rung in [Rung::Lighten, Rung::Replace, Rung::Replace] {
+            assert_eq!(behind.starved(Provider::Cpu, &ALL, 0), rung, "those before it were passed over");
+        }
+        ladder.passes(27 * HOUR);
+        assert!(!ladder.is_hungry(Provider::Cuda) && ladder.allowed(&configured) == configured);
+    }
+
     /// What can happen to a ladder.
     #[derive(Debug, Clone)]
     enum Step {
+        Starve(usize),
         Hang(usize),
         LoadHangs,
         NoneLeft,
@@ -303,6 +364,7 @@ mod tests {
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
             4 => (0usize..3).prop_map(Step::Hang),
+            2 => (0usize..3).prop_map(Step::Starve),
             1 => Just(Step::LoadHangs),
             1 => Just(Step::NoneLeft),
             1 => Just(Step::Ran),
@@ -331,6 +393,13 @@ mod tests {
                         }
                         Some(rung)
                     }
+                    Step::Starve(which) => {
+                        let allowed = ladder.allowed(configured);
+                        let Some(&provider) = allowed.get(which % allowed.len().max(1)) else { continue };
+                        let rung = ladder.starved(provider, configured, now);
+                        prop_assert!(!ladder.allowed(configured).is_empty(), "want of memory is no safe mode");
+                        Some(rung)
+                    }
                     Step::LoadHangs => {
                         let Some(first) = ladder.allowed(configured).first().copied() else { continue };
                         let rung = ladder.load_hung(first, configured, reboots, now);
@@ -348,7 +417,7 @@ mod tests {
                 match rung {
                     Some(Rung::Reboot) => { prop_assert!(!off && is_safe); rebooted.push(now); }
                     Some(Rung::Safe) => prop_assert!(is_safe),
-                    Some(Rung::Replace | Rung::Without(_)) => prop_assert!(!is_safe),
+                    Some(Rung::Replace | Rung::Lighten | Rung::Without(_)) => prop_assert!(!is_safe),
                     None => {}
                 }
                 prop_assert!(rebooted.iter().filter(|at| now - **at < 24 * HOUR).count() <= REBOOTS);

@@ -118,6 +118,8 @@ pub(crate) struct Inferred {
     pub(crate) decode_ms: u64,
     /// Milliseconds for which the device paused, too hot to go on.
     pub(crate) throttled_ms: u64,
+    /// Whether the device was too hot while it was worked on.
+    pub(crate) is_hot: bool,
 }
 
 /// The model could not be loaded.
@@ -130,11 +132,15 @@ pub(crate) struct LoadError {
     pub(crate) hung: Option<Killed>,
     /// Where the bundle itself is the reason: its code, as in `BUNDLE.md`.
     pub(crate) fault: Option<&'static str>,
+    /// Whether the device only lacks memory, which may be there later.
+    pub(crate) is_short: bool,
+    /// Whether it took more memory than there is.
+    pub(crate) is_starved: bool,
 }
 
 impl LoadError {
     fn new(reason: String) -> Self {
-        Self { reason, hung: None, fault: None }
+        Self { reason, hung: None, fault: None, is_short: false, is_starved: false }
     }
 }
 
@@ -192,15 +198,16 @@ impl Inference {
         let answer = worker.tell(&request, None);
         match answer.and_then(|()| loading(&mut worker, seconds(settings.load_s), given_up)) {
             Ok(Some(Answer::Loaded(model))) => Ok(Self { run_s: settings.run_s, worker, model: *model }),
-            Ok(Some(Answer::Unloaded { fault, reason })) => {
+            Ok(Some(Answer::Unloaded { fault, reason, is_short })) => {
                 let fault = fault.map(|code| known_code(&code).unwrap_or("bad_bundle"));
-                Err(LoadError { fault, ..LoadError::new(reason) })
+                Err(LoadError { fault, is_short, ..LoadError::new(reason) })
             }
             Ok(Some(_)) => Err(LoadError::new(ANOTHER.to_owned())),
             Ok(None) => Err(LoadError::new("nobody wants the model any more".to_owned())),
             Err(lost) => {
                 let hung = (lost == Lost::Time).then(|| worker.kill());
-                Err(LoadError { hung, ..LoadError::new(format!("while loading the model: {lost}")) })
+                let is_starved = lost == Lost::Memory;
+                Err(LoadError { hung, is_starved, ..LoadError::new(format!("while loading the model: {lost}")) })
             }
         }
     }
@@ -330,8 +337,8 @@ impl Unfinished {
 /// What has become of a series of which this was read.
 pub(crate) fn inferred(reading: &Reading, scores: Result<Scores, Refusal>) -> Inferred {
     let facts = reading.scan.as_ref().ok().map(|scan| scan.facts.clone());
-    let Reading { queue_ms, decode_ms, throttled_ms, .. } = *reading;
-    Inferred { subject: reading.subject.clone(), facts, scores, queue_ms, decode_ms, throttled_ms }
+    let Reading { queue_ms, decode_ms, throttled_ms, is_hot, .. } = *reading;
+    Inferred { subject: reading.subject.clone(), facts, scores, queue_ms, decode_ms, throttled_ms, is_hot }
 }
 
 fn seconds(seconds: f64) -> Duration {

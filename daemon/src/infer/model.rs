@@ -43,6 +43,7 @@ impl Loaded {
         let runtime = Runtime::load(&library)?;
         let bundle = open(settings, folders, &runtime, admission)?;
         let manifest = bundle.manifest();
+        has_room(manifest.requires.memory_mib)?;
         let Running { engine, graph, golden_difference, passed_over, unbuilt, discarded } =
             engines::running(setup, &runtime, &bundle)?;
         let writer = Writer::load(&runtime, settings, &bundle, (engine.provider(), &graph));
@@ -131,11 +132,13 @@ pub(super) struct Unloaded {
     pub(super) fault: Option<&'static str>,
     /// In words that name the next step.
     pub(super) reason: String,
+    /// Whether it only lacks memory, which may be there later.
+    pub(super) is_short: bool,
 }
 
 impl From<String> for Unloaded {
     fn from(reason: String) -> Self {
-        Self { fault: None, reason }
+        Self { fault: None, reason, is_short: false }
     }
 }
 
@@ -144,7 +147,7 @@ impl From<Halted> for Unloaded {
         let none = "no execution provider that infer.providers and infer.policy allow runs the model";
         match halted {
             Halted::Disk(reason) => reason.into(),
-            Halted::None(reasons) => Self { fault: Some(GOLDEN), reason: format!("{none}: {}", reasons.join("; ")) },
+            Halted::None(reasons) => Self { fault: Some(GOLDEN), ..format!("{none}: {}", reasons.join("; ")).into() },
         }
     }
 }
@@ -189,8 +192,19 @@ fn open(
     };
     opened.map_err(|error| Unloaded {
         fault: Some(error.code()).filter(|code| *code != UNREADABLE),
-        reason: format!("the bundle {}: {}", file.display(), chain(&error)),
+        ..format!("the bundle {}: {}", file.display(), chain(&error)).into()
     })
+}
+
+/// Whether as much memory is free as the bundle says that it takes. Without it the kernel would end this worker, or others.
+fn has_room(needs_mib: u64) -> Result<(), Unloaded> {
+    let free_mib = Memory::now().map_or(u64::MAX, |memory| memory.available_bytes >> 20);
+    if needs_mib <= free_mib {
+        return Ok(());
+    }
+    let reason =
+        format!("the model takes {needs_mib} MiB of memory and {free_mib} MiB are free; end what else runs here");
+    Err(Unloaded { is_short: true, ..reason.into() })
 }
 
 /// This device. Where the kernel does not tell how much memory there is, that stops nothing.

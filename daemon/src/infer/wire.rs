@@ -75,6 +75,8 @@ pub(super) enum Answer {
     Unloaded {
         fault: Option<String>,
         reason: String,
+        /// Whether it only lacks memory.
+        is_short: bool,
     },
     /// A request that could not be fulfilled.
     Failed {

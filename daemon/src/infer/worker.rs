@@ -27,7 +27,9 @@ pub(crate) fn work() -> io::Result<()> {
                     loaded = Some(model);
                     answer
                 }
-                Err(Unloaded { fault, reason }) => Answer::Unloaded { fault: fault.map(str::to_owned), reason },
+                Err(Unloaded { fault, reason, is_short }) => {
+                    Answer::Unloaded { fault: fault.map(str::to_owned), reason, is_short }
+                }
             },
             (Request::Golden { within_s }, _) => match loaded.as_mut().map(|model| model.golden(seconds(within_s))) {
                 Some(Ok(difference)) => Answer::Golden(difference),

@@ -1,6 +1,6 @@
 //! What stands in the messages of commands: the JSON objects of `cmd/{name}`, `cmd/{name}/{id}` and its `request`.
 
-use super::payload::Told;
+use super::incident::Told;
 use super::{Message, Writer};
 use crate::floor::clock;
 use schemars::JsonSchema;

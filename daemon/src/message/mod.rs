@@ -5,6 +5,7 @@
 
 mod command;
 mod counters;
+mod incident;
 mod metrics;
 mod model;
 mod payload;
@@ -15,11 +16,10 @@ mod tests;
 
 pub(crate) use command::{Capability, CommandRequest, CommandState, Fetch};
 pub(crate) use counters::{AuditHead, Counters, Kept};
+pub(crate) use incident::Incident;
 pub(crate) use metrics::{DiskFree, Metrics};
 pub(crate) use model::{Agreed, ModelChanged, Named, Probation, Shadow, SlotModel, SlotState};
-pub(crate) use payload::{
-    COMMAND_EXPIRY_S, Check, CheckState, DiskLow, Health, Incident, Info, State, StepKind, Writer,
-};
+pub(crate) use payload::{COMMAND_EXPIRY_S, Check, CheckState, DiskLow, Health, Info, State, StepKind, Writer};
 pub(crate) use schema::{asyncapi, documents};
 
 use crate::report::Report;

@@ -1,6 +1,6 @@
 //! What stands in the messages about models: the JSON objects of `model/{slot}` and `event/model_changed`.
 
-use super::payload::Told;
+use super::incident::Told;
 use super::{Message, Writer};
 use crate::floor::clock;
 use ctedge_models::labels::Label;

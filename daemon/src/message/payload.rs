@@ -1,5 +1,6 @@
 //! What stands in the messages. Every struct is the JSON object of one topic; `MQTT.md` explains the fields.
 
+use super::incident::Told;
 use super::result::ResultPayload;
 use super::schema::{Document, documents};
 use super::{Counters, EVENT_PRIORITY, Message, Place, SCHEMA_MAJOR, Topics, urgency};
@@ -51,6 +52,14 @@ pub(crate) struct Info {
     pub(crate) passed_over: Vec<String>,
     /// Processor architecture.
     pub(crate) architecture: &'static str,
+    /// Power mode of a Jetson, by its number and its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["2 (MAXN_SUPER)"]))]
+    pub(crate) power_mode: Option<String>,
+    /// How fast the processor's cores may run, where the kernel tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("examples" = ["locked at 1728 MHz", "schedutil, 729 to 1728 of 1728 MHz"]))]
+    pub(crate) clocks: Option<String>,
     /// To which group of devices it belongs, in the site's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<String>,
@@ -174,37 +183,6 @@ pub(super) struct IdMap<'a> {
     patient_id: Option<&'a str>,
 }
 
-/// A step that the device took because inference hung, for `event/inference`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-pub(crate) struct Incident {
-    /// Which: `worker_replaced`, `provider_bad`, `reboot`, `safe_mode`, `probing`, `resumed`, or one of a later version.
-    pub(crate) step: &'static str,
-    /// The execution provider that it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) provider: Option<&'static str>,
-    /// For people.
-    pub(crate) detail: String,
-}
-
-/// What happened to the device.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "{T}Told")]
-pub(super) struct Told<'a, T> {
-    schema: &'a str,
-    /// RFC 3339, UTC, by the device's clock.
-    #[schemars(extend("format" = "date-time"))]
-    at: String,
-    #[serde(flatten)]
-    incident: &'a T,
-}
-
-impl<'a, T> Told<'a, T> {
-    /// At a time.
-    pub(super) fn of(schema: &'a str, at: String, incident: &'a T) -> Self {
-        Self { schema, at, incident }
-    }
-}
-
 /// Newest state of the device.
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(rename = "{T}Message")]
@@ -265,11 +243,6 @@ impl Writer {
             }
         };
         self.passing(&format!("event/{kind}"), &event)
-    }
-
-    /// `event/inference`.
-    pub(crate) fn incident(&self, incident: &Incident) -> Message {
-        self.passing("event/inference", &Told::of("inference/1.0", clock::rfc3339(clock::now_ms()), incident))
     }
 
     /// `event/disk_low`.

@@ -5,10 +5,9 @@
 //! that validates with an old one goes on working.
 
 use super::command::FETCH_EXPIRY_S;
+use super::incident::Told;
 use super::metrics::METRICS_EXPIRY_S;
-use super::payload::{
-    COMMAND_EXPIRY_S, DiskLow, EVENT_EXPIRY_S, Event, IdMap, RESULT_EXPIRY_S, Status, Told, Versioned,
-};
+use super::payload::{COMMAND_EXPIRY_S, DiskLow, EVENT_EXPIRY_S, Event, IdMap, RESULT_EXPIRY_S, Status, Versioned};
 use super::result::{ReportPayload, Sent};
 use super::{
     Capability, CommandRequest, CommandState, Counters, Fetch, Health, Incident, Info, Metrics, ModelChanged, Receipt,

@@ -48,6 +48,7 @@ fn report() -> Report {
         }),
         draft: None,
         timing: Timing::default(),
+        is_hot: false,
         also: Vec::new(),
     }
 }
@@ -131,7 +132,14 @@ fn state_is_retained() {
         Check { id: "broker", state: Overall::Degraded, detail: "why".into() },
     ]);
     assert_eq!(health.overall, Overall::Degraded, "the worst counts");
-    let info = Info { model: None, passed_over: Vec::new(), architecture: "x86_64", group: None };
+    let info = Info {
+        model: None,
+        passed_over: Vec::new(),
+        architecture: "x86_64",
+        power_mode: None,
+        clocks: None,
+        group: None,
+    };
     for message in [writer.status(State::Online, 3), writer.health(&health), writer.info(&info)] {
         assert!(message.retain && message.expiry_s.is_none(), "{}", message.topic);
     }

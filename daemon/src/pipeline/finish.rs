@@ -17,7 +17,8 @@ use tracing::{error, info};
 impl House {
     /// Reports a series, stores its result and retires its files. Returns false when the daemon is told to stop before that
     /// could be done; the series is then done again at the next start.
-    pub(super) fn finish(&self, inferred: Inferred, draft: Option<Written>, model: &Model) -> bool {
+    pub(super) fn finish(&self, mut inferred: Inferred, draft: Option<Written>, model: &Model) -> bool {
+        inferred.is_hot |= self.is_hot();
         let ran = Ran::of(&inferred);
         let mut report = report::report(&self.config.report, inferred, draft, model);
         let id = message::result_id(&report.subject.identity(), &model.digest, &self.config_digest);

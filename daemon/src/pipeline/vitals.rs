@@ -3,6 +3,7 @@
 use super::House;
 use crate::evidence::{self, Haste, Head};
 use crate::floor::clock::{self, Stopwatch};
+use crate::floor::power;
 use crate::floor::store::{Store, StoreError, lock};
 use crate::floor::subject::Subject;
 use crate::infer::Model;
@@ -12,6 +13,7 @@ use crate::receive::Door;
 use crate::report::ModelRun;
 use crate::series::ledger;
 use rusqlite::Connection;
+use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 use tracing::{error, warn};
@@ -127,6 +129,8 @@ pub(super) fn info(house: &House) -> Info {
         model: loaded.map(|model| ModelRun::of(model)),
         passed_over: loaded.map(|model| model.passed_over.clone()).unwrap_or_default(),
         architecture: std::env::consts::ARCH,
+        power_mode: power::mode(Path::new("/")).unwrap_or_else(Some),
+        clocks: power::clocks(Path::new("/")),
         group: house.config.update.group.clone(),
     }
 }

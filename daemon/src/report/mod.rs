@@ -62,7 +62,7 @@ impl Settings {
 
 /// Puts together what is known of a series.
 pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Written>, model: &Model) -> Report {
-    let Inferred { subject, facts, scores, queue_ms, decode_ms, throttled_ms } = inferred;
+    let Inferred { subject, facts, scores, queue_ms, decode_ms, throttled_ms, is_hot } = inferred;
     let total_ms = u64::try_from(clock::now_ms().saturating_sub(subject.completed_ms)).unwrap_or_default();
     let timing = Timing { queue_ms, throttled_ms, decode_ms, total_ms, ..Timing::default() };
     match scores {
@@ -83,6 +83,7 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
                 model: None,
                 draft: None,
                 timing,
+                is_hot,
                 also: Vec::new(),
             }
         }
@@ -115,6 +116,7 @@ pub(crate) fn report(settings: &Settings, inferred: Inferred, draft: Option<Writ
                 model,
                 draft,
                 timing,
+                is_hot,
                 also: Vec::new(),
             }
         }
@@ -157,6 +159,8 @@ pub(crate) struct Report {
     pub(crate) draft: Option<Written>,
     /// Where the time went.
     pub(crate) timing: Timing,
+    /// Whether the device was too hot while it worked on it.
+    pub(crate) is_hot: bool,
     /// What the series is called under other generations of the site's key.
     pub(crate) also: Vec<Names>,
 }

@@ -58,7 +58,15 @@ fn inferred(logits: [f32; 2], warnings: Vec<Warning>) -> Inferred {
         preprocess_ms: 1,
         infer_ms: 2,
     };
-    Inferred { subject: subject(), facts: Some(facts), scores: Ok(scores), queue_ms: 3, decode_ms: 4, throttled_ms: 0 }
+    Inferred {
+        subject: subject(),
+        facts: Some(facts),
+        scores: Ok(scores),
+        queue_ms: 3,
+        decode_ms: 4,
+        throttled_ms: 0,
+        is_hot: false,
+    }
 }
 
 fn subject() -> Subject {

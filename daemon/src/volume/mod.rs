@@ -125,6 +125,8 @@ pub(crate) struct Reading {
     pub(crate) decode_ms: u64,
     /// Milliseconds of `queue_ms` for which the device paused, too hot to go on.
     pub(crate) throttled_ms: u64,
+    /// Whether it was too hot all the same when reading began.
+    pub(crate) is_hot: bool,
 }
 
 /// Why a series could not be read this time, for no reason that it gives itself.
@@ -168,14 +170,21 @@ pub(crate) fn read(settings: &Settings, Completed { series, refusal }: &Complete
         None => decode(settings, subject, folder)?,
     };
     let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
-    Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms(), throttled_ms: 0 })
+    Ok(Reading { subject: subject.clone(), scan, queue_ms, decode_ms: clock.ms(), throttled_ms: 0, is_hot: false })
 }
 
 /// What becomes of a completed series that is refused before it is read.
 pub(crate) fn refused(Completed { series, .. }: &Completed, refusal: Refusal) -> Reading {
     let waited_ms = clock::now_ms().saturating_sub(series.subject.completed_ms);
     let queue_ms = u64::try_from(waited_ms).unwrap_or_default();
-    Reading { subject: series.subject.clone(), scan: Err(refusal), queue_ms, decode_ms: 0, throttled_ms: 0 }
+    Reading {
+        subject: series.subject.clone(),
+        scan: Err(refusal),
+        queue_ms,
+        decode_ms: 0,
+        throttled_ms: 0,
+        is_hot: false,
+    }
 }
 
 /// Reads a series for somebody who stands by and can ask again: a worker that is lost refuses it.

@@ -55,7 +55,7 @@ fn walk(setup: &Setup, runtime: &Runtime, bundle: &VerifiedBundle, which: Engine
     let (mut passed_over, mut unbuilt, mut discarded) = (Vec::new(), None, false);
     for &wanted in settings.chain() {
         let graph = graph(setup, wanted, runtime, bundle).map_err(Halted::Disk)?;
-        let (built, kept) = engines(&graph, (wanted, which), &key).map_err(failed(&graph.cache))?;
+        let (built, kept) = engines(runtime, &graph, (wanted, which), &key).map_err(failed(&graph.cache))?;
         if kept != Kept::Ours && which == Engines::Kept {
             unbuilt = Some(wanted);
             passed_over.push(format!("{}: its engine for this model is not built yet", wanted.name()));
@@ -80,13 +80,15 @@ fn walk(setup: &Setup, runtime: &Runtime, bundle: &VerifiedBundle, which: Engine
     Err(Halted::None(passed_over))
 }
 
-/// The engines of a provider, for us alone, and what they are. One that needs none has them.
+/// The engines of a provider, for us alone, and what they are. One that needs none has them, and so has one that cannot build any:
+/// that shows when it is asked to run the graph.
 fn engines<'a>(
+    runtime: &Runtime,
     graph: &'a Graph,
     (wanted, which): (Provider, Engines),
     key: &'a Key,
 ) -> io::Result<(Option<seal::Engines<'a>>, Kept)> {
-    if wanted != Provider::Tensorrt {
+    if wanted != Provider::Tensorrt || !runtime.has_tensorrt() {
         return Ok((None, Kept::Ours));
     }
     let built = seal::Engines::open(&graph.cache, key, which)?;

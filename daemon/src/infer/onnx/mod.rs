@@ -10,7 +10,7 @@ use super::{Provider, Settings, Tensorrt};
 use ctedge_models::preprocess::Tensor;
 use ndarray::Axis;
 use ort::environment::Environment;
-use ort::ep::{CPU, CUDA, ExecutionProviderDispatch, TensorRT};
+use ort::ep::{ArenaExtendStrategy, CPU, CUDA, ExecutionProvider, ExecutionProviderDispatch, TensorRT};
 use ort::session::builder::SessionBuilder;
 use ort::session::{RunOptions, Session};
 use ort::value::TensorRef;
@@ -54,6 +54,11 @@ impl Runtime {
         let environment = environment.with_telemetry(false).build().map_err(|error| unusable(&error))?;
         let version = version_of(library).map_err(|error| unusable(&error))?;
         Ok(Self { environment, version })
+    }
+
+    /// Whether the library was built with TensorRT. What that needs may be missing all the same.
+    pub(super) fn has_tensorrt(&self) -> bool {
+        TensorRT::is_available().unwrap_or(false)
     }
 
     /// Version of the library, e.g. `1.28.0`.
@@ -193,7 +198,9 @@ fn build(environment: &Environment, settings: &Settings, graph: &Graph, wanted: 
 }
 
 fn dispatch(wanted: Provider, graph: &Graph, how: &Tensorrt) -> Vec<ExecutionProviderDispatch> {
-    let cuda = || CUDA::default().build().error_on_failure();
+    // Its arena grows by what is asked for: doubled, it would take memory that a Jetson's processor shares.
+    let arena = ArenaExtendStrategy::SameAsRequested;
+    let cuda = || CUDA::default().with_arena_extend_strategy(arena).build().error_on_failure();
     match wanted {
         Provider::Cpu => vec![CPU::default().build().error_on_failure()],
         Provider::Cuda => vec![cuda()],

@@ -79,6 +79,9 @@ pub(super) struct ResultPayload<'a> {
     report: Option<DraftedPayload<'a>>,
     input: Input<'a>,
     timing_ms: Timing,
+    /// True where the device was too hot while it worked on the series, or was slowed down for it: it took longer than it usually does.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    throttled: bool,
     /// Always `unverified_draft`: a physician has not seen it.
     #[schemars(extend("const" = REVIEW_STATUS))]
     review_status: &'a str,
@@ -189,6 +192,7 @@ impl<'a> ResultPayload<'a> {
                 facts: report.facts.as_ref(),
             },
             timing_ms: report.timing,
+            throttled: report.is_hot,
             review_status: REVIEW_STATUS,
             intended_use: intended_use(report),
         }

@@ -68,6 +68,11 @@ impl House {
         Some(paused_ms)
     }
 
+    /// Whether the device is too hot, or slowed down for it.
+    pub(in crate::pipeline) fn is_hot(&self) -> bool {
+        !self.heat.hot().is_empty()
+    }
+
     /// How it stands with the device's temperatures.
     pub(in crate::pipeline) fn thermal_check(&self) -> Check {
         let hot: Vec<String> = self.heat.hot().into_values().collect();

@@ -5,6 +5,7 @@ use super::super::obey::Task;
 use super::install::WORDS;
 use super::load::Way;
 use crate::floor::clock;
+use crate::floor::fate::Code;
 use crate::floor::subject::Subject;
 use crate::infer::{Inference, Model, Scores};
 use crate::report::{self, Fallback, Flag};
@@ -206,10 +207,21 @@ impl House {
             Ok(Err(refusal)) => refusal.code.name(),
             Err(unfinished) => unfinished.code().name(),
         };
-        warn!(reason = failed, model = candidate.name, version = candidate.version, "the model in the shadow fails");
+        drop(shadow);
+        self.shadow_fails(&candidate, failed, "it failed on a series in the shadow")
+    }
+
+    /// Ends the model in the shadow, if there is one: the device has no memory for it. `None` when told to stop.
+    pub(in crate::pipeline) fn unload_shadow(&self, running: &mut Running, code: Code) -> Option<()> {
+        let Some(candidate) = running.shadow.take().map(|shadow| shadow.model().clone()) else { return Some(()) };
+        self.shadow_fails(&candidate, code.name(), "the device has no memory for a model in the shadow")
+    }
+
+    fn shadow_fails(&self, candidate: &Model, code: &str, detail: &str) -> Option<()> {
+        warn!(reason = code, model = candidate.name, version = candidate.version, "the model in the shadow fails");
         self.change(|_transaction, slots| {
             if let Some((place, _)) = slots.find(&candidate.digest) {
-                slots.fails(place, failed, "it failed on a series in the shadow", clock::now_ms());
+                slots.fails(place, code, detail, clock::now_ms());
             }
             Ok(())
         })

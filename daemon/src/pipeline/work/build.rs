@@ -25,8 +25,9 @@ pub(in crate::pipeline) struct Workshop(Mutex<State>);
 struct State {
     wanted: Option<Order>,
     begun: Option<Begun>,
-    /// A model whose engine could not be built since the daemon's start, by the digest of its bundle, and why.
-    failed: Option<(String, String)>,
+    /// A model whose engine could not be built since the daemon's start, by the digest of its bundle, and why, where the model itself
+    /// does not say so.
+    failed: Option<(String, Option<String>)>,
 }
 
 /// The model that runs without the engine of a provider, by the digest of its bundle.
@@ -34,6 +35,18 @@ struct State {
 struct Order {
     digest: String,
     provider: Provider,
+}
+
+/// What became of an engine.
+enum Ended {
+    /// It has passed.
+    Built,
+    /// Nobody wants it any more.
+    GivenUp,
+    /// The model was loaded on another provider, and says why.
+    PassedOver,
+    /// The model was not loaded, for this reason.
+    Failed(String),
 }
 
 #[derive(Debug)]
@@ -57,6 +70,14 @@ impl Workshop {
         state.wanted = order.filter(|_| !has_failed);
     }
 
+    /// The engine of a model is not to be built, and why.
+    pub(super) fn gives_up(&self, model: &Model, reason: &str) {
+        let mut state = self.state();
+        if state.wanted.take().is_some() {
+            state.failed = Some((model.digest.clone(), Some(reason.to_owned())));
+        }
+    }
+
     fn wanted(&self) -> Option<Order> {
         self.state().wanted.clone()
     }
@@ -70,19 +91,19 @@ impl Workshop {
         self.state().begun = Some(Begun { provider, at_ms, last_ms });
     }
 
-    /// It is built, given up, or cannot be built, and why.
-    fn ends(&self, order: &Order, failed: Option<String>) {
+    /// That is over.
+    fn ends(&self, order: &Order, ended: Ended) {
         let mut state = self.state();
         state.begun = None;
-        if let Some(reason) = &failed {
-            warn!(reason, "an engine cannot be built; series are read without it");
-        }
         if state.wanted.as_ref() == Some(order) {
             state.wanted = None;
         }
-        if let Some(reason) = failed {
-            state.failed = Some((order.digest.clone(), reason));
-        }
+        let failed = match ended {
+            Ended::Built | Ended::GivenUp => return,
+            Ended::PassedOver => None,
+            Ended::Failed(reason) => Some(reason),
+        };
+        state.failed = Some((order.digest.clone(), failed));
     }
 
     /// How it stands with the engine; nothing where none is missing.
@@ -98,7 +119,7 @@ impl Workshop {
             return Some(format!("{provider}'s is being built since {since}, {about}; series are read without it"));
         }
         let (_, reason) = state.failed.as_ref().filter(|(digest, _)| digest == serving)?;
-        Some(format!("{reason}; it is tried again when ctedge is started"))
+        Some(format!("{}; it is tried again when ctedge is started", reason.as_ref()?))
     }
 }
 
@@ -127,16 +148,19 @@ impl House {
             Ok(built) if built.model().digest != order.digest => None,
             ready => Some(ready),
         };
-        let failed = match &ready {
-            Some(Ok(built)) if built.model().provider != order.provider => Some(built.model().passed_over.join("; ")),
-            Some(Err(error)) => Some(format!("{}: {error}", order.provider.name())),
-            Some(Ok(_)) | None => None,
+        let ended = match &ready {
+            Some(Ok(built)) if built.model().provider == order.provider => {
+                self.note_loading(&since);
+                Ended::Built
+            }
+            Some(Ok(_)) => Ended::PassedOver,
+            Some(Err(error)) => {
+                warn!(%error, provider = order.provider.name(), "an engine cannot be built; series are read without it");
+                Ended::Failed(format!("{}: {error}", order.provider.name()))
+            }
+            None => Ended::GivenUp,
         };
-        let is_built = matches!(&ready, Some(Ok(_))) && failed.is_none();
-        self.workshop.ends(order, failed);
-        if is_built {
-            self.note_loading(&since);
-        }
+        self.workshop.ends(order, ended);
         if let Some(Ok(built)) = ready {
             self.hand_to_model(Task::Engine(Box::new(built)), tasks);
         }

@@ -96,6 +96,17 @@ impl House {
         Some(())
     }
 
+    /// A run took more memory than there is, and its worker is dead. Says what is done about that. `None` when told to stop.
+    pub(super) fn starved(&self, provider: Provider) -> Option<Rung> {
+        let configured = self.config.infer.chain();
+        let rung = self.climb(|ladder| {
+            let rung = ladder.starved(provider, configured, clock::now_ms());
+            (rung, Some(incident(rung.name(), Some(provider), what_of_memory(rung))))
+        })?;
+        error!(rung = rung.name(), provider = provider.name(), "{}", what_of_memory(rung));
+        Some(rung)
+    }
+
     fn reboots(&self) -> Reboots {
         if self.config.infer.reboot.is_empty() { Reboots::Off } else { Reboots::Allowed }
     }
@@ -157,11 +168,17 @@ impl House {
                 Err(_ended) if self.wait(Duration::ZERO) => return None,
                 Err(error) => {
                     error!(%error, "the model cannot be loaded; series wait in the spool");
-                    if self.gives_way_unloaded(&counting, &error)? == Way::Open {
+                    if !error.is_short && self.gives_way_unloaded(&counting, &error)? == Way::Open {
                         continue;
                     }
+                    let (hung, first) = (error.hung, ladder.allowed(self.config.infer.chain()).first().copied());
                     self.model_is(ModelState::Failed(error.reason));
-                    self.unloadable(&ladder, error.hung)?;
+                    match first {
+                        // Which of them it was nobody knows any more: they are left out in their turn.
+                        Some(first) if error.is_starved => drop(self.starved(first)?),
+                        _ if error.is_short => {}
+                        _ => self.unloadable(&ladder, hung)?,
+                    }
                 }
             }
             if self.wait(AGAIN) {
@@ -281,7 +298,8 @@ impl House {
 fn bad(ladder: &Ladder) -> Vec<String> {
     let marks = ladder.marks().iter();
     let why = |(provider, since): (&Provider, &i64)| {
-        format!("{}: bad since {}, its runs hung; tried again after a day", provider.name(), clock::rfc3339(*since))
+        let what = if ladder.is_hungry(*provider) { "take more memory than there is" } else { "hung" };
+        format!("{}: bad since {}, its runs {what}; tried again after a day", provider.name(), clock::rfc3339(*since))
     };
     marks.map(why).collect()
 }
@@ -293,10 +311,19 @@ fn incident(step: &'static str, provider: Option<Provider>, detail: &str) -> Inc
 /// What a rung means, for people.
 fn what(rung: Rung) -> &'static str {
     match rung {
-        Rung::Replace => "a run hung, and its worker is replaced",
+        Rung::Replace | Rung::Lighten => "a run hung, and its worker is replaced",
         Rung::Without(_) => "too much hung: the provider is not used any more",
         Rung::Reboot => "no execution provider is left: the machine is restarted",
         Rung::Safe => "no execution provider is left: safe mode, series wait in the spool",
+    }
+}
+
+/// What a rung means where a run took more memory than there is.
+fn what_of_memory(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Lighten => "a run took more memory than there is: whatever else holds memory for models is let go",
+        Rung::Without(_) => "runs take more memory than there is: the provider is not used any more",
+        Rung::Replace | Rung::Reboot | Rung::Safe => "a run took more memory than there is: its worker is replaced",
     }
 }
 

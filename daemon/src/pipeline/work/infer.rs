@@ -5,10 +5,12 @@ use super::super::obey::Task;
 use super::super::update::{Blamed, Running};
 use super::super::vitals::ModelState;
 use super::draft::drafted;
+use super::room::Afterwards;
 use crate::choice::{Completed, Series};
 use crate::floor::clock;
 use crate::floor::fate::Refusal;
-use crate::floor::worker::Killed;
+use crate::floor::subject::Subject;
+use crate::floor::worker::{Killed, Lost};
 use crate::infer::{Inference, Inferred, Scores, Unfinished, inferred};
 use crate::report::Written;
 use crate::series::attempts::{Begun, Failed, Stage};
@@ -56,7 +58,7 @@ impl House {
     fn infer_one(&self, reading: Reading, running: &mut Running) -> Option<()> {
         let next = match &reading.scan {
             Err(refusal) => Next::Inferred(Err(refusal.clone())),
-            Ok(scan) => self.run_model(&reading, scan, &mut running.active),
+            Ok(scan) => self.run_model(&reading, scan, running),
         };
         match next {
             Next::Stop => None,
@@ -90,7 +92,8 @@ impl House {
     }
 
     /// One attempt at a series. Afterwards there is a worker again, unless the daemon is told to stop.
-    fn run_model(&self, reading: &Reading, scan: &Scan, inference: &mut Inference) -> Next {
+    fn run_model(&self, reading: &Reading, scan: &Scan, running: &mut Running) -> Next {
+        let inference = &mut running.active;
         // One that died while it had nothing to do is no series' fault.
         if !inference.is_alive() {
             warn!(worker = inference.worker_id(), "the inference worker is lost; starting another");
@@ -124,26 +127,32 @@ impl House {
         warn!(series = %subject.series_key, worker = inference.worker_id(), %unfinished, "the model came to no end");
         let Some(failed) = self.failed(subject, attempt, unfinished.code()) else { return Next::Stop };
         let Some(blamed) = self.blames_model(subject, inference.model()) else { return Next::Stop };
-        match (self.made_whole(unfinished, inference), failed, blamed) {
+        match (self.made_whole(subject, unfinished, running), failed, blamed) {
             (None, ..) => Next::Stop,
             // A worker that ended its run when it was asked to still has the model that gave way.
-            (Some(()), _, Blamed::Model) => self.replaced(inference).map_or(Next::Stop, |()| Next::PutOff),
-            (Some(()), Failed::Again, _) => Next::PutOff,
-            (Some(()), Failed::Spent(refusal), Blamed::Series | Blamed::Nobody) => Next::Inferred(Err(refusal)),
+            (Some(_), _, Blamed::Model) => self.replaced(&mut running.active).map_or(Next::Stop, |()| Next::PutOff),
+            (Some(Afterwards::Elsewhere), ..) | (Some(_), Failed::Again, _) => Next::PutOff,
+            (Some(Afterwards::Same), Failed::Spent(refusal), Blamed::Series | Blamed::Nobody) => {
+                Next::Inferred(Err(refusal))
+            }
         }
     }
 
     /// After a run that came to no end there is a worker again. `None` when the daemon is told to stop.
-    fn made_whole(&self, unfinished: Unfinished, inference: &mut Inference) -> Option<()> {
+    fn made_whole(&self, subject: &Subject, unfinished: Unfinished, running: &mut Running) -> Option<Afterwards> {
         match unfinished {
-            Unfinished::Stopped => self.obeyed(),
-            Unfinished::Lost(_) => self.replaced(inference),
+            Unfinished::Stopped => self.obeyed().map(|()| Afterwards::Same),
+            Unfinished::Lost(Lost::Memory) => {
+                let afterwards = self.made_room(subject, running)?;
+                self.replaced(&mut running.active).map(|()| afterwards)
+            }
+            Unfinished::Lost(_) => self.replaced(&mut running.active).map(|()| Afterwards::Same),
             Unfinished::Wedged(worker) => {
                 if worker == Killed::Left {
                     error!("the inference worker cannot be killed: it hangs in the kernel, and is left");
                 }
-                self.hung(inference.model().provider, worker)?;
-                self.replaced(inference)
+                self.hung(running.active.model().provider, worker)?;
+                self.replaced(&mut running.active).map(|()| Afterwards::Same)
             }
         }
     }

@@ -9,6 +9,7 @@ mod draft;
 mod infer;
 mod queue;
 mod read;
+mod room;
 
 pub(super) use build::Workshop;
 pub(super) use climb::kept;

@@ -78,7 +78,7 @@ impl House {
         let Some(throttled_ms) = self.cool_down() else { return false };
         match self.read(&completed) {
             Next::Read(mut reading) => {
-                reading.throttled_ms = throttled_ms;
+                (reading.throttled_ms, reading.is_hot) = (throttled_ms, self.is_hot());
                 self.under_way.one_more();
                 self.hand_over(reading, desk)
             }

@@ -1,8 +1,10 @@
 //! The service as an operator installs it, under a systemd that has booted: whether its unit keeps what it promises.
 //!
-//! In a container of systemd-nspawn, with a Debian of its own and no network but loopback: the package is installed, the guest
-//! (`tests/service/guest.sh`) drops a series, kills, hangs and misconfigures the daemon, attempts what the unit forbids, once inside
+//! In a container of systemd-nspawn, or with `--machine` in a virtual machine, with a Debian of its own and no network but loopback: the
+//! package is installed, the guest (`tests/service/guest.sh`) drops a series, kills, hangs and misconfigures the daemon, attempts what the unit forbids, once inside
 //! it and once beside it, puts in a newer package, and purges it.
+
+mod machine;
 
 use anyhow::{Context, ensure};
 use clap::Parser;
@@ -17,8 +19,11 @@ use std::process::{Command, ExitCode};
 
 /// What the guest's Debian has besides the least.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,mosquitto,mosquitto-clients,python3,acl";
-/// Seconds after which the guest is lost.
+/// What a machine has besides that.
+const OF_A_MACHINE: &str = "linux-image-cloud-amd64,udev,kmod";
+/// Seconds after which the guest is lost; a machine without a processor's help is slow.
 const PATIENCE: &str = "420";
+const PATIENCE_WITH_A_MACHINE: &str = "1800";
 /// Most exposure that `systemd-analyze security` may find, times ten: of the unit, and with the drop-in for a graphics processor.
 const EXPOSURE: [(&str, &[&str], &str); 2] =
     [("alone", &[], "15"), ("with jetson-gpu.conf", &["ctedge.service.d/jetson-gpu.conf"], "20")];
@@ -29,6 +34,9 @@ struct Arguments {
     /// The package, in place of one that `cross/build.sh` makes of a program without optimisation
     #[arg(long)]
     package: Option<PathBuf>,
+    /// Boot a virtual machine with a kernel of its own, in place of a container
+    #[arg(long)]
+    machine: bool,
 }
 
 fn main() -> ExitCode {
@@ -44,13 +52,22 @@ fn service(arguments: &Arguments) -> anyhow::Result<bool> {
     };
     let folder = place::target().join("service");
     let exposed = analyzed(&folder.join("analyzed"))?;
-    let root = debian(&folder, &clock)?;
+    let root = if arguments.machine {
+        debian(&folder.join("machine"), &format!("{PACKAGES},{OF_A_MACHINE}"), &clock)?
+    } else {
+        debian(&folder, PACKAGES, &clock)?
+    };
     furnish(&root)?;
     install(&root, &package)?;
     let mut verify = Command::new("systemd-analyze");
     verify.args(["verify", "--man=no", "--recursive-errors=yes", "--root"]).arg(&root).arg("ctedge.service");
     process::output(&mut verify)?;
     clock.say("booting");
+    if arguments.machine {
+        let out = machine::boot(&root, &folder.join("machine"), PATIENCE_WITH_A_MACHINE)?;
+        clock.say("switched off");
+        return Ok(exposed & checked(&out)? & probed(&out)?);
+    }
     let mut boot = Command::new("timeout");
     boot.args([PATIENCE, "systemd-nspawn", "--register=no", "--keep-unit", "--boot", "--link-journal=no"]);
     process::output(boot.args(["--private-network", "--directory"]).arg(&root))?;
@@ -79,12 +96,12 @@ fn analyzed(folder: &Path) -> anyhow::Result<bool> {
 }
 
 /// A Debian of its own, kept for the next time; what a run changes goes with the run.
-fn debian(folder: &Path, clock: &Elapsed) -> anyhow::Result<PathBuf> {
+fn debian(folder: &Path, packages: &str, clock: &Elapsed) -> anyhow::Result<PathBuf> {
     let (kept, root) = (folder.join("debian"), folder.join("root"));
     if !kept.join("ready").exists() {
         clock.say("getting a Debian by debootstrap (about 300 MB)");
         let mut get = Command::new("debootstrap");
-        get.args(["--variant=minbase", "--include", PACKAGES, "bookworm"]).arg(kept.join("root"));
+        get.args(["--variant=minbase", "--include", packages, "bookworm"]).arg(kept.join("root"));
         process::output(&mut get)?;
         fs::write(kept.join("ready"), "")?;
     }
@@ -151,7 +168,7 @@ const CREDENTIALS: &str = "[Service]\nLoadCredential=mqtt-password:/etc/ctedge/m
 const BROKER: &str = "listener 1883 127.0.0.1\nallow_anonymous false\npassword_file /etc/mosquitto/users\n";
 /// The guest has Mosquitto's own program put them into its form.
 const USERS: &str = "device:secret\nreader:secret\n";
-const GUEST: &str = "[Unit]\nAfter=mosquitto.service\n[Service]\nType=oneshot\nTimeoutStartSec=400\n\
+const GUEST: &str = "[Unit]\nAfter=mosquitto.service\n[Service]\nType=oneshot\nTimeoutStartSec=1700\n\
     ExecStartPre=/usr/bin/mosquitto_passwd -U /etc/mosquitto/users\nExecStartPre=/usr/bin/systemctl restart mosquitto\n\
     ExecStart=/opt/guest.sh\nExecStopPost=/usr/bin/systemctl poweroff\n";
 
