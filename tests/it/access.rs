@@ -15,8 +15,8 @@ use std::process::Command;
 use tempfile::TempDir;
 
 const ROLES: [&str; 7] = ["ct-1", "triage", "worklist", "reader", "operator", "fleet", "dashboard"];
-const OF_MODELS: [&str; 3] = ["model_update", "model_activate", "model_rollback"];
-const COMMANDS: [&str; 7] = ["pause", "resume", "reprocess", "replay", "selftest", "diag", "restart"];
+const OF_MODELS: [&str; 4] = ["model_update", "model_activate", "model_rollback", "cancel"];
+const COMMANDS: [&str; 8] = ["pause", "resume", "reprocess", "replay", "selftest", "diag", "restart", "cancel"];
 
 /// A broker with an open door for us, and one behind which the shipped rules hold. The password of a role is its name.
 fn guarded(papers: &Path) -> (Mosquitto, u16) {

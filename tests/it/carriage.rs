@@ -1,7 +1,7 @@
 //! Bundles over the wire to a real daemon: from a server that breaks off, over brokers of both versions, killed half-way,
 //! refused by the broker. `faults carry` breaks the connection.
 
-use crate::commands::{at, request};
+use crate::commands::{self, at, is_final, request};
 use crate::scene::{PATIENCE, Scene};
 use ctedge_tests::appliance;
 use ctedge_tests::mosquitto::{Memory, Mosquitto};
@@ -43,9 +43,7 @@ fn ask(scene: &Scene, id: &str, offer: &Value) {
 /// How a command ended.
 fn end(scene: &Scene, id: &str) -> Value {
     let topic = format!("/cmd/model_update/{id}");
-    let ended = |message: &Message| {
-        message.topic.ends_with(&topic) && ["succeeded", "failed", "rejected"].contains(&message.text("state"))
-    };
+    let ended = |message: &Message| message.topic.ends_with(&topic) && is_final(&message.payload);
     scene.wait(1, ended).remove(0).payload
 }
 
@@ -83,6 +81,44 @@ fn killed_half_way_it_asks_for_the_rest_only() {
     let twice = publisher.sent() - parcel.bytes;
     // The list each time, and what was on its way.
     assert!(twice < 400_000, "{twice} bytes were sent twice");
+}
+
+#[test]
+fn what_is_fetched_can_be_cancelled_and_what_waits_behind_it() {
+    let parcel = Parcel::of(3).unwrap();
+    let mut scene = scene(&parcel, &["update.kib_s = 100".to_owned()]);
+    let publisher = Publisher::start(&parcel.path, scene.broker.port(), "honest").unwrap();
+    ask(&scene, "first", &publisher.offer);
+    ask(&scene, "behind", &publisher.offer);
+    let comes = |scene: &Scene| process::wait_until(PATIENCE, || Ok(there(scene, &parcel) > 0)).unwrap();
+    assert!(comes(&scene), "{}", scene.appliance.log_end());
+    let cancel = |scene: &Scene, id: &str, target: &str| {
+        let params = json!({"name": "model_update", "id": target});
+        commands::publish(
+            scene,
+            &format!("cmd/cancel/{id}/request"),
+            &request(id, &params, &json!({})).to_string(),
+            &[],
+        );
+        commands::ended(scene, "cancel", id)
+    };
+    assert_eq!(cancel(&scene, "a", "behind")["result"], json!({"state": "cancelled"}));
+    assert_eq!(end(&scene, "behind")["reason_code"], "cancelled");
+    assert_eq!(cancel(&scene, "b", "first")["result"], json!({"state": "running"}));
+    let ended = end(&scene, "first");
+    assert_eq!((&ended["state"], &ended["reason_code"]), (&json!("cancelled"), &json!("cancelled")), "{ended}");
+    assert!(there(&scene, &parcel) == 0 && !is_here(&scene, &parcel), "nobody wants what was here of it");
+    assert_eq!(cancel(&scene, "c", "first")["result"], json!({"state": "cancelled"}), "it is so already");
+    assert_eq!(cancel(&scene, "d", "nobody")["reason_code"], "not_found");
+
+    // A daemon that dies before it has stopped remembers it.
+    ask(&scene, "again", &publisher.offer);
+    assert!(comes(&scene), "{}", scene.appliance.log_end());
+    assert_eq!(cancel(&scene, "e", "again")["state"], "succeeded");
+    scene.appliance.kill().unwrap();
+    scene.appliance.start().unwrap();
+    assert_eq!(end(&scene, "again")["state"], "cancelled");
+    scene.appliance.check().unwrap();
 }
 
 #[test]

@@ -76,7 +76,8 @@ pub(crate) fn online(scene: &Scene, sessions: usize) {
 }
 
 /// Every command.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
+    "cancel",
     "diag",
     "model_activate",
     "model_rollback",

@@ -206,7 +206,9 @@ fn enter(config: &Config, (name, params): (Name, &Value), follow: &Follow) -> an
 fn describe(entry: &Entry) -> String {
     let stage = entry.told.stage.as_deref().unwrap_or(match entry.state {
         State::Accepted => "waiting for the daemon",
-        State::Running | State::Succeeded | State::Failed | State::Rejected | State::Expired => "begun",
+        State::Running | State::Succeeded | State::Failed | State::Rejected | State::Expired | State::Cancelled => {
+            "begun"
+        }
     });
     let share = entry.told.progress.map_or_else(String::new, |share| format!(", {:.0} %", share * 100.0));
     format!("{stage}{share}")
@@ -235,7 +237,7 @@ fn ended(entry: &Entry, follow: &Follow) -> ExitCode {
     match entry.state {
         State::Succeeded => ExitCode::SUCCESS,
         State::Accepted | State::Running => ExitCode::from(UNKNOWN),
-        State::Failed | State::Rejected | State::Expired => ExitCode::FAILURE,
+        State::Failed | State::Rejected | State::Expired | State::Cancelled => ExitCode::FAILURE,
     }
 }
 

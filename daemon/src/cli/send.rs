@@ -14,11 +14,11 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit status: 0 when the command succeeded (without --wait: was accepted), 1 when it failed, was \
-                        rejected or expired, 2 when no answer came. Other credentials than the device's own are given by \
+                        rejected, expired or was cancelled, 2 when no answer came. Other credentials than the device's own are given by \
                         --set mqtt.username=NAME --set mqtt.password_file=FILE."
 )]
 pub(crate) struct Args {
-    /// reprocess, replay, pause, resume, selftest, diag, restart, `model_activate` or `model_rollback`
+    /// reprocess, replay, pause, resume, selftest, diag, restart, `model_activate`, `model_rollback` or cancel
     command: String,
     /// A parameter; the value is JSON, or else a text. May be given several times
     #[arg(long, value_name = "KEY=VALUE")]

@@ -1,6 +1,6 @@
 //! The journal: every command under its name and id, and how far it is. Each function runs inside a transaction.
 
-use super::{Address, Lane, Name, Reason, Refused, Reply, Request, State, Told, request};
+use super::{Address, Lane, Name, Order, Reason, Refused, Reply, Request, State, Told, request};
 use crate::floor::limits::{COMMANDS_KEPT, COMMANDS_WAITING};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -76,6 +76,8 @@ pub(crate) fn take(
     let has = |request: &Request| known.contains(&request.order.name());
     let read = match read {
         Ok(request) if !has(&request) => Err(request::unknown()),
+        // It waits for nothing.
+        Ok(request) if matches!(request.order, Order::Cancel(_)) => Ok(request),
         Ok(request) if waiting(transaction, request.order.name().lane())? >= COMMANDS_WAITING => {
             Err(Refused::new(Reason::QueueFull, format!("{COMMANDS_WAITING} commands wait already")))
         }
@@ -198,7 +200,7 @@ fn make_room(transaction: &Transaction<'_>, now_ms: i64) -> Result<(bool, Option
         return Ok((true, None));
     }
     let sql = "DELETE FROM commands WHERE seq = (SELECT seq FROM commands
-             WHERE state IN ('rejected', 'expired') OR (state IN ('succeeded', 'failed') AND received_ms < ?1)
+             WHERE state IN ('rejected', 'expired') OR (state IN ('succeeded', 'failed', 'cancelled') AND received_ms < ?1)
              ORDER BY state IN ('rejected', 'expired') DESC, seq LIMIT 1) RETURNING name, id";
     let over_ms = now_ms.saturating_sub(request::LIFE_MS);
     let address = |row: &Row<'_>| Ok(Address { name: row.get(0)?, id: row.get(1)? });

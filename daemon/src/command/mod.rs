@@ -43,6 +43,8 @@ pub(crate) enum Name {
     ModelActivate,
     /// The model before counts again.
     ModelRollback,
+    /// A command is not carried out, or not carried on.
+    Cancel,
 }
 
 /// Commands of one lane are carried out one after the other.
@@ -69,7 +71,7 @@ impl Lane {
 
 impl Name {
     /// Every command.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Reprocess,
         Self::Replay,
         Self::Pause,
@@ -80,6 +82,7 @@ impl Name {
         Self::ModelUpdate,
         Self::ModelActivate,
         Self::ModelRollback,
+        Self::Cancel,
     ];
 
     /// Name in topics.
@@ -95,6 +98,7 @@ impl Name {
             Self::ModelUpdate => "model_update",
             Self::ModelActivate => "model_activate",
             Self::ModelRollback => "model_rollback",
+            Self::Cancel => "cancel",
         }
     }
 
@@ -108,7 +112,7 @@ impl Name {
         match self {
             Self::Selftest | Self::Diag => Lane::Look,
             Self::ModelUpdate | Self::ModelActivate | Self::ModelRollback => Lane::Model,
-            Self::Reprocess | Self::Replay | Self::Pause | Self::Resume | Self::Restart => Lane::Change,
+            Self::Reprocess | Self::Replay | Self::Pause | Self::Resume | Self::Restart | Self::Cancel => Lane::Change,
         }
     }
 }
@@ -129,16 +133,19 @@ pub(crate) enum State {
     Rejected,
     /// Its time was over before it was begun; nothing was done.
     Expired,
+    /// Somebody has cancelled it; what was done before that stays.
+    Cancelled,
 }
 
 impl State {
-    const ALL: [(Self, &'static str); 6] = [
+    const ALL: [(Self, &'static str); 7] = [
         (Self::Accepted, "accepted"),
         (Self::Running, "running"),
         (Self::Succeeded, "succeeded"),
         (Self::Failed, "failed"),
         (Self::Rejected, "rejected"),
         (Self::Expired, "expired"),
+        (Self::Cancelled, "cancelled"),
     ];
 
     /// The published name.
@@ -155,7 +162,7 @@ impl State {
     pub(crate) fn is_final(self) -> bool {
         match self {
             Self::Accepted | Self::Running => false,
-            Self::Succeeded | Self::Failed | Self::Rejected | Self::Expired => true,
+            Self::Succeeded | Self::Failed | Self::Rejected | Self::Expired | Self::Cancelled => true,
         }
     }
 }
@@ -168,6 +175,8 @@ pub(crate) enum Reason {
     Retained,
     /// Its time is over.
     Expired,
+    /// Somebody has cancelled it.
+    Cancelled,
     /// The clocks of sender and device differ too much for `expires_at` to mean anything.
     Clock,
     /// It is no request.
@@ -207,9 +216,10 @@ pub(crate) enum Reason {
 impl Reason {
     /// Every reason.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Retained,
         Self::Expired,
+        Self::Cancelled,
         Self::Clock,
         Self::Malformed,
         Self::TooLarge,
@@ -232,6 +242,7 @@ impl Reason {
         match self {
             Self::Retained => "retained",
             Self::Expired => "expired",
+            Self::Cancelled => "cancelled",
             Self::Clock => "clock",
             Self::Malformed => "malformed",
             Self::TooLarge => "too_large",
@@ -272,6 +283,7 @@ impl Refused {
     pub(crate) fn state(&self) -> State {
         match self.reason {
             Reason::Expired => State::Expired,
+            Reason::Cancelled => State::Cancelled,
             Reason::Interrupted | Reason::Stalled | Reason::Model | Reason::Device | Reason::Fetch(_) => State::Failed,
             Reason::Retained
             | Reason::Clock

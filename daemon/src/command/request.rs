@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// Name and id of a command, out of a topic. Both are made of safe characters only, so that they may be told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Address {
     /// Which command; it may be one that nobody knows.
     pub(crate) name: String,
@@ -67,6 +67,8 @@ pub(crate) enum Order {
         /// The operator's words.
         reason: String,
     },
+    /// Do not carry out this command, or not on.
+    Cancel(Address),
 }
 
 impl Order {
@@ -83,7 +85,13 @@ impl Order {
             Self::ModelUpdate(_) => Name::ModelUpdate,
             Self::ModelActivate { .. } => Name::ModelActivate,
             Self::ModelRollback { .. } => Name::ModelRollback,
+            Self::Cancel(_) => Name::Cancel,
         }
+    }
+
+    /// Whether it can end before it is done.
+    pub(crate) fn may_stop(&self) -> bool {
+        matches!(self, Self::Reprocess(_) | Self::Replay { .. } | Self::Restart { .. } | Self::ModelUpdate(_))
     }
 
     /// The operator's own words, if there are any. They stand in the command's state, and nowhere else.
@@ -96,7 +104,8 @@ impl Order {
             | Self::Diag
             | Self::Restart { .. }
             | Self::ModelUpdate(_)
-            | Self::ModelActivate { .. } => None,
+            | Self::ModelActivate { .. }
+            | Self::Cancel(_) => None,
         }
     }
 }
@@ -297,6 +306,12 @@ fn order(name: Name, params: &Map<String, Value>) -> Result<Order, String> {
             }
         }
         Name::ModelRollback => Ok(Order::ModelRollback { reason: reason(params)? }),
+        Name::Cancel => {
+            only(params, &["name", "id"])?;
+            let text = |key: &str| params.get(key).and_then(Value::as_str).unwrap_or_default();
+            let target = address(&format!("cmd/{}/{}/request", text("name"), text("id")));
+            target.map(Order::Cancel).ok_or_else(|| "name and id must be those of a command".to_owned())
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) struct Told {
     /// With `running`: the share that is done, 0 to 1, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) progress: Option<f64>,
-    /// With `failed`, `rejected` and `expired`: why.
+    /// With `failed`, `rejected`, `expired` and `cancelled`: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) reason_code: Option<String>,
     /// The same for people, in our words.
@@ -102,6 +102,14 @@ pub(crate) fn meaning(name: Name) -> Meaning {
             json!([]),
         ),
         Name::ModelRollback => ("The model in the other slot counts again.", reason(), json!(["reason"])),
+        Name::Cancel => (
+            "Has a command not carried out that waits, or not carried on where it can be stopped.",
+            json!({
+                "name": {"type": "string", "pattern": "^[a-z_]{1,32}$"},
+                "id": {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"},
+            }),
+            json!(["name", "id"]),
+        ),
     };
     let params =
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});

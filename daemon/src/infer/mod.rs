@@ -167,12 +167,16 @@ impl Inference {
         Self::load(setup, None, &|| false)
     }
 
-    /// The same for a bundle that is new to this device.
-    pub(crate) fn start_new(setup: &Setup, admission: Admission) -> Result<Self, LoadError> {
-        Self::load(setup, Some(Box::new(admission)), &|| false)
+    /// The same for a bundle that is new to this device, until nobody wants it any more.
+    pub(crate) fn start_new(
+        setup: &Setup,
+        admission: Admission,
+        given_up: &dyn Fn() -> bool,
+    ) -> Result<Self, LoadError> {
+        Self::load(setup, Some(Box::new(admission)), given_up)
     }
 
-    /// The same, until nobody wants it any more.
+    /// The same for a bundle that is known.
     pub(crate) fn start_unless(setup: &Setup, given_up: &dyn Fn() -> bool) -> Result<Self, LoadError> {
         Self::load(setup, None, given_up)
     }

@@ -34,8 +34,8 @@ pub(crate) struct CommandState<'a> {
     pub(crate) name: &'a str,
     /// The sender's name for the request.
     pub(crate) id: &'a str,
-    /// `accepted`, `running`, `succeeded`, `failed`, `rejected` or `expired`.
-    #[schemars(extend("examples" = ["accepted", "running", "succeeded", "failed", "rejected", "expired"]))]
+    /// `accepted`, `running`, `succeeded`, `failed`, `rejected`, `expired` or `cancelled`.
+    #[schemars(extend("examples" = ["accepted", "running", "succeeded", "failed", "rejected", "expired", "cancelled"]))]
     pub(crate) state: &'a str,
     /// When the request came.
     pub(crate) received_at: String,
@@ -58,7 +58,7 @@ pub(crate) struct CommandState<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(crate) progress: Option<f64>,
-    /// With `failed`, `rejected` and `expired`: why.
+    /// With `failed`, `rejected`, `expired` and `cancelled`: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) reason_code: Option<&'a str>,
     /// The same for people.

@@ -352,6 +352,7 @@ impl House {
 
     fn tell_to_stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
+        self.commands.halt.store(true, Ordering::Relaxed);
         self.disk.give_up();
         self.stopping.send_replace(true);
     }

@@ -59,7 +59,7 @@ impl Told {
     pub fn ended(&self) -> Option<Ended> {
         match self.state().as_str() {
             "succeeded" => Some(Ended::Well),
-            "failed" | "rejected" | "expired" => Some(Ended::Badly),
+            "failed" | "rejected" | "expired" | "cancelled" => Some(Ended::Badly),
             _ => None,
         }
     }

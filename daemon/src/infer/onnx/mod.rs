@@ -43,6 +43,7 @@ pub(super) struct Graph {
 pub(super) struct Runtime {
     environment: Environment,
     version: String,
+    has_tensorrt: bool,
 }
 
 impl Runtime {
@@ -53,12 +54,13 @@ impl Runtime {
         // Only older builds listen to this; ORT_DISABLE_TELEMETRY, set by the supervisor, is for the newer ones.
         let environment = environment.with_telemetry(false).build().map_err(|error| unusable(&error))?;
         let version = version_of(library).map_err(|error| unusable(&error))?;
-        Ok(Self { environment, version })
+        let has_tensorrt = TensorRT::is_available().map_err(|error| unusable(&error))?;
+        Ok(Self { environment, version, has_tensorrt })
     }
 
     /// Whether the library was built with TensorRT. What that needs may be missing all the same.
     pub(super) fn has_tensorrt(&self) -> bool {
-        TensorRT::is_available().unwrap_or(false)
+        self.has_tensorrt
     }
 
     /// Version of the library, e.g. `1.28.0`.

@@ -51,6 +51,9 @@ impl House {
         self.commands.progress(entry, at(0, count))?;
         let (mut since_told, mut gone) = (Stopwatch::start(), 0);
         for (number, key) in memory.series.iter().enumerate() {
+            if let Some(refused) = self.commands.stopped(entry) {
+                return Ok(Some(Err(refused)));
+            }
             match self.read_again(key, entry.received_ms, arrivals)? {
                 Some(Ok(Here::Yes)) => {}
                 Some(Ok(Here::Gone)) => gone += 1,

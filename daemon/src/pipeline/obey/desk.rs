@@ -1,5 +1,6 @@
 //! Where commands are taken, and where it is told what becomes of them; shared with the publisher.
 
+use super::cancel::still_to_stop;
 use super::rest::{self, Paused};
 use crate::command::{self, Address, Came, Entry, Lane, Meaning, Name, Reply, Retained, Taken, Told};
 use crate::evidence::{self, Event};
@@ -10,6 +11,7 @@ use crate::outbox;
 use crate::publish::{Board, Heard, TurnedAway};
 use rusqlite::Transaction;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +26,10 @@ pub(in crate::pipeline) struct Commands {
     pub(super) paused: AtomicBool,
     pub(super) pause: Mutex<Option<Paused>>,
     pub(super) restarts: AtomicBool,
+    /// Numbers of commands that are to end at their next stop.
+    pub(super) cancelled: Mutex<BTreeSet<i64>>,
+    /// Set where the one that changes models is among them, and when the daemon is told to stop.
+    pub(in crate::pipeline) halt: AtomicBool,
     came: Mutex<u64>,
     bell: Condvar,
 }
@@ -40,6 +46,7 @@ impl Commands {
             |connection: &rusqlite::Connection| Ok((command::entries(connection)?, fact(connection, rest::PAUSED)?));
         let (entries, pause) = lock(&store).read(read)?;
         let pause = pause.and_then(|text| serde_json::from_str(&text).ok());
+        let to_stop = still_to_stop(&entries);
         let commands = Self {
             store,
             board,
@@ -48,6 +55,8 @@ impl Commands {
             paused: AtomicBool::new(pause.is_some()),
             pause: Mutex::new(pause),
             restarts: AtomicBool::new(false),
+            halt: AtomicBool::new(entries.iter().any(|entry| to_stop.contains(&entry.seq) && is_of_models(entry))),
+            cancelled: Mutex::new(to_stop),
             came: Mutex::new(1),
             bell: Condvar::new(),
         };
@@ -86,8 +95,12 @@ impl Commands {
         let retained = if heard.retained { Retained::Yes } else { Retained::No };
         let came = Came { payload: &heard.payload, retained, reply: self.reply(heard) };
         let now_ms = clock::now_ms();
-        let taken = lock(&self.store).commit(|transaction| {
-            let taken = command::take(transaction, address, came, &Name::ALL, now_ms)?;
+        let (taken, cancelled) = lock(&self.store).commit(|transaction| {
+            let mut taken = command::take(transaction, address, came, &Name::ALL, now_ms)?;
+            let cancelled = match &mut taken {
+                Taken::New(entry, _) => self.cancel(transaction, entry)?,
+                Taken::Again(_) | Taken::Unkept(_) => None,
+            };
             match &taken {
                 // The broker repeats what it keeps at every connection.
                 Taken::Again(_) if heard.retained => {}
@@ -97,8 +110,9 @@ impl Commands {
                     self.answer(transaction, entry)?;
                 }
             }
-            Ok(taken)
+            Ok((taken, cancelled))
         })?;
+        self.cancels(cancelled);
         match &taken {
             Taken::New(entry, forgotten) => {
                 self.note_taken(entry);
@@ -216,6 +230,10 @@ impl Commands {
             *seen = *woken.unwrap_or_else(PoisonError::into_inner).0;
         });
     }
+}
+
+fn is_of_models(entry: &Entry) -> bool {
+    entry.request.as_ref().is_some_and(|request| request.order.name().lane() == Lane::Model)
 }
 
 /// What is told of a command that this device has.

@@ -4,6 +4,7 @@
 //! when the daemon stopped is taken up again at the next start; how each goes on stands with it.
 
 mod again;
+mod cancel;
 mod desk;
 mod replay;
 mod rest;
@@ -125,7 +126,8 @@ impl House {
                 | Order::Selftest { .. }
                 | Order::ModelUpdate(_)
                 | Order::ModelActivate { .. }
-                | Order::ModelRollback { .. },
+                | Order::ModelRollback { .. }
+                | Order::Cancel(_),
                 _,
             ) => Ok(Some(Err(Refused::new(Reason::Device, "the command waited in the wrong lane")))),
         };
@@ -160,6 +162,7 @@ impl House {
                 return;
             }
         }
+        self.commands.is_over(entry);
         note(entry);
         self.commands.tell(entry);
     }

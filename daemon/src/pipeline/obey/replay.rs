@@ -35,6 +35,9 @@ impl House {
             return Ok(Some(Ok(json!({"results": memory.of}))));
         }
         loop {
+            if let Some(refused) = self.commands.stopped(entry) {
+                return Ok(Some(Err(refused)));
+            }
             (page.after, page.most) = (memory.after, limit.saturating_sub(memory.sent));
             // The rows and the memory of them are one commit: none is sent twice, and none is left out.
             let put = lock(&self.store).commit(|transaction| {

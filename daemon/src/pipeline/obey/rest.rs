@@ -42,7 +42,7 @@ impl Commands {
         Some(Check { id: "intake", state: CheckState::Degraded, detail })
     }
 
-    fn is_dry(entry: &Entry) -> bool {
+    pub(super) fn is_dry(entry: &Entry) -> bool {
         entry.request.as_ref().is_some_and(|request| request.dry_run)
     }
 }
@@ -91,6 +91,9 @@ impl House {
             if idle == Idle::Required {
                 let detail = format!("{in_work} series are being worked on; when_idle waits for them");
                 return Ok(Some(Err(Refused::new(Reason::Busy, detail))));
+            }
+            if let Some(refused) = self.commands.stopped(entry) {
+                return Ok(Some(Err(refused)));
             }
             if expires_ms <= clock::now_ms() {
                 let detail = "its time was over while series were being worked on";

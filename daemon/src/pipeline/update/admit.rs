@@ -13,6 +13,7 @@ use ctedge_models::offer::{Offer, Signed};
 use ctedge_models::trust::{Permit, TrustStore};
 use serde_json::json;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread::Builder;
 use std::time::Duration;
@@ -106,23 +107,25 @@ impl House {
         let setup = self.candidate(&offer.digest);
         let since = Stopwatch::start();
         let (ends, end) = sync_channel::<()>(0);
-        let began = &since;
+        let (began, of) = (&since, &mut *entry);
         let started = std::thread::scope(|scope| {
             // Loaded by this thread and told by another: a worker goes with the thread that has started it.
             let tell = move || {
                 while end.recv_timeout(TELL) == Err(RecvTimeoutError::Timeout) {
-                    self.tell_loading(entry, began);
+                    self.tell_loading(of, began);
                 }
             };
             if let Err(error) = Builder::new().name("loading".to_owned()).spawn_scoped(scope, tell) {
                 warn!(%error, "nobody can tell how far a model is loaded");
             }
-            let started = Inference::start_new(&setup, admission);
+            let started = Inference::start_new(&setup, admission, &|| self.commands.halt.load(Ordering::Relaxed));
             drop(ends);
             started
         });
         if started.is_ok() {
             self.note_loading(&since);
+        } else if let Some(refused) = self.commands.stopped(entry) {
+            return Ok(Some(Err(refused)));
         }
         let candidate = started.map_err(|error| {
             let reason = error.fault.map_or(Reason::Model, Reason::Bundle);

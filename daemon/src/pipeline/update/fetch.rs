@@ -40,7 +40,7 @@ impl House {
             settings: &self.config.update,
             deadline_ms,
             disk: &self.disk,
-            stop: &self.stop,
+            stop: &self.commands.halt,
             progress: &progress,
             may_go_on: &|| self.broker_has_time(),
         };
@@ -53,8 +53,9 @@ impl House {
             // It lies here already, and is copied.
             Source::File(_) => Ok(()),
         };
+        let (entry, _) = told.into_inner();
         match fetched {
-            Err(FetchError::Stopped) => None,
+            Err(FetchError::Stopped) => self.commands.stopped(entry).map(Err),
             Err(error @ (FetchError::File { .. } | FetchError::Certificates { .. })) => {
                 Some(Err(Refused::new(Reason::Device, error.to_string())))
             }

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fs;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -217,7 +218,7 @@ impl House {
         match (offer.mode, standing) {
             (Mode::Activate, Some(standing @ (Standing::Staged | Standing::Shadow))) => {
                 if !self.quiet(entry)? {
-                    return Ok(None);
+                    return Ok(self.commands.stopped(entry).map(Err));
                 }
                 self.commands.progress(entry, Told::at("switching"))?;
                 let candidate = match candidate {
@@ -240,15 +241,16 @@ impl House {
     }
 
     /// Waits until the window is open and no study is half read, for so long as the site has patience for that. False when
-    /// told to stop.
+    /// told to stop, or cancelled.
     fn quiet(&self, entry: &mut Entry) -> Result<bool, StoreError> {
         let window = Window::read(&self.config.update.window);
+        let halts = || clock::wait(LOOK, &self.commands.halt);
         let mut told = false;
         while window.is_some_and(|window| !window.is_open(clock::now_ms())) {
             if !std::mem::replace(&mut told, true) {
                 self.commands.progress(entry, Told::at("waiting for the window"))?;
             }
-            if self.wait(LOOK) {
+            if halts() {
                 return Ok(false);
             }
             clock::next_piece();
@@ -258,12 +260,12 @@ impl House {
             if !lock(&self.store).read(|connection| ledger::is_half_read(connection, clock::now_ms()))? {
                 break;
             }
-            if self.wait(LOOK) {
+            if halts() {
                 return Ok(false);
             }
             clock::next_piece();
         }
-        Ok(true)
+        Ok(!self.commands.halt.load(Ordering::Relaxed))
     }
 
     /// Has the model that waits count: by the room of the model, between two series; where that has none to run it only

@@ -70,11 +70,11 @@ impl Workshop {
         state.wanted = order.filter(|_| !has_failed);
     }
 
-    /// The engine of a model is not to be built, and why.
-    pub(super) fn gives_up(&self, model: &Model, reason: &str) {
+    /// What is being built is not to be, and why.
+    pub(super) fn gives_up(&self, reason: &str) {
         let mut state = self.state();
-        if state.wanted.take().is_some() {
-            state.failed = Some((model.digest.clone(), Some(reason.to_owned())));
+        if let Some(order) = state.wanted.take() {
+            state.failed = Some((order.digest, Some(reason.to_owned())));
         }
     }
 

@@ -104,6 +104,9 @@ impl House {
             (rung, Some(incident(rung.name(), Some(provider), what_of_memory(rung))))
         })?;
         error!(rung = rung.name(), provider = provider.name(), "{}", what_of_memory(rung));
+        if rung == Rung::Lighten {
+            self.workshop.gives_up("there was too little memory for the model that serves");
+        }
         Some(rung)
     }
 

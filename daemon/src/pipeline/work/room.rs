@@ -21,7 +21,6 @@ impl House {
     pub(super) fn made_room(&self, subject: &Subject, running: &mut Running) -> Option<Afterwards> {
         match self.starved(running.active.model().provider)? {
             Rung::Lighten => {
-                self.workshop.gives_up(running.active.model(), "a run took more memory than there is");
                 self.unload_shadow(running, Code::InferMemory)?;
                 Some(Afterwards::Same)
             }
