@@ -21,7 +21,7 @@ use std::process::{Command, ExitCode};
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,mosquitto,mosquitto-clients,python3,acl";
 /// What a machine has besides that.
 const OF_A_MACHINE: &str = "linux-image-cloud-amd64,udev,kmod";
-/// Seconds after which the guest is lost; a machine without a processor's help is slow.
+/// Seconds after which the guest is lost; a machine that is emulated is slow.
 const PATIENCE: &str = "420";
 const PATIENCE_WITH_A_MACHINE: &str = "1800";
 /// Most exposure that `systemd-analyze security` may find, times ten: of the unit, and with the drop-in for a graphics processor.
