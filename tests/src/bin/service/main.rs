@@ -162,7 +162,8 @@ fn furnish(root: &Path) -> anyhow::Result<()> {
     phantom::write(&at("opt/scan")).map(drop)
 }
 
-const CONFIG: &str = "[mqtt]\nhost = \"127.0.0.1\"\nusername = \"device\"\n\
+/// How full the disk of the host is must not matter.
+const CONFIG: &str = "[disk]\nleast_mib = 16\nmost_mib = 16\n[mqtt]\nhost = \"127.0.0.1\"\nusername = \"device\"\n\
     password_file = \"/run/credentials/ctedge.service/mqtt-password\"\n";
 const CREDENTIALS: &str = "[Service]\nLoadCredential=mqtt-password:/etc/ctedge/mqtt-password\n";
 const BROKER: &str = "listener 1883 127.0.0.1\nallow_anonymous false\npassword_file /etc/mosquitto/users\n";
