@@ -1,6 +1,7 @@
 //! Engines, by a runtime that pretends to have a GPU (`tests/pretend`): no series waits for one that is built, and only what this
 //! device has built is used.
 
+use crate::commands;
 use crate::scene::{self, Scene};
 use ctedge_tests::arrival::Manner;
 use ctedge_tests::series::{self, Made, Plan};
@@ -53,7 +54,7 @@ impl Pretended {
         });
         scene.appliance.environment("CTEDGE__INFER__LIBRARY", self.folder.path().join("libpretend.so"));
         scene.appliance.start().unwrap();
-        scene.wait(1, |message| message.topic.ends_with("/status") && message.text("state") == "online");
+        commands::online(&scene, 1);
         scene
     }
 }
@@ -78,11 +79,8 @@ fn check(scene: &Scene, name: &str) -> Option<(String, String)> {
 
 /// Waits until something holds of the scene.
 fn until(scene: &Scene, what: &str, holds: impl Fn(&Scene) -> bool) {
-    let deadline = std::time::Instant::now() + scene::PATIENCE;
-    while !holds(scene) {
-        assert!(std::time::Instant::now() < deadline, "{what}: never\n{}", scene.appliance.log_end());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let held = process::wait_until(scene::PATIENCE, || Ok(holds(scene))).unwrap();
+    assert!(held, "{what}: never\n{}", scene.appliance.log_end());
 }
 
 fn runs_on(provider: &'static str) -> impl Fn(&Scene) -> bool {

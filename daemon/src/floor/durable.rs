@@ -91,9 +91,14 @@ fn synced(result: io::Result<()>) -> io::Result<()> {
 
 /// A name that no other file has, and that says nothing: 32 hexadecimal digits.
 pub(crate) fn random_name() -> io::Result<String> {
-    let mut name = [0u8; 16];
-    getrandom::fill(&mut name).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(HEXLOWER.encode(&name))
+    Ok(HEXLOWER.encode(&random::<16>()?))
+}
+
+/// Bytes of the operating system's randomness, for names and secrets.
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
 }
 
 fn parent(path: &Path) -> io::Result<&Path> {

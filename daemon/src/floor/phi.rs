@@ -216,9 +216,7 @@ impl Generation {
     }
 
     fn fresh(number: u32) -> io::Result<Self> {
-        let mut secret = [0u8; 32];
-        getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
-        Ok(Self { number, secret })
+        Ok(Self { number, secret: durable::random()? })
     }
 
     fn study(&self, uid: &str) -> StudyKey {

@@ -32,9 +32,7 @@ impl Key {
         if path.try_exists()? {
             return Ok(());
         }
-        let mut secret = [0; 32];
-        getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
-        durable::write_private(path, HEXLOWER.encode(&secret).as_bytes())
+        durable::write_private(path, HEXLOWER.encode(&durable::random::<32>()?).as_bytes())
     }
 
     /// Reads it.

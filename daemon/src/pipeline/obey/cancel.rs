@@ -28,7 +28,7 @@ impl Commands {
     ) -> Result<Option<Cancelled>, rusqlite::Error> {
         let Some(Order::Cancel(target)) = entry.request.as_ref().map(|request| &request.order) else { return Ok(None) };
         let is_dry = Self::is_dry(entry);
-        let (cancelled, ended) = match cancelled(transaction, target)? {
+        let (cancelled, ended) = match aim(transaction, target)? {
             Err(refused) => (None, Err(refused)),
             Ok(None) => (None, Ok(State::Cancelled)),
             Ok(Some(target)) if is_dry => (None, Ok(target.state)),
@@ -88,7 +88,7 @@ fn refused(detail: &str) -> Refused {
 }
 
 /// The command that is to be cancelled, if it may be; nothing where it was before.
-fn cancelled(connection: &Connection, target: &Address) -> Result<Result<Option<Entry>, Refused>, rusqlite::Error> {
+fn aim(connection: &Connection, target: &Address) -> Result<Result<Option<Entry>, Refused>, rusqlite::Error> {
     let Some(found) = command::find(connection, target)? else {
         return Ok(Err(Refused::new(Reason::NotFound, "no command of this name and id is remembered")));
     };
